@@ -1,0 +1,264 @@
+/*
+ * base.h - what every other folder stands on: errors, strings, UTF-8, sanitising, paths, files, clock, queue, settings.
+ *
+ * Rules of the folder
+ *   - Nothing here prints, exits or aborts. Allocation can fail, and says so.
+ *   - Functions that can fail return an `enum ponder_err` as int (0 is success) and put one line of text into the
+ *     `struct err` they are given. A NULL `struct err *` is allowed everywhere.
+ *   - Life-cycle verbs: init/release for structs the caller holds, new/free for those the module allocates.
+ *     release and free accept what init or new made, also half made, and NULL.
+ *   - All text is UTF-8 bytes with a length; a terminating NUL is kept for convenience and never counted.
+ */
+#ifndef PONDER_BASE_H
+#define PONDER_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <pthread.h>
+
+#define PONDER_VERSION "0.1.0"
+
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ---- errors ------------------------------------------------------------------------------------------------- */
+
+/* name, the exit code of the program when a command ends with it, what it means */
+#define PONDER_ERRORS(X) \
+    X(ERR_FAILED, 1, "failed") \
+    X(ERR_USAGE, 2, "wrong usage") \
+    X(ERR_NOMEM, 1, "out of memory") \
+    X(ERR_IO, 1, "input or output failed") \
+    X(ERR_FILE, 3, "file cannot be used") \
+    X(ERR_UNSUPPORTED, 3, "not supported by this version") \
+    X(ERR_NEWER, 3, "made by a newer version") \
+    X(ERR_DB, 3, "database cannot be used") \
+    X(ERR_FULL, 1, "no space left") \
+    X(ERR_BUSY, 1, "in use by another process") \
+    X(ERR_NOT_FOUND, 1, "not found") \
+    X(ERR_TOO_LONG, 1, "does not fit the context") \
+    X(ERR_INVALID, 1, "invalid input") \
+    X(ERR_STOPPED, 1, "stopped")
+
+enum ponder_err {
+    ERR_OK = 0,
+#define X(name, code, text) name,
+    PONDER_ERRORS(X)
+#undef X
+};
+
+/* One error: its kind and one line of text, already fit for a terminal once sanitised. */
+struct err {
+    int code;
+    char text[512];
+};
+
+/* Fills e (may be NULL) and returns code, so that `return err_set(e, ERR_IO, ...)` reads as one sentence. Text is one
+ * line: newlines in it become spaces. */
+int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* As err_set, with ": " and strerror(errno) behind the text. */
+int err_set_errno(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The exit code of the program for an error code: 0 for ERR_OK. */
+int err_exit_code(int code);
+/* A short static text for an error code. */
+const char *err_name(int code);
+
+/* ---- strings ------------------------------------------------------------------------------------------------ */
+
+/* A growing byte string. All-zero is an empty one. When memory runs out, `failed` sticks, the content stays as it was
+ * and later appends do nothing: append freely, check once with str_ok. data is NULL until something was appended. */
+struct str {
+    char *data;
+    size_t len;
+    size_t cap;
+    bool failed;
+};
+
+#define STR_EMPTY ((struct str){0})
+
+void str_release(struct str *s);
+void str_clear(struct str *s);                                     /* length 0, memory kept, failed reset */
+bool str_reserve(struct str *s, size_t extra);                     /* room for extra more bytes and a NUL */
+void str_add(struct str *s, const char *text);
+void str_add_bytes(struct str *s, const void *bytes, size_t n);
+void str_add_char(struct str *s, char c);
+void str_add_codepoint(struct str *s, uint32_t cp);                /* as UTF-8; an invalid one as U+FFFD */
+void str_addf(struct str *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void str_truncate(struct str *s, size_t len);
+void str_erase(struct str *s, size_t at, size_t n);
+bool str_insert(struct str *s, size_t at, const void *bytes, size_t n);
+static inline bool str_ok(const struct str *s) { return !s->failed; }
+static inline const char *str_cstr(const struct str *s) { return s->data ? s->data : ""; }
+/* Hands the bytes over (malloc'ed, NUL-terminated, caller frees) and empties s. NULL when memory ran out. */
+char *str_detach(struct str *s);
+
+/* A malloc'ed copy of n bytes with a NUL behind; NULL when memory runs out. */
+char *mem_dup_text(const char *text, size_t n);
+/* Grows *items (element size `size`) to hold at least `need` elements, doubling; false when memory runs out or the size
+ * wraps, with everything as it was. */
+bool mem_grow(void *items, size_t *cap, size_t need, size_t size);
+
+/* ---- UTF-8 -------------------------------------------------------------------------------------------------- */
+
+#define UTF8_INVALID UINT32_MAX
+
+/* Decodes one code point at p (n > 0 bytes left). Sets *cp, UTF8_INVALID for an ill-formed one (overlong, surrogate, above
+ * U+10FFFF, stray or missing continuation). Returns the bytes consumed, at least 1 (an ill-formed sequence is consumed up
+ * to its maximal subpart, Unicode 15 table 3-8). */
+size_t utf8_decode(const char *p, size_t n, uint32_t *cp);
+/* Writes cp as UTF-8, returns 1 to 4 bytes. Invalid code points are written as U+FFFD. */
+size_t utf8_encode(uint32_t cp, char out[4]);
+/* Length of the longest prefix of p that does not end inside a sequence which more bytes could complete. */
+size_t utf8_complete_prefix(const char *p, size_t n);
+bool utf8_is_valid(const char *p, size_t n);
+/* Columns of one code point on a terminal: 0, 1 or 2 (utf8proc, with the overrides of ponder's table). */
+int utf8_width(uint32_t cp);
+/* Length in bytes of the first grapheme cluster of p (n > 0) and its columns (may be NULL). Ill-formed bytes are clusters
+ * of one byte and one column. */
+size_t utf8_grapheme(const char *p, size_t n, int *columns);
+/* Columns of a whole text without newlines. */
+int utf8_columns(const char *p, size_t n);
+
+/* ---- sanitising --------------------------------------------------------------------------------------------- */
+
+/* Where text goes. SCREEN: every C0 but \n and \t, DEL, C1, line and paragraph separator, bidi embedding, override,
+ * isolate and mark, tag character, BOM inside text, lone surrogate and ill-formed byte becomes a visible stand-in (control
+ * pictures U+2400.. for C0, U+FFFD for the rest). PIPE: exact but for ESC, C1 and C0 other than \t and \n, which become the
+ * same stand-ins. ONE_LINE: as SCREEN, and \n and \t become a space (titles, error lines, file names). */
+enum text_sink { TEXT_SCREEN, TEXT_PIPE, TEXT_ONE_LINE };
+
+/* Streaming form: bytes may be cut anywhere; the result never depends on the cuts. Holds back at most 3 bytes. */
+struct text_sanitizer {
+    enum text_sink sink;
+    unsigned char held[4];
+    size_t n_held;
+};
+void text_sanitizer_init(struct text_sanitizer *s, enum text_sink sink);
+void text_sanitizer_feed(struct text_sanitizer *s, const char *p, size_t n, struct str *out);
+void text_sanitizer_end(struct text_sanitizer *s, struct str *out); /* what is still held is ill-formed by now */
+/* The whole text at once, appended to out. */
+void text_sanitize(struct str *out, const char *p, size_t n, enum text_sink sink);
+/* Turns \r\n and lone \r into \n in place, as done with every paste and prompt before it is stored. Returns the new length. */
+size_t text_normalise_newlines(char *p, size_t n);
+
+/* ---- clock -------------------------------------------------------------------------------------------------- */
+
+int64_t clock_mono_ms(void);        /* monotonic; for durations only */
+int64_t clock_mono_us(void);
+int64_t clock_wall_ms(void);        /* since 1970-01-01 UTC */
+/* "2026-01-15T09:30:00.123Z" into out. */
+void clock_iso8601(int64_t wall_ms, char out[32]);
+
+/* ---- paths and files ---------------------------------------------------------------------------------------- */
+
+enum path_kind { PATH_CONFIG, PATH_DATA, PATH_STATE, PATH_CACHE };
+
+/* Appends the program's folder of a kind, or a file in it when name is not NULL: $XDG_<KIND>_HOME/ponder[/name], a relative or
+ * empty variable ignored as the XDG base directory specification 0.8 says, $HOME/.config and so on otherwise. */
+int path_of(struct str *out, enum path_kind kind, const char *name, struct err *e);
+/* Makes the folder and its missing parents, the ones it makes 0700. A symbolic link as the last part is refused. */
+int path_make_folder(const char *path, struct err *e);
+/* Opens a private file: created 0600 whatever the umask, O_CLOEXEC, the last part not followed if it is a link; an existing
+ * one of ours has its group and other bits removed. flags as for open(2). Returns the descriptor or -1. */
+int file_open_private(const char *path, int flags, struct err *e);
+/* Reads a whole file of at most max bytes into out. "-" is standard input. */
+int file_read(struct str *out, const char *path, size_t max, struct err *e);
+/* Replaces path with the bytes: temporary file beside it, fsync, rename, fsync of the folder. Mode 0600. */
+int file_write_atomic(const char *path, const void *bytes, size_t n, struct err *e);
+/* SHA-256 of a file as 64 hex digits. step (may be NULL) is called about every 16 MiB and stops the work by returning false. */
+int file_sha256(const char *path, char hex[65], bool (*step)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *e);
+
+/* ---- queue -------------------------------------------------------------------------------------------------- */
+
+/* A first-in first-out queue of pointers between threads, with a descriptor that is readable while it is not empty.
+ * Items belong to the queue from push to pop; what is left at free is given to drop. */
+struct queue;
+int queue_new(struct queue **out, void (*drop)(void *item), struct err *e);
+void queue_free(struct queue *q);
+int queue_push(struct queue *q, void *item);          /* ERR_NOMEM leaves the item with the caller */
+void *queue_pop(struct queue *q);                     /* NULL when empty */
+void *queue_wait(struct queue *q, int timeout_ms);    /* -1 waits for ever; NULL on time-out */
+int queue_fd(const struct queue *q);                  /* for poll; do not read from it */
+
+/* ---- settings ----------------------------------------------------------------------------------------------- */
+
+/* A thinking budget as the user types it: 400, 30s, off, unlimited. */
+enum budget_kind { BUDGET_TOKENS, BUDGET_SECONDS, BUDGET_UNLIMITED, BUDGET_OFF };
+struct budget {
+    enum budget_kind kind;
+    double amount;          /* tokens or seconds */
+};
+/* ERR_USAGE with a line that names the forms allowed. */
+int budget_parse(struct budget *out, const char *text, struct err *e);
+void budget_format(struct budget b, char out[32]);
+
+/* Everything a user can set. Filled in the order default, config file, environment, flag: later wins. Strings belong to the
+ * struct. The table settings_table in settings.c is the only place that knows names, ranges, defaults and help; flags,
+ * PONDER_* variables, ponder.ini, /set and the help texts are made from it. */
+struct settings {
+    char *model;             /* catalogue name or file */
+    char *system;            /* system text, "" none */
+    char *lora;              /* FILE[:SCALE][,FILE[:SCALE]...] */
+    char *db;                /* database file, "" the default */
+    char *theme;
+    char *layout;            /* inline, side */
+    char *live_keys;         /* modified, plain */
+    char *thoughts;          /* auto, tail, full, hidden: how thoughts are shown */
+    char *think;             /* on, off */
+    char *cot;               /* prompted mode of models not trained to think: step, off */
+    char *keys;              /* emacs, vi, "" whatever inputrc says */
+    struct budget budget;
+    int threads;             /* 0: number of physical cores */
+    int ctx;                 /* 0: what the model was trained for, at most 8192 */
+    int think_min;
+    int answer_max;          /* tokens; 0: what the context has left */
+    double temp;             /* below 0: the family's recommendation */
+    int top_k;
+    double top_p;
+    double min_p;
+    double repeat_penalty;
+    int64_t seed;            /* below 0: drawn for each reply and recorded */
+    bool private_chat;
+    bool keep_thoughts;      /* thoughts stay in the history that the model sees */
+    bool mouse;
+    bool loop_guard;
+};
+
+enum setting_type { SETTING_TEXT, SETTING_CHOICE, SETTING_INT, SETTING_INT64, SETTING_REAL, SETTING_BOOL, SETTING_BUDGET };
+enum setting_scope { SETTING_SHARED = 1, SETTING_CHAT = 2 };  /* flags of ask and chat, or of the full-screen program only */
+
+struct setting {
+    const char *name;        /* as in ponder.ini and /set; --name with dashes for underscores; PONDER_NAME */
+    const char *flags;       /* other flag spellings, space separated: "-m", "" */
+    enum setting_type type;
+    enum setting_scope scope;
+    size_t offset;           /* in struct settings */
+    const char *initial;     /* default, as text */
+    double min, max;         /* numbers */
+    const char *choices;     /* SETTING_CHOICE: space separated; other types: what the value looks like, for help */
+    const char *help;        /* one line */
+};
+extern const struct setting settings_table[];
+extern const size_t settings_count;
+
+int settings_init(struct settings *s, struct err *e);                       /* defaults */
+void settings_release(struct settings *s);
+int settings_copy(struct settings *out, const struct settings *s, struct err *e);
+/* ponder.ini and PONDER_*: a bad line or value is an error that names file and line or the variable. A missing file is fine. */
+int settings_load(struct settings *s, const char *ini_path, struct err *e);
+int settings_load_env(struct settings *s, struct err *e);
+const struct setting *settings_find(const char *name);
+/* Sets one by its name ('-' and '_' are the same). ERR_USAGE names the setting, the value and what is allowed. */
+int settings_set(struct settings *s, const char *name, const char *value, struct err *e);
+void settings_get(const struct settings *s, const struct setting *d, struct str *out);
+/* Takes the flags at argv[*i]; returns 1 and advances *i past what it used, 0 if it is no setting's flag, -1 on error. */
+int settings_take_flag(struct settings *s, int argc, char **argv, int *i, struct err *e);
+
+/* Reads an INI file through inih. on_value returns 0 or an error; file and line are put before its text. */
+int ini_read(const char *path, int (*on_value)(void *arg, const char *section, const char *name, const char *value, struct err *e),
+             void *arg, struct err *e);
+
+#endif

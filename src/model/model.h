@@ -1,0 +1,324 @@
+/*
+ * model.h - a local language model: load a GGUF file, render a chat, tokenise it, run it, steer its thought.
+ *
+ * The pieces, in the order in which a turn uses them:
+ *   engine     a loaded model file. Read-only after engine_open; several sessions may share it.
+ *   family     the chat template and thinking conventions of a kind of model, a const table entry.
+ *   prompt     a rendered conversation: bytes, and which of them the program wrote itself.
+ *   tokenizer  bytes to token ids and back. Belongs to its engine (or stands alone, for a vocabulary-only file).
+ *   session    one mutable token timeline with its KV cache on an engine. Not shared between threads.
+ *   sampler    logits to one token id.
+ *   think      the thinking controller: sits between sampler and reader, decides which tokens are forced or withheld and
+ *              which bytes are thought or answer.
+ *
+ * One token's way: session_logits -> think_next -> (sampler_pick) -> think_accept -> think_pop (text for the reader)
+ * -> session_decode.
+ *
+ * Nothing here prints, exits, or touches curses or SQL. Model files are untrusted: every number in one is checked before it
+ * is used. Unless said otherwise functions return 0 or an enum ponder_err with a line in *e.
+ */
+#ifndef PONDER_MODEL_H
+#define PONDER_MODEL_H
+
+#include "base/base.h"
+
+struct engine;
+struct tokenizer;
+struct session;
+struct sampler;
+struct think;
+struct prompt;
+struct render_options;
+
+/* ---- token lists -------------------------------------------------------------------------------------------- */
+
+struct tokens {
+    int32_t *ids;
+    size_t n, cap;
+};
+int tokens_push(struct tokens *t, int32_t id);                    /* ERR_NOMEM, t unchanged */
+int tokens_append(struct tokens *t, const int32_t *ids, size_t n);
+void tokens_release(struct tokens *t);
+
+/* ---- families and templates --------------------------------------------------------------------------------- */
+
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+
+/* One turn of a conversation, borrowed bytes. thought is the reply's thought apart from its answer (assistant only; NULL
+ * when none). content of an assistant may hold an inline <think> block, which templates treat as they were written to. */
+struct chat_message {
+    enum role role;
+    const char *content;
+    size_t content_len;
+    const char *thought;
+    size_t thought_len;
+};
+
+/* How a thought begins. */
+enum thought_start {
+    THOUGHT_BY_MODEL,       /* the model writes the opening tag itself */
+    THOUGHT_PREFILLED,      /* the prompt ends inside an opened thought */
+    THOUGHT_PROMPTED,       /* the model was not trained to think: system line plus an opened block (zero-shot CoT) */
+};
+
+/* A kind of model: its template and its thinking conventions. Entries are static and const. */
+struct family {
+    const char *name;               /* "qwen3", "deepseek-r1-distill-qwen", "chatml", ... */
+    enum thought_start start;       /* when thinking is on */
+    const char *const *open;        /* texts that open a thought, NULL-terminated, the usual one first; found as one token by
+                                       id where the vocabulary has it, as decoded bytes across tokens otherwise */
+    const char *const *close;       /* texts that close it; bytes after the tag belong to the answer */
+    const char *close_forced;       /* what is put to close by force: newline, tag and what the template has after it */
+    const char *wrap_up;            /* sentence before a forced close, e.g. Qwen's early-stop text, without the tag */
+    const char *wait;               /* put in place of a dropped closing tag: "Wait" */
+    const char *think_lead;         /* prompted mode: the first words of the opened block, e.g. "Let's think step by step."; NULL
+                                       elsewhere. Recorded as an injected span of kind "lead". */
+    const char *const *answer_end;  /* texts of tokens that end a reply besides the vocabulary's EOS */
+    bool off_switch;                /* the template itself can turn thinking off */
+    bool history_drops_thoughts;    /* earlier thoughts are not rendered */
+    const char *thought_key;        /* message key in exports: "reasoning_content" or "thinking" */
+    double temp, top_p;             /* the makers' sampling values */
+    int top_k;
+    double min_p;
+    int (*render)(const struct family *f, struct prompt *out, const struct chat_message *m, size_t n, const struct render_options *o,
+                  struct err *e);
+};
+
+/* A half-open range of prompt bytes that came from outside (user, file, model). Tags and control tokens are never
+ * recognised inside or across the edge of one. */
+struct prompt_span {
+    size_t from, to;
+};
+
+struct prompt {
+    struct str text;
+    struct prompt_span *outside;    /* ascending, disjoint */
+    size_t n_outside, cap_outside;
+    bool thought_open;              /* the text ends inside an opened thought */
+};
+void prompt_release(struct prompt *p);
+/* For renderers: text written by the program, and text from outside. Out of memory sets text.failed. */
+void prompt_add(struct prompt *p, const char *text);
+void prompt_add_outside(struct prompt *p, const char *bytes, size_t n);
+
+struct render_options {
+    bool think;                 /* thinking on */
+    bool prompted;              /* add the prompted mode to a family that was not trained to think; off for `inspect prompt` */
+    bool keep_thoughts;         /* render earlier thoughts although the family drops them */
+    bool no_generation;         /* leave out the opening of the reply */
+    const char *date;           /* "YYYY-MM-DD" for templates that print one */
+    const char *bos;            /* text of the BOS token for templates that write it; NULL: as published with the template */
+};
+
+/* The family of a chat template (its Jinja text, n bytes; never executed). Unknown text gives the ChatML fallback and sets
+ * *recognised to false. text NULL is a model without a template. */
+const struct family *family_of_template(const char *text, size_t n, bool *recognised);
+const struct family *family_by_name(const char *name);              /* NULL when there is none */
+/* Renders messages, byte for byte as the published template does. ERR_INVALID where the template refuses the messages and no
+ * documented merge exists. out is an empty prompt; the caller releases it. */
+int family_render(const struct family *f, struct prompt *out, const struct chat_message *m, size_t n, const struct render_options *o,
+                  struct err *e);
+
+/* ---- tokenizer ---------------------------------------------------------------------------------------------- */
+
+/* Which tokens that are not plain text are recognised in a text. */
+enum token_parse {
+    PARSE_NONE,       /* none: text from outside */
+    PARSE_USER,       /* tokens of type user-defined only: what reference tokenizers do with plain text */
+    PARSE_CONTROL,    /* control tokens too */
+};
+enum token_type { TOKEN_NORMAL, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE };
+
+/* The tokenizer of a GGUF file, also of one without tensors. Caller frees. */
+int tokenizer_open(struct tokenizer **out, const char *path, struct err *e);
+void tokenizer_free(struct tokenizer *t);
+int tokenizer_size(const struct tokenizer *t);                      /* vocabulary size */
+/* Appends the ids of n bytes of text; invalid UTF-8 is taken byte by byte. No BOS is added. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e);
+/* Appends the ids of a rendered prompt: control tokens are recognised outside its `outside` spans only; text runs that meet
+ * at a span's edge are split and merged as one text. Adds BOS in front if the vocabulary wants one and the text has none. */
+int tokenizer_encode_prompt(const struct tokenizer *t, const struct prompt *p, struct tokens *out, struct err *e);
+/* The bytes a token stands for (its own text for control tokens), valid while t lives. "" for ids out of range. */
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *len);
+enum token_type tokenizer_type(const struct tokenizer *t, int32_t id);
+int32_t tokenizer_find(const struct tokenizer *t, const char *text);      /* a control, user or normal token with exactly these bytes; -1 */
+int32_t tokenizer_bos(const struct tokenizer *t);                   /* -1 when none */
+int32_t tokenizer_eos(const struct tokenizer *t);
+bool tokenizer_adds_bos(const struct tokenizer *t);
+bool tokenizer_is_end(const struct tokenizer *t, int32_t id);       /* ends a reply: eos, eot, eom and their well-known texts */
+/* The chat template in the file, or NULL. Valid while t lives. */
+const char *tokenizer_template(const struct tokenizer *t, size_t *len);
+
+/* ---- engine ------------------------------------------------------------------------------------------------- */
+
+struct model_info {
+    const char *path;
+    char name[128];              /* general.name or the file's name, sanitised to one line */
+    char arch[32];
+    char quant[16];              /* "Q4_1", "Q4_K_M", ... */
+    int n_vocab, n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim;
+    int ctx_train;
+    uint64_t n_params, file_bytes;
+    const struct family *family;
+    bool template_recognised;
+};
+
+/* Loads a model through mmap. ERR_FILE, ERR_UNSUPPORTED or ERR_NOMEM with the file and the reason in *e. */
+int engine_open(struct engine **out, const char *path, struct err *e);
+void engine_free(struct engine *m);
+const struct model_info *engine_info(const struct engine *m);
+const struct tokenizer *engine_tokenizer(const struct engine *m);
+/* Bytes that a session of n_ctx tokens needs beside the mapped file. */
+uint64_t engine_session_bytes(const struct engine *m, int n_ctx);
+/* The SHA-256 of the model file, from the cache (device, inode, size, mtime) or computed; takes seconds for a large file, so
+ * call it from a thread of its own. *stop (may be NULL) ends it with ERR_STOPPED. */
+int model_file_hash(const char *path, char hex[65], const volatile bool *stop, struct err *e);
+/* The kernel family in use: "scalar", "avx2", "avx512", "amx". PONDER_KERNELS forces one; a family that this CPU lacks is an
+ * error at engine_open. */
+const char *engine_kernels(void);
+/* Number of physical cores this process may use. */
+int engine_default_threads(void);
+
+/* ---- session ------------------------------------------------------------------------------------------------ */
+
+/* Called between pieces of a long evaluation; returning false stops it with ERR_STOPPED and the session still consistent. */
+typedef bool (*session_step)(void *arg, size_t done, size_t total);
+
+/* n_ctx tokens of KV cache (F16), n_threads workers (at least 1; the calling thread is one of them). The engine must outlive it. */
+int session_new(struct session **out, const struct engine *m, int n_ctx, int n_threads, struct err *e);
+void session_free(struct session *s);
+int session_ctx(const struct session *s);
+/* The tokens evaluated so far. Valid until the next call. */
+const int32_t *session_tokens(const struct session *s, size_t *n);
+/* Makes the timeline equal to ids (n > 0), all of the prompt class: keeps the KV of the longest common prefix of prompt-class
+ * tokens, evaluates the rest, leaves the logits of the last token. ERR_TOO_LONG if n exceeds the context. *reused (may be
+ * NULL) gets the number of tokens that were not evaluated. */
+int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e);
+/* Appends n (1 to 8) generated or injected tokens; logits of the last one follow. Same bits for n at once or one at a time. */
+int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e);
+/* Logits of the last token, n_vocab floats; the caller may change them, valid until the next evaluation. */
+float *session_logits(struct session *s);
+/* Drops all tokens from position n on. */
+void session_truncate(struct session *s, size_t n);
+/* Evaluates ids from an empty timeline and calls row for every position with its logits (n_vocab floats). one_by_one feeds
+ * them through session_decode. For `inspect logits` and tests. */
+int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_one, void (*row)(void *arg, size_t pos, const float *logits),
+                  void *arg, struct err *e);
+
+/* ---- sampler ------------------------------------------------------------------------------------------------ */
+
+struct sampler_params {
+    double temp;                 /* 0: greedy */
+    int top_k;                   /* 0: off */
+    double top_p, min_p;         /* 1 and 0: off */
+    double repeat_penalty;       /* 1: off; over the last 64 tokens */
+    uint64_t seed;
+};
+int sampler_new(struct sampler **out, int n_vocab, const struct sampler_params *p, struct err *e);
+void sampler_free(struct sampler *s);
+/* Picks one id. Draws exactly one random number a call, so that the n-th pick depends on the seed and n alone. logits may be
+ * changed. -INFINITY entries are never picked while a finite one exists. */
+int32_t sampler_pick(struct sampler *s, float *logits);
+void sampler_accept(struct sampler *s, int32_t id);    /* for the repeat penalty: every token put on the timeline */
+
+/* ---- thinking controller ------------------------------------------------------------------------------------ */
+
+/* How the thought and the answer of a reply ended. Names as stored and printed. */
+#define THOUGHT_ENDINGS(X) X(NONE, "none") X(NATURAL, "natural") X(ANSWER_NOW, "answer_now") X(BUDGET_SOFT, "budget_soft") \
+    X(BUDGET_HARD, "budget_hard") X(LOOP, "loop") X(STOPPED, "stopped") X(CONTEXT_FULL, "context_full") \
+    X(INTERRUPTED, "interrupted") X(ERROR, "error")
+#define ANSWER_ENDINGS(X) X(NOT_BEGUN, "") X(COMPLETE, "complete") X(LENGTH, "length") X(STOPPED, "stopped") \
+    X(CONTEXT_FULL, "context_full") X(INTERRUPTED, "interrupted") X(ERROR, "error")
+#define X(n, s) THOUGHT_##n,
+enum thought_ending { THOUGHT_ENDINGS(X) };
+#undef X
+#define X(n, s) ANSWER_##n,
+enum answer_ending { ANSWER_ENDINGS(X) };
+#undef X
+const char *thought_ending_name(enum thought_ending t);
+const char *answer_ending_name(enum answer_ending a);      /* NULL for ANSWER_NOT_BEGUN */
+
+enum think_state { THINK_IDLE, THINK_COUNTING, THINK_SOFT, THINK_WAITING_UTF8, THINK_FORCING, THINK_ANSWER, THINK_DONE };
+
+struct think_config {
+    const struct family *family;
+    const struct tokenizer *tokenizer;
+    bool think;                  /* thinking on; off also when the family has no way to think and prompting is off */
+    bool thought_open;           /* the prompt ends inside a thought (prompt.thought_open) */
+    struct budget budget;
+    int think_min;               /* closing tag withheld for so many thought tokens */
+    int answer_max;              /* 0: no limit of its own */
+    int answer_reserve;          /* tokens of the context that thought may not use */
+    int context_left;            /* tokens the session can still take after the prompt */
+    bool loop_guard;             /* close softly on repetition; otherwise only report it */
+};
+
+/* The user's live commands. */
+enum think_verb { THINK_SET_BUDGET, THINK_ANSWER_NOW, THINK_MORE, THINK_SAY, THINK_STOP };
+struct think_command {
+    enum think_verb verb;
+    struct budget budget;        /* THINK_SET_BUDGET: the new total */
+    const char *text;            /* THINK_SAY: the user's line */
+    size_t text_len;
+};
+
+enum think_event_kind {
+    THINK_TEXT_THOUGHT,          /* bytes of the thought; never ends inside a UTF-8 sequence unless the model did so for good */
+    THINK_TEXT_ANSWER,
+    THINK_OPENED,                /* a thought began (again) */
+    THINK_CLOSED,                /* thought_ending tells how */
+    THINK_BUDGET,                /* the budget in force changed, at token position `position` */
+    THINK_INJECTED,              /* text that no sampler chose: span_kind "lead", "wrap_up", "wait", "say", "close"; author "user"
+                                    or "program"; it begins at byte `offset` of the thought */
+    THINK_LOOP,                  /* repetition noticed: offer or made a close */
+    THINK_ESCAPED,               /* reasoning seen in the answer; `count` so far */
+    THINK_ENDED,                 /* the reply is over */
+};
+struct think_event {
+    enum think_event_kind kind;
+    const char *text;            /* TEXT and INJECTED; valid until the next call on the controller other than think_pop */
+    size_t text_len;
+    struct budget budget;
+    size_t position;             /* tokens of this reply so far, sampled and forced */
+    size_t offset;
+    const char *span_kind, *author;
+    enum thought_ending thought_ending;
+    enum answer_ending answer_ending;
+    int count;
+    bool sampled;                /* TEXT: some of the bytes come from a sampled token */
+};
+
+struct think_stats {
+    enum think_state state;
+    struct budget budget;        /* in force */
+    int thought_tokens;          /* sampled and injected, tags left out */
+    int answer_tokens;
+    int extensions;              /* think more, and budgets raised */
+    int escaped;
+    enum thought_ending thought_ending;   /* THOUGHT_NONE while open */
+    enum answer_ending answer_ending;
+};
+
+enum think_action {
+    THINK_DO_SAMPLE,             /* sample from the logits, which think_next may have changed */
+    THINK_DO_FORCE,              /* take *forced */
+    THINK_DO_END,                /* the reply is over: no more tokens */
+};
+
+int think_new(struct think **out, const struct think_config *c, struct err *e);
+void think_free(struct think *t);
+/* What to do for the next token. logits: n_vocab floats of the position to be filled. running_ms: time since the first decode
+ * of this reply, pauses left out. */
+enum think_action think_next(struct think *t, float *logits, int64_t running_ms, int32_t *forced);
+/* Tells the controller which token was put on the timeline. ERR_NOMEM only. Events wait in think_pop.
+ * A sampled id for which *keep comes back false must not be put on the timeline (a dropped closing tag, an end token inside a
+ * thought): ask think_next again with the same logits. */
+int think_accept(struct think *t, int32_t id, bool forced, bool *keep, struct err *e);
+/* Acts on the next token. ERR_INVALID with a line for the user where the command makes no sense in this state. */
+int think_do(struct think *t, const struct think_command *c, struct err *e);
+/* Ends the reply from outside: context full, error, interruption. */
+void think_abort(struct think *t, enum thought_ending thought, enum answer_ending answer);
+bool think_pop(struct think *t, struct think_event *ev);
+void think_stats(const struct think *t, struct think_stats *out);
+
+#endif
