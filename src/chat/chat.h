@@ -1,0 +1,99 @@
+/*
+ * chat.h - conversations with a model, without a screen: a worker thread loads the model, runs turns and writes them to the
+ * record; whoever shows them (the full-screen program, plain mode, ask) sends requests and reads events.
+ *
+ * Threads: all functions here are called from one thread (the owner's). The worker owns engine, session, sampler and thinking
+ * controller. Requests and events cross in queues; a live command is read before every token, so that it acts on the next one.
+ * Nothing here blocks on the model, except chat_free, which waits at most about one token.
+ *
+ * What is durable: the prompt before inference starts, the reply every 150 ms and at its end (see store.h). When writing fails the
+ * chat goes on in memory, CHAT_STORE_TROUBLE tells, and saving is tried again with the next piece.
+ */
+#ifndef PONDER_CHAT_H
+#define PONDER_CHAT_H
+
+#include "base/base.h"
+#include "model/model.h"
+#include "store/store.h"
+
+struct chat;
+
+/* set is copied. store is borrowed and must outlive the chat. The model (settings.model: catalogue name or file, already turned into a path by
+ * the caller in model_path) begins to load at once, on the worker. */
+int chat_new(struct chat **out, const struct settings *set, const char *model_path, struct store *store, struct err *e);
+/* Stops what runs (the cut reply is ended as `stopped`) and frees everything. */
+void chat_free(struct chat *c);
+
+/* ---- requests ----------------------------------------------------------------------------------------------- */
+
+/* Continues a stored conversation, or starts a new one with 0 (made in the store with its first prompt). ERR_BUSY while a reply runs. */
+int chat_select(struct chat *c, int64_t conversation, struct err *e);
+int64_t chat_conversation(const struct chat *c);        /* 0: none yet */
+/* Sends a prompt below the active leaf; CHAT_PROMPT follows at once, from inside this call the prompt is on disk. While a reply runs the
+ * prompt waits as queued (chat_queued) and is sent when the reply has ended. */
+int chat_send(struct chat *c, const char *text, size_t len, struct err *e);
+/* Sends another prompt in place of message `prompt` (same parent): a branch. */
+int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
+/* Another reply to the prompt of the newest reply, or of `reply` when not 0. */
+int chat_regenerate(struct chat *c, int64_t reply, struct err *e);
+/* Goes on with a reply that was stopped or interrupted: a new reply whose thought and answer begin with the old text. */
+int chat_continue(struct chat *c, int64_t reply, struct err *e);
+size_t chat_queued(const struct chat *c);
+const char *chat_queued_text(const struct chat *c, size_t i, size_t *len);
+void chat_drop_queued(struct chat *c, size_t i);
+/* Live commands; ERR_INVALID with a line for the user when no reply runs (or no thought, where the verb needs one). */
+int chat_command(struct chat *c, const struct think_command *cmd, struct err *e);
+int chat_pause(struct chat *c, bool paused, struct err *e);
+bool chat_paused(const struct chat *c);
+bool chat_running(const struct chat *c);                /* from prompt sent to CHAT_ENDED */
+/* Settings for the replies that begin from now on. A changed model path loads that model. */
+int chat_set(struct chat *c, const struct settings *set, const char *model_path, struct err *e);
+const struct settings *chat_settings(const struct chat *c);
+/* The loaded model; NULL while loading or after a failure. */
+const struct model_info *chat_model(const struct chat *c);
+
+/* ---- events ------------------------------------------------------------------------------------------------- */
+
+enum chat_event_kind {
+    CHAT_MODEL,             /* a model is ready: chat_model tells which; text is a warning to show, "" none */
+    CHAT_MODEL_FAILED,      /* text: one line */
+    CHAT_PROMPT,            /* a user message was stored: message, text */
+    CHAT_PREFILL,           /* the reply began: message; tokens done and total of the prompt, again and again */
+    CHAT_THINKING,          /* a thought opened (again) */
+    CHAT_THOUGHT,           /* text: bytes of the thought */
+    CHAT_CLOSED,            /* the thought closed: stats */
+    CHAT_ANSWER,            /* text: bytes of the answer */
+    CHAT_BUDGET,            /* the budget in force changed: stats */
+    CHAT_INJECTED,          /* text of the thought that came is not the model's: text is the span's kind, author in author */
+    CHAT_LOOP,              /* the thought repeats itself; a close is offered or under way */
+    CHAT_ESCAPED,           /* reasoning seen in the answer */
+    CHAT_PROGRESS,          /* stats, about ten times a second while tokens come */
+    CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
+    CHAT_NOTICE,            /* text: a line for the user */
+    CHAT_STORE_TROUBLE,     /* text: why saving failed; "" when it works again */
+};
+struct chat_stats {
+    enum think_state state;
+    struct budget budget;
+    int thought_tokens, answer_tokens, escaped;
+    int64_t thought_ms, answer_ms;           /* running time, pauses left out */
+    double tokens_per_s;
+    int context_used, context;               /* tokens in the session and its size */
+    enum thought_ending thought_ending;
+    enum answer_ending answer_ending;
+};
+struct chat_event {
+    enum chat_event_kind kind;
+    int64_t message;
+    char *text;
+    size_t len;
+    const char *author;
+    size_t done, total;
+    struct chat_stats stats;
+};
+int chat_event_fd(const struct chat *c);     /* readable while events wait; for poll */
+/* Takes the next event; the caller releases it. False when none waits. */
+bool chat_next_event(struct chat *c, struct chat_event *ev);
+void chat_event_release(struct chat_event *ev);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * store.h - the record: every conversation, thought, answer, rating and budget change in one SQLite file of the user's own.
+ *
+ * One `struct store` is one database connection behind a lock; any thread may call any function. Conversations are trees of
+ * messages; a conversation's `leaf` says which branch is active. The store knows nothing of models: token counts and
+ * rendering reach it as values or callbacks.
+ *
+ * Promises: WAL, synchronous=FULL, foreign keys, files 0600 in a 0700 folder. A user message is on disk before
+ * store_add_prompt returns. A reply is written in pieces while it streams; a reply whose writer died is found at the next open
+ * and marked interrupted. Databases of a newer version are refused untouched (ERR_NEWER), damaged or foreign ones with ERR_DB.
+ * Functions return 0 or an enum ponder_err with a line in *e; ERR_FULL when the disk is full. A failed write changes nothing.
+ *
+ * Strings in returned structs belong to the struct and are freed by its release function. Text is kept as it came (exact bytes,
+ * made valid UTF-8 only where it was not): sanitising is the reader's business.
+ */
+#ifndef PONDER_STORE_H
+#define PONDER_STORE_H
+
+#include "base/base.h"
+
+struct store;
+
+/* path NULL: in memory only, nothing reaches the disk (private chats). Otherwise the file and its folder are made where missing. */
+int store_open(struct store **out, const char *path, struct err *e);
+void store_close(struct store *s);
+const char *store_path(const struct store *s);      /* NULL in memory */
+
+/* ---- writing a turn ----------------------------------------------------------------------------------------- */
+
+int store_new_conversation(struct store *s, const char *system, int64_t *id, struct err *e);
+int store_set_system(struct store *s, int64_t conversation, const char *system, struct err *e);
+int store_set_title(struct store *s, int64_t conversation, const char *title, struct err *e);
+
+/* Adds a user message below parent (0: a root) and makes it the leaf. The first one names the conversation. */
+int store_add_prompt(struct store *s, int64_t conversation, int64_t parent, const char *text, size_t len, int64_t *id, struct err *e);
+
+/* What is known when a reply begins: its provenance. */
+struct reply_start {
+    int64_t conversation, parent;    /* parent: the user message answered */
+    const char *model;               /* name as shown, e.g. "SmolLM2-135M-Instruct Q4_1" */
+    const char *model_file, *quant, *family;
+    const char *model_sha256;        /* NULL: not known yet, see store_set_model_hash */
+    const char *adapter;             /* NULL none */
+    const char *engine_version, *kernels;
+    int threads;
+    const char *system;              /* system text as rendered */
+    int64_t seed;
+    double temp, top_p, min_p, repeat_penalty;
+    int top_k;
+    const char *budget;              /* as typed: "400", "30s", "unlimited", "off" */
+    int think_min, answer_max;
+    int prompt_tokens, context;
+};
+/* Adds a streaming reply below its prompt and makes it the leaf. */
+int store_begin_reply(struct store *s, const struct reply_start *r, int64_t *id, struct err *e);
+/* Appends streamed bytes; call about every 150 ms. Committed when it returns. */
+int store_append_reply(struct store *s, int64_t reply, const char *thought, size_t thought_len, const char *answer, size_t answer_len,
+                       struct err *e);
+/* A budget change, extension, pause ... at a token position. kind: "budget", "answer_now", "more", "pause", "resume", "say", "loop",
+ * "stop"; value as text (may be NULL). */
+int store_add_event(struct store *s, int64_t reply, size_t position, const char *kind, const char *value, struct err *e);
+/* A span of the thought that no sampler chose. kind: "lead", "wrap_up", "wait", "say", "close"; author "user" or "program". Bytes
+ * [offset, offset + length) of the thought. */
+int store_add_span(struct store *s, int64_t reply, size_t position, size_t offset, size_t length, const char *kind, const char *author,
+                   struct err *e);
+struct reply_end {
+    const char *ended;               /* how the thought ended: design's names */
+    const char *answer_ended;        /* NULL before an answer began */
+    const char *budget_final;
+    int thought_tokens, answer_tokens, escaped, extensions;
+    int64_t thought_ms, answer_ms, prefill_ms;
+    double tokens_per_s;
+};
+/* Ends a reply: text still to come goes in with it, in one transaction; the text becomes searchable. */
+int store_end_reply(struct store *s, int64_t reply, const char *thought, size_t thought_len, const char *answer, size_t answer_len,
+                    const struct reply_end *r, struct err *e);
+int store_set_model_hash(struct store *s, const char *model_file, const char *sha256, struct err *e);   /* fills replies that lack it */
+
+/* ---- reading ------------------------------------------------------------------------------------------------ */
+
+enum message_role { MESSAGE_USER, MESSAGE_REPLY };
+struct message {
+    int64_t id, conversation, parent;
+    enum message_role role;
+    char *text;                      /* prompt or answer */
+    char *thought;                   /* "" none */
+    size_t text_len, thought_len;
+    int64_t created_ms;
+    bool streaming;                  /* being written by a living process (this one or another) */
+    char *model, *ended, *answer_ended, *budget, *budget_final;     /* replies; "" where unknown */
+    int thought_tokens, answer_tokens;
+    int64_t thought_ms, answer_ms;
+    double tokens_per_s;
+    int thought_rating, answer_rating;                              /* -1, 0, +1 */
+    char *fold;                      /* the user's own choice of how the thought is shown, "" none */
+    int n_siblings, sibling;         /* replies or prompts with the same parent, and this one's place from 0 */
+};
+struct message_list {
+    struct message *items;
+    size_t n;
+};
+void message_list_release(struct message_list *l);
+/* The active branch of a conversation, root first. */
+int store_load_branch(struct store *s, int64_t conversation, struct message_list *out, struct err *e);
+int store_load_message(struct store *s, int64_t id, struct message_list *out, struct err *e);           /* a list of one */
+/* Makes another message the leaf: the newest descendant of id. */
+int store_select_branch(struct store *s, int64_t id, struct err *e);
+
+struct conversation {
+    int64_t id, leaf, created_ms, updated_ms;
+    char *title, *system, *model;    /* model of the newest reply */
+    int n_messages;
+};
+struct conversation_list {
+    struct conversation *items;
+    size_t n;
+};
+void conversation_list_release(struct conversation_list *l);
+int store_list(struct store *s, int limit, int offset, struct conversation_list *out, struct err *e);   /* newest first; limit 0: all */
+int store_load_conversation(struct store *s, int64_t id, struct conversation_list *out, struct err *e); /* a list of one; ERR_NOT_FOUND */
+int store_newest(struct store *s, int64_t *conversation, struct err *e);                                /* ERR_NOT_FOUND when empty */
+
+enum search_in { SEARCH_ALL, SEARCH_PROMPTS, SEARCH_ANSWERS, SEARCH_THOUGHTS };
+struct search_hit {
+    int64_t message, conversation;
+    enum search_in part;
+    char *title, *snippet;           /* matched words between \x02 and \x03 */
+    int64_t created_ms;
+};
+struct search_hits {
+    struct search_hit *items;
+    size_t n;
+};
+void search_hits_release(struct search_hits *h);
+/* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25). */
+int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
+
+/* ---- ratings ------------------------------------------------------------------------------------------------ */
+
+enum part { PART_ANSWER, PART_THOUGHT };
+/* value -1, 0 (takes it back), +1. reasons: a JSON array of strings or NULL to leave, comment NULL to leave. ERR_INVALID for a reply still
+ * being written, ERR_NOT_FOUND. */
+int store_rate(struct store *s, int64_t reply, enum part part, int value, const char *reasons, const char *comment, struct err *e);
+int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct err *e);
+/* A corrected text. NULL takes it back. */
+int store_edit(struct store *s, int64_t reply, enum part part, const char *text, size_t len, struct err *e);
+int store_set_fold(struct store *s, int64_t reply, const char *fold, struct err *e);
+
+/* ---- other ------------------------------------------------------------------------------------------------- */
+
+/* Deletes a conversation with everything of it, zeroing the bytes (secure_delete, FTS optimise, VACUUM, WAL truncated). */
+int store_delete(struct store *s, int64_t conversation, struct err *e);
+/* The unsent input line, kept over a crash. conversation 0: of no conversation. */
+int store_save_draft(struct store *s, int64_t conversation, const char *text, size_t len, struct err *e);
+int store_load_draft(struct store *s, int64_t conversation, struct str *out, struct err *e);
+
+/* ---- export ------------------------------------------------------------------------------------------------- */
+
+enum export_format { EXPORT_SFT };
+enum export_reasoning { REASONING_FIELD, REASONING_INLINE, REASONING_STRIP };
+struct export_options {
+    enum export_format format;
+    enum export_reasoning reasoning;
+    int min_rating;                  /* filters: replies rated below are left out; default 0 keeps unrated and +1 */
+    const char *model, *tag, *search;        /* NULL: any */
+    int64_t since_ms, until_ms;      /* 0: open */
+    const char *endings;             /* comma list; "" the default (natural, none, answer_now, budget_soft, budget_hard); "all" */
+    /* The message key of a model's family for thoughts; NULL or a NULL result means "reasoning_content". */
+    const char *(*thought_key)(void *arg, const char *family);
+    void *arg;
+};
+struct export_counts {
+    int64_t records, replies_seen, left_rating, left_ending, left_unfinished, left_filter, duplicates;
+};
+/* Writes records to `write` (which returns 0 or an error), or only counts when write is NULL. Same database, same bytes. */
+int store_export(struct store *s, const struct export_options *o, int (*write)(void *arg, const char *bytes, size_t n, struct err *e),
+                 void *write_arg, struct export_counts *counts, struct err *e);
+
+#endif
