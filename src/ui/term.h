@@ -1,0 +1,94 @@
+/*
+ * term.h - the terminal: ncurses for output, own decoding of input. Internal to src/ui. One at a time.
+ *
+ * Output: term_present compares the grid with what is on the screen and writes only changed cells, in one go. Input: raw bytes from the descriptor, decoded by keys.h; curses
+ * never reads. Signal handlers only write a byte to a pipe; a crash handler restores the terminal with fixed strings, without stdio.
+ */
+#ifndef PONDER_TERM_H
+#define PONDER_TERM_H
+
+#include "ui/grid.h"
+
+/* ---- keys ---------------------------------------------------------------------------------------------------- */
+
+enum key_kind { KEY_TEXT_, KEY_NAMED_, KEY_PASTE_, KEY_MOUSE_ };
+#define KEY_NAMES(X) X(ENTER, "Enter") X(TAB, "Tab") X(BACKTAB, "Shift-Tab") X(BACKSPACE, "Backspace") X(ESC, "Esc") X(UP, "Up") X(DOWN, "Down") X(LEFT, "Left") X(RIGHT, "Right") \
+    X(HOME, "Home") X(END, "End") X(PGUP, "PageUp") X(PGDN, "PageDown") X(INSERT, "Insert") X(DELETE, "Delete") X(F1, "F1") X(F2, "F2") X(F3, "F3") X(F4, "F4") X(F5, "F5") \
+    X(F6, "F6") X(F7, "F7") X(F8, "F8") X(F9, "F9") X(F10, "F10") X(F11, "F11") X(F12, "F12") X(FOCUS_IN, "FocusIn") X(FOCUS_OUT, "FocusOut")
+#define X(n, s) NAMED_##n,
+enum key_name { NAMED_NONE, KEY_NAMES(X) };
+#undef X
+enum key_mods { MOD_SHIFT = 1, MOD_ALT = 2, MOD_CTRL = 4 };
+enum mouse_action { MOUSE_PRESS, MOUSE_RELEASE, MOUSE_WHEEL_UP, MOUSE_WHEEL_DOWN };
+
+struct key {
+    enum key_kind kind;
+    enum key_name name;       /* KEY_NAMED_ */
+    uint32_t cp;              /* KEY_TEXT_: the character; Ctrl-A..Z come as 'a'..'z' with MOD_CTRL */
+    unsigned mods;
+    const char *text;         /* KEY_PASTE_: the pasted bytes, newlines normalised; valid until the next decode */
+    size_t text_len;
+    enum mouse_action action; /* KEY_MOUSE_ */
+    int x, y;                 /* 0-based cell */
+    const char *bytes;        /* the sequence as it came, for readline; valid until the next decode */
+    size_t n_bytes;
+};
+
+struct key_decoder;
+int key_decoder_new(struct key_decoder **out, struct err *e);
+void key_decoder_free(struct key_decoder *d);
+void key_decoder_feed(struct key_decoder *d, const char *bytes, size_t n);
+/* Takes the next whole key. False when more bytes are needed; then *wait_ms says how long to wait before calling with timed_out = true, which turns a lone Esc (or a
+ * sequence cut off) into keys: 25 ms after an Esc, -1 when nothing is held. Enter is CR; LF is Ctrl-J. A bracketed paste is one key, however long (capped at 16 MiB). */
+bool key_decoder_next(struct key_decoder *d, bool timed_out, struct key *out, int *wait_ms);
+/* "Ctrl-O", "Alt-Enter", "F5", "j": as printed in help. */
+void key_format(const struct key *k, struct str *out);
+
+/* ---- theme --------------------------------------------------------------------------------------------------- */
+
+struct colour {
+    int16_t index;            /* -1 the terminal's own, 0..255 palette, 256: rgb */
+    uint8_t r, g, b;
+};
+struct style_def {
+    struct colour fg, bg;
+    unsigned attrs;           /* ATTR_ bits */
+};
+enum { ATTR_BOLD = 1, ATTR_DIM = 2, ATTR_UNDERLINE = 4, ATTR_REVERSE = 8, ATTR_ITALIC = 16 };
+struct theme {
+    char name[64];
+    struct style_def styles[STYLE_COUNT];
+};
+/* The built-in theme, which is also what a theme file starts from. */
+void theme_default(struct theme *t);
+/* Reads NAME.ini from the config folder's themes/, then from the installed themes, or NAME itself if it has a '/'. Keys are slot names, values "fg [on bg] [bold] [dim] ...";
+ * colours: default, the 16 names, 0-255, #rrggbb. A bad line names file and line, *t stays usable (the default). */
+int theme_load(struct theme *t, const char *name, struct err *e);
+/* The i-th name that theme_load finds; false at the end. */
+bool theme_name_at(size_t i, struct str *name);
+
+/* ---- the terminal -------------------------------------------------------------------------------------------- */
+
+struct term;
+/* Takes over stdin/stdout: alternate screen, raw mode, bracketed paste, mouse if asked. ERR_UNSUPPORTED where the terminal cannot address its cursor or is
+ * unknown (use plain mode). Colours as the terminal has them: none with NO_COLOR, 16, 256, direct. */
+int term_open(struct term **out, const struct theme *theme, bool mouse, struct err *e);
+void term_close(struct term *t);          /* restores everything; also through atexit and the crash handler */
+void term_size(const struct term *t, int *w, int *h);   /* 0x0 reports become 80x24 */
+int term_input_fd(const struct term *t);
+/* Descriptor readable after a signal; term_signal takes the next number (SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGCONT, ...), 0 when none. */
+int term_signal_fd(const struct term *t);
+int term_signal(struct term *t);
+void term_resized(struct term *t);        /* after SIGWINCH: reads the size, forgets what is on the screen if it changed */
+void term_set_theme(struct term *t, const struct theme *theme);
+void term_set_mouse(struct term *t, bool on);
+/* Draws. Returns false when the terminal is gone. */
+bool term_present(struct term *t, const struct grid *g);
+void term_redraw(struct term *t);         /* Ctrl-L: the next present writes everything */
+void term_suspend(struct term *t);        /* Ctrl-Z and before $EDITOR: normal screen and modes */
+void term_resume(struct term *t);
+void term_bell(struct term *t);
+/* Puts text on the terminal's clipboard (OSC 52, wrapped for tmux). Only on the user's demand. */
+void term_copy(struct term *t, const char *text, size_t n);
+
+#endif
