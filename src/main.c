@@ -1,0 +1,28 @@
+/* main.c - the table of subcommands; nothing else. */
+#include "cli/cli.h"
+
+const struct command cli_commands[] = {
+    {"chat", cmd_chat, "[--continue | --resume ID] [--theme NAME] [--plain] [options]", "talk to a model in the full-screen program (the default)"},
+    {"ask", cmd_ask, "[options] [QUESTION] [-f FILE]... [--continue | --resume ID] [--json] [--no-thoughts] [--control PATH]",
+     "one question; the answer on stdout, thoughts on stderr"},
+    {"list", cmd_list, "[--limit N] [--json]", "the conversations kept, newest first"},
+    {"show", cmd_show, "ID [--json]", "one conversation"},
+    {"search", cmd_search, "WORDS [--in answers|thoughts|prompts] [--json]", "find words in what was kept"},
+    {"delete", cmd_delete, "ID [--json]", "delete a conversation for good"},
+    {"rate", cmd_rate, "MESSAGE [--answer up|down|none] [--thought up|down|none] [--reason R]... [--tag T]... [--comment TEXT] [--edit FILE]",
+     "rate a reply"},
+    {"export", cmd_export, "--format sft [--reasoning field|inline|strip] [filters] -o PATH [--dry-run]", "write fine-tuning data"},
+    {"models", cmd_models, "[--json]", "the models known and fetched"},
+    {"info", cmd_info, "MODEL [--json]", "what a model file is"},
+    {"pull", cmd_pull, "NAME [--quiet]", "fetch a model of the catalogue and check it"},
+    {"bench", cmd_bench, "-m MODEL [--threads T] [--pp N] [--tg N] [--depth D] [--repeat R] [--json]", "measure prefill and decode speed"},
+    {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
+    {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
+    {"help", cmd_help, "[COMMAND]", "this text, or a command's own"},
+    {NULL, NULL, NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv);
+}
