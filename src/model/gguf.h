@@ -44,6 +44,7 @@ int gguf_version(const struct gguf *g);
 size_t gguf_kv_count(const struct gguf *g);
 struct gguf_string gguf_kv_key(const struct gguf *g, size_t i);
 enum gguf_type gguf_kv_type(const struct gguf *g, size_t i);
+const char *gguf_type_name(enum gguf_type type);      /* "u32"; "?" when unknown */
 /* A scalar or string as text, an array as "[type; count]", appended to out, not sanitised. */
 void gguf_kv_format(const struct gguf *g, size_t i, struct str *out);
 
@@ -60,9 +61,12 @@ struct gguf_array {
     uint64_t n;
     const uint8_t *p;   /* first element */
     size_t bytes;       /* of the whole array */
+    const uint32_t *index;  /* of strings: where element i begins, relative to p; NULL once next_string consumed one */
 };
 bool gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *out);
 bool gguf_array_next_string(struct gguf_array *a, struct gguf_string *out);   /* consumes; false at the end or for other types */
+/* Element i in constant time. False behind the end, for other types, and for an array that next_string has consumed from. */
+bool gguf_array_string(const struct gguf_array *a, uint64_t i, struct gguf_string *out);
 bool gguf_array_int(const struct gguf_array *a, uint64_t i, int64_t *out);
 bool gguf_array_real(const struct gguf_array *a, uint64_t i, double *out);
 
