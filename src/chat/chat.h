@@ -36,8 +36,6 @@ int chat_send(struct chat *c, const char *text, size_t len, struct err *e);
 int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
 /* Another reply to the prompt of the newest reply, or of `reply` when not 0. */
 int chat_regenerate(struct chat *c, int64_t reply, struct err *e);
-/* Goes on with a reply that was stopped or interrupted: a new reply whose thought and answer begin with the old text. */
-int chat_continue(struct chat *c, int64_t reply, struct err *e);
 size_t chat_queued(const struct chat *c);
 const char *chat_queued_text(const struct chat *c, size_t i, size_t *len);
 void chat_drop_queued(struct chat *c, size_t i);
@@ -45,6 +43,9 @@ void chat_drop_queued(struct chat *c, size_t i);
 int chat_command(struct chat *c, const struct think_command *cmd, struct err *e);
 int chat_pause(struct chat *c, bool paused, struct err *e);
 bool chat_paused(const struct chat *c);
+/* One line of the control language, as `ask --control` and the slash commands take it: budget N|Ns|unlimited, answer, more, pause, resume, say TEXT,
+ * stop. ERR_USAGE for anything else. */
+int chat_control(struct chat *c, const char *line, size_t len, struct err *e);
 bool chat_running(const struct chat *c);                /* from prompt sent to CHAT_ENDED */
 /* Settings for the replies that begin from now on. A changed model path loads that model. */
 int chat_set(struct chat *c, const struct settings *set, const char *model_path, struct err *e);
@@ -70,6 +71,7 @@ enum chat_event_kind {
     CHAT_PROGRESS,          /* stats, about ten times a second while tokens come */
     CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
     CHAT_NOTICE,            /* text: a line for the user */
+    CHAT_SAVED,             /* what had a provisional id (below 0, in `old`) is on disk now as `message` */
     CHAT_STORE_TROUBLE,     /* text: why saving failed; "" when it works again */
 };
 struct chat_stats {
@@ -84,11 +86,13 @@ struct chat_stats {
 };
 struct chat_event {
     enum chat_event_kind kind;
-    int64_t message;
-    char *text;
+    int64_t message;        /* of the record; below 0: not saved yet */
+    int64_t old;
+    char *text;             /* NUL-terminated, never NULL */
     size_t len;
     const char *author;
     size_t done, total;
+    struct model_info *model;            /* CHAT_MODEL: a copy, the event's own */
     struct chat_stats stats;
 };
 int chat_event_fd(const struct chat *c);     /* readable while events wait; for poll */

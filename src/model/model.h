@@ -319,6 +319,8 @@ int think_do(struct think *t, const struct think_command *c, struct err *e);
 /* Ends the reply from outside: context full, error, interruption. */
 void think_abort(struct think *t, enum thought_ending thought, enum answer_ending answer);
 bool think_pop(struct think *t, struct think_event *ev);
+/* False once the reply is over (state THINK_DONE). */
+bool think_running(const struct think *t);
 void think_stats(const struct think *t, struct think_stats *out);
 
 #endif

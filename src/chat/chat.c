@@ -1,0 +1,407 @@
+/*
+ * chat.c - the owner's side of a chat: requests become jobs, events come back, and the branch that is being talked on is kept in memory, so that a record
+ * that cannot be written does not end the conversation.
+ *
+ * Provisional ids (below 0) name what the record has not taken yet; CHAT_SAVED replaces them.
+ */
+#include "chat/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct chat {
+    struct worker w;
+    struct settings set;
+    char *model_path;
+    struct store *store;
+    struct model_info info;
+    bool have_model, loading;
+    int64_t conversation;
+    struct branch branch;
+    struct line_message reply;       /* the running one, as far as its events were taken */
+    int64_t next_provisional;
+    int64_t running;                 /* provisional id of the running reply's job, 0 none */
+    bool paused;
+    struct str *queued;
+    size_t n_queued, cap_queued;
+};
+
+/* ---- life ------------------------------------------------------------------------------------------------------ */
+
+static int post_load(struct chat *c, const char *path, struct err *e)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (job) job->model_path = mem_dup_text(path, strlen(path));
+    if (!job || !job->model_path || queue_push(c->w.jobs, job)) {
+        job_free(job);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    c->loading = true;
+    return 0;
+}
+
+static int set_path(struct chat *c, const char *path, struct err *e)
+{
+    char *copy = mem_dup_text(path, strlen(path));
+    if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
+    free(c->model_path);
+    c->model_path = copy;
+    return post_load(c, path, e);
+}
+
+int chat_new(struct chat **out, const struct settings *set, const char *model_path, struct store *store, struct err *e)
+{
+    *out = NULL;
+    struct chat *c = calloc(1, sizeof *c);
+    if (!c) return err_set(e, ERR_NOMEM, "out of memory");
+    c->store = store;
+    c->next_provisional = -1;
+    int rc = settings_copy(&c->set, set, e);
+    if (!rc) rc = worker_start(&c->w, store, e);
+    if (!rc) rc = set_path(c, model_path, e);
+    if (rc) {
+        chat_free(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+static void reply_clear(struct chat *c)
+{
+    str_release(&c->reply.text);
+    str_release(&c->reply.thought);
+    c->reply = (struct line_message){0};
+}
+
+void chat_free(struct chat *c)
+{
+    if (!c) return;
+    worker_stop(&c->w);
+    settings_release(&c->set);
+    free(c->model_path);
+    branch_release(&c->branch);
+    reply_clear(c);
+    for (size_t i = 0; i < c->n_queued; i++) str_release(&c->queued[i]);
+    free(c->queued);
+    free(c);
+}
+
+/* ---- the branch ------------------------------------------------------------------------------------------------ */
+
+static int load_branch(struct chat *c, struct err *e)
+{
+    struct message_list l = {0};
+    struct branch b = {0};
+    int rc = store_load_branch(c->store, c->conversation, &l, e);
+    for (size_t i = 0; !rc && i < l.n; i++) {
+        const struct message *m = &l.items[i];
+        if (branch_add(&b, m->id, m->role == MESSAGE_USER ? ROLE_USER : ROLE_ASSISTANT, m->text, m->text_len, m->thought, m->thought_len))
+            rc = err_set(e, ERR_NOMEM, "out of memory for the conversation");
+    }
+    message_list_release(&l);
+    if (rc) {
+        branch_release(&b);
+        return rc;
+    }
+    branch_release(&c->branch);
+    c->branch = b;
+    return 0;
+}
+
+int chat_select(struct chat *c, int64_t conversation, struct err *e)
+{
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    if (!conversation) {
+        c->conversation = 0;
+        branch_release(&c->branch);
+        return 0;
+    }
+    int64_t old = c->conversation;
+    c->conversation = conversation;
+    int rc = load_branch(c, e);
+    if (rc) c->conversation = old;
+    return rc;
+}
+
+int64_t chat_conversation(const struct chat *c)
+{
+    return c->conversation;
+}
+
+/* Keeps the branch up to the message `id`, itself left out. */
+static bool cut_before(struct chat *c, int64_t id)
+{
+    for (size_t i = 0; i < c->branch.n; i++)
+        if (c->branch.items[i].id == id) {
+            branch_truncate(&c->branch, i);
+            return true;
+        }
+    return false;
+}
+
+/* ---- sending --------------------------------------------------------------------------------------------------- */
+
+static int post_reply(struct chat *c, struct err *e)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job) return err_set(e, ERR_NOMEM, "out of memory");
+    job->kind = JOB_REPLY;
+    job->conversation = c->conversation;
+    job->reply = c->next_provisional--;
+    int rc = settings_copy(&job->set, &c->set, e);
+    if (!rc && branch_copy(&job->branch, &c->branch)) rc = err_set(e, ERR_NOMEM, "out of memory");
+    int64_t id = job->reply;
+    if (!rc && queue_push(c->w.jobs, job)) rc = err_set(e, ERR_NOMEM, "out of memory");
+    if (rc) {
+        job_free(job);
+        return rc;
+    }
+    reply_clear(c);
+    c->reply.id = id;
+    c->reply.role = ROLE_ASSISTANT;
+    c->running = id;
+    c->paused = false;
+    return 0;
+}
+
+/* The prompt goes to disk here, before anything is computed for it. When that fails it stays in memory and the worker tries again. */
+static int64_t save_prompt(struct chat *c, int64_t parent, const char *text, size_t len)
+{
+    struct err e = {0};
+    int64_t id = 0;
+    int rc = 0;
+    if (c->conversation <= 0) rc = store_new_conversation(c->store, c->set.system, &c->conversation, &e);
+    if (!rc) rc = store_add_prompt(c->store, c->conversation, parent > 0 ? parent : 0, text, len, &id, &e);
+    if (!rc) return id;
+    worker_emit_text(&c->w, CHAT_STORE_TROUBLE, 0, e.text);
+    return c->next_provisional--;
+}
+
+static int send_now(struct chat *c, const char *text, size_t len, struct err *e)
+{
+    int64_t parent = c->branch.n ? c->branch.items[c->branch.n - 1].id : 0;
+    int64_t id = save_prompt(c, parent, text, len);
+    if (branch_add(&c->branch, id, ROLE_USER, text, len, NULL, 0)) return err_set(e, ERR_NOMEM, "out of memory");
+    worker_emit(&c->w, CHAT_PROMPT, id, text, len, NULL);
+    return post_reply(c, e);
+}
+
+int chat_send(struct chat *c, const char *text, size_t len, struct err *e)
+{
+    if (!chat_running(c)) return send_now(c, text, len, e);
+    if (!mem_grow(&c->queued, &c->cap_queued, c->n_queued + 1, sizeof *c->queued)) return err_set(e, ERR_NOMEM, "out of memory");
+    struct str s = STR_EMPTY;
+    str_add_bytes(&s, text, len);
+    if (!str_ok(&s)) return err_set(e, ERR_NOMEM, "out of memory");
+    c->queued[c->n_queued++] = s;
+    return 0;
+}
+
+int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e)
+{
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    if (!cut_before(c, prompt)) return err_set(e, ERR_NOT_FOUND, "no such prompt on this branch");
+    return send_now(c, text, len, e);
+}
+
+int chat_regenerate(struct chat *c, int64_t reply, struct err *e)
+{
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    size_t n = c->branch.n;
+    while (n && !(c->branch.items[n - 1].role == ROLE_ASSISTANT && (!reply || c->branch.items[n - 1].id == reply))) n--;
+    if (!n && !reply && c->branch.n) n = c->branch.n + 1;      /* a prompt that never got a reply */
+    if (n < 2) return err_set(e, ERR_NOT_FOUND, "there is no reply to write again");
+    branch_truncate(&c->branch, n - 1);
+    return post_reply(c, e);
+}
+
+size_t chat_queued(const struct chat *c)
+{
+    return c->n_queued;
+}
+
+const char *chat_queued_text(const struct chat *c, size_t i, size_t *len)
+{
+    if (i >= c->n_queued) return NULL;
+    if (len) *len = c->queued[i].len;
+    return str_cstr(&c->queued[i]);
+}
+
+void chat_drop_queued(struct chat *c, size_t i)
+{
+    if (i >= c->n_queued) return;
+    str_release(&c->queued[i]);
+    memmove(&c->queued[i], &c->queued[i + 1], (c->n_queued - i - 1) * sizeof *c->queued);
+    c->n_queued--;
+}
+
+/* ---- live commands ---------------------------------------------------------------------------------------------- */
+
+static int post_live(struct chat *c, enum live_kind kind, const struct think_command *cmd, struct err *e)
+{
+    if (!chat_running(c)) return err_set(e, ERR_INVALID, "no reply is being written");
+    struct live *l = calloc(1, sizeof *l);
+    if (!l) return err_set(e, ERR_NOMEM, "out of memory");
+    l->kind = kind;
+    l->reply = c->running;
+    if (cmd) {
+        l->cmd = *cmd;
+        if (cmd->text && !(l->text = mem_dup_text(cmd->text, cmd->text_len))) {
+            live_free(l);
+            return err_set(e, ERR_NOMEM, "out of memory");
+        }
+        l->cmd.text = l->text;
+    }
+    if (queue_push(c->w.live, l)) {
+        live_free(l);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    return 0;
+}
+
+int chat_command(struct chat *c, const struct think_command *cmd, struct err *e)
+{
+    int rc = post_live(c, LIVE_THINK, cmd, e);
+    if (!rc && cmd->verb != THINK_SET_BUDGET) c->paused = false;
+    return rc;
+}
+
+int chat_pause(struct chat *c, bool paused, struct err *e)
+{
+    int rc = post_live(c, paused ? LIVE_PAUSE : LIVE_RESUME, NULL, e);
+    if (!rc) c->paused = paused;
+    return rc;
+}
+
+bool chat_paused(const struct chat *c)
+{
+    return c->paused;
+}
+
+bool chat_running(const struct chat *c)
+{
+    return c->running != 0;
+}
+
+int chat_control(struct chat *c, const char *line, size_t len, struct err *e)
+{
+    static const struct {
+        const char *word;
+        enum think_verb verb;
+    } plain[] = {{"answer", THINK_ANSWER_NOW}, {"more", THINK_MORE}, {"stop", THINK_STOP}};
+    while (len && (line[len - 1] == '\n' || line[len - 1] == '\r' || line[len - 1] == ' ')) len--;
+    while (len && *line == ' ') line++, len--;
+    size_t word = 0;
+    while (word < len && line[word] != ' ') word++;
+    const char *rest = line + word;
+    size_t n_rest = len - word;
+    while (n_rest && *rest == ' ') rest++, n_rest--;
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+        if (word == strlen(plain[i].word) && !memcmp(line, plain[i].word, word) && !n_rest)
+            return chat_command(c, &(struct think_command){.verb = plain[i].verb}, e);
+    if (word == 5 && !memcmp(line, "pause", 5) && !n_rest) return chat_pause(c, true, e);
+    if (word == 6 && !memcmp(line, "resume", 6) && !n_rest) return chat_pause(c, false, e);
+    if (word == 3 && !memcmp(line, "say", 3) && n_rest)
+        return chat_command(c, &(struct think_command){.verb = THINK_SAY, .text = rest, .text_len = n_rest}, e);
+    if (word == 6 && !memcmp(line, "budget", 6) && n_rest && n_rest < 32) {
+        char value[32];
+        memcpy(value, rest, n_rest);
+        value[n_rest] = '\0';
+        struct think_command cmd = {.verb = THINK_SET_BUDGET};
+        int rc = budget_parse(&cmd.budget, value, e);
+        return rc ? rc : chat_command(c, &cmd, e);
+    }
+    return err_set(e, ERR_USAGE, "\"%.*s\" is no live command; there are: budget N|Ns|unlimited, answer, more, pause, resume, say TEXT, stop", (int)len, line);
+}
+
+/* ---- settings --------------------------------------------------------------------------------------------------- */
+
+int chat_set(struct chat *c, const struct settings *set, const char *model_path, struct err *e)
+{
+    struct settings copy = {0};
+    int rc = settings_copy(&copy, set, e);
+    if (rc) return rc;
+    settings_release(&c->set);
+    c->set = copy;
+    if (model_path && strcmp(model_path, c->model_path)) return set_path(c, model_path, e);
+    return 0;
+}
+
+const struct settings *chat_settings(const struct chat *c)
+{
+    return &c->set;
+}
+
+const struct model_info *chat_model(const struct chat *c)
+{
+    return c->have_model && !c->loading ? &c->info : NULL;
+}
+
+/* ---- events ----------------------------------------------------------------------------------------------------- */
+
+int chat_event_fd(const struct chat *c)
+{
+    return queue_fd(c->w.events);
+}
+
+static void saved(struct chat *c, const struct chat_event *ev)
+{
+    if (c->conversation <= 0) c->conversation = (int64_t)ev->done;
+    if (c->reply.id == ev->old) c->reply.id = ev->message;
+    for (size_t i = 0; i < c->branch.n; i++)
+        if (c->branch.items[i].id == ev->old) c->branch.items[i].id = ev->message;
+}
+
+static void ended(struct chat *c)
+{
+    branch_add(&c->branch, c->reply.id, ROLE_ASSISTANT, str_cstr(&c->reply.text), c->reply.text.len, str_cstr(&c->reply.thought), c->reply.thought.len);
+    reply_clear(c);
+    c->running = 0;
+    c->paused = false;
+    if (!c->n_queued) return;
+    struct str next = c->queued[0];
+    c->queued[0] = STR_EMPTY;
+    chat_drop_queued(c, 0);
+    struct err e = {0};
+    if (send_now(c, str_cstr(&next), next.len, &e)) worker_emit_text(&c->w, CHAT_NOTICE, 0, e.text);
+    str_release(&next);
+}
+
+/* Keeps the owner's picture of the branch in step with what it is about to see. */
+static void follow(struct chat *c, struct chat_event *ev)
+{
+    switch (ev->kind) {
+    case CHAT_MODEL:
+        if (ev->model) c->info = *ev->model;
+        c->info.path = c->model_path;
+        c->have_model = ev->model != NULL;
+        c->loading = false;
+        break;
+    case CHAT_MODEL_FAILED: c->loading = false; break;
+    case CHAT_THOUGHT: str_add_bytes(&c->reply.thought, ev->text, ev->len); break;
+    case CHAT_ANSWER: str_add_bytes(&c->reply.text, ev->text, ev->len); break;
+    case CHAT_SAVED: saved(c, ev); break;
+    case CHAT_ENDED: ended(c); break;
+    default: break;
+    }
+}
+
+bool chat_next_event(struct chat *c, struct chat_event *ev)
+{
+    struct chat_event *p = queue_pop(c->w.events);
+    if (!p) return false;
+    *ev = *p;
+    free(p);
+    follow(c, ev);
+    return true;
+}
+
+void chat_event_release(struct chat_event *ev)
+{
+    if (!ev) return;
+    free(ev->text);
+    free(ev->model);
+    ev->text = NULL;
+    ev->model = NULL;
+}

@@ -1,0 +1,110 @@
+/*
+ * internal.h - what the files of src/chat share.
+ *
+ *   chat.c     the owner's side: requests, the branch in memory, queued prompts, events out
+ *   worker.c   the thread: loads models, takes jobs, answers live commands
+ *   turn.c     one reply: prompt -> tokens -> controller -> text events
+ *   recorder.c what a reply leaves in the record, with retries when saving fails
+ *
+ * Ownership across threads: a job and everything in it goes to the worker with queue_push; an event to the owner. Nothing else is shared but `quit`.
+ */
+#ifndef PONDER_CHAT_INTERNAL_H
+#define PONDER_CHAT_INTERNAL_H
+
+#include "chat/chat.h"
+
+#include <stdatomic.h>
+
+/* A message of the branch that is being talked on, with its own copies of the bytes. */
+struct line_message {
+    int64_t id;                  /* of the record; below 0 while unsaved */
+    enum role role;
+    struct str text, thought;
+};
+struct branch {
+    struct line_message *items;
+    size_t n, cap;
+};
+void branch_release(struct branch *b);
+void branch_truncate(struct branch *b, size_t n);
+int branch_add(struct branch *b, int64_t id, enum role role, const char *text, size_t len, const char *thought, size_t thought_len);
+int branch_copy(struct branch *out, const struct branch *b);
+
+enum job_kind { JOB_LOAD, JOB_REPLY };
+struct job {
+    enum job_kind kind;
+    char *model_path;            /* JOB_LOAD */
+    struct settings set;
+    struct branch branch;        /* JOB_REPLY: the last message is the prompt to answer */
+    int64_t conversation;        /* 0: could not be saved yet */
+    int64_t reply;               /* provisional id, below 0 */
+};
+void job_free(void *job);
+
+enum live_kind { LIVE_THINK, LIVE_PAUSE, LIVE_RESUME };
+struct live {
+    enum live_kind kind;
+    int64_t reply;               /* the job's provisional id: meant for that reply alone */
+    struct think_command cmd;
+    char *text;                  /* owns cmd.text */
+};
+void live_free(void *live);
+
+struct worker {
+    pthread_t thread;
+    bool started;
+    struct queue *jobs, *live, *events;
+    struct store *store;
+    atomic_bool quit;
+    struct engine *engine;
+    struct session *session;
+    int session_ctx, session_threads;
+    char *model_path;
+    struct hasher *hasher;
+};
+int worker_start(struct worker *w, struct store *store, struct err *e);
+void worker_stop(struct worker *w);
+/* Puts an event into the queue; text may be NULL. Out of memory drops the event: the text is in the record all the same. */
+void worker_emit(struct worker *w, enum chat_event_kind kind, int64_t message, const char *text, size_t len, const struct chat_stats *stats);
+void worker_emit_text(struct worker *w, enum chat_event_kind kind, int64_t message, const char *text);
+void worker_push(struct worker *w, const struct chat_event *ev);
+/* Makes w->session fit for the settings. */
+int worker_session(struct worker *w, const struct settings *set, struct err *e);
+
+/* Runs one reply to its end; always emits CHAT_ENDED. */
+void turn_run(struct worker *w, struct job *job);
+
+/* ---- recorder ------------------------------------------------------------------------------------------------ */
+
+/* What one turn leaves in the record. Everything is kept in memory too, so that a failed write is made up for by the next. */
+struct recorder {
+    struct worker *w;
+    int64_t conversation, prompt, reply;      /* below 1: not saved yet */
+    int64_t parent;                           /* the message before the prompt, 0 none */
+    int64_t old_prompt, old_reply;            /* provisional ids */
+    const struct line_message *prompt_message;
+    const char *system;
+    struct reply_start start;
+    struct str thought, answer;               /* the whole reply so far */
+    size_t saved_thought, saved_answer;
+    struct note *notes;                       /* events and spans, in order */
+    size_t n_notes, cap_notes, saved_notes;
+    int64_t last_ms;
+    bool in_trouble;
+};
+struct note {
+    bool span;
+    size_t position, offset, length;
+    char kind[16], author[16];
+    char value[48];
+};
+void recorder_init(struct recorder *r, struct worker *w, const struct job *job, const struct reply_start *start);
+void recorder_release(struct recorder *r);
+void recorder_text(struct recorder *r, bool thought, const char *text, size_t n);
+void recorder_event(struct recorder *r, size_t position, const char *kind, const char *value);
+void recorder_span(struct recorder *r, size_t position, size_t offset, size_t length, const char *kind, const char *author);
+/* Writes what is new, at most every 150 ms unless now. */
+void recorder_flush(struct recorder *r, bool now);
+void recorder_end(struct recorder *r, const struct reply_end *end);
+
+#endif

@@ -1,0 +1,424 @@
+/*
+ * turn.c - one reply: the branch becomes a prompt, the prompt tokens, and then, token by token, session -> controller -> sampler -> events.
+ *
+ * The loop reads the live queue before every token, so that a command acts on the next one, and while the prompt is evaluated, so that it can be
+ * stopped. Time is running time: pauses are taken out. Whatever happens, the reply gets an end in the record and a CHAT_ENDED.
+ */
+#include "chat/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define PROGRESS_MS 100
+#define ANSWER_RESERVE 512
+
+struct turn {
+    struct worker *w;
+    struct job *job;
+    const struct model_info *info;
+    const struct tokenizer *tok;
+    struct think *think;
+    struct sampler *sampler;
+    struct tokens prompt;
+    bool thought_open;
+    struct recorder rec;
+    struct chat_stats st;
+    bool paused, began;
+    int64_t start_us, paused_us, pause_began_us;      /* of decoding */
+    int64_t answer_start_ms;                          /* running time when the answer began, -1 before */
+    int64_t prefill_ms, last_progress_ms;
+    int generated;
+    int extensions;
+};
+
+/* ---- time ----------------------------------------------------------------------------------------------------- */
+
+static int64_t running_ms(const struct turn *t)
+{
+    if (!t->start_us) return 0;
+    int64_t now = t->paused ? t->pause_began_us : clock_mono_us();
+    return (now - t->start_us - t->paused_us) / 1000;
+}
+
+static void set_paused(struct turn *t, bool paused)
+{
+    if (paused == t->paused) return;
+    int64_t now = clock_mono_us();
+    if (paused)
+        t->pause_began_us = now;
+    else
+        t->paused_us += now - t->pause_began_us;
+    t->paused = paused;
+    recorder_event(&t->rec, (size_t)t->generated, paused ? "pause" : "resume", NULL);
+}
+
+static void refresh_stats(struct turn *t)
+{
+    struct think_stats s;
+    think_stats(t->think, &s);
+    int64_t ms = running_ms(t);
+    size_t used;
+    session_tokens(t->w->session, &used);
+    t->st = (struct chat_stats){
+        .state = s.state,
+        .budget = s.budget,
+        .thought_tokens = s.thought_tokens,
+        .answer_tokens = s.answer_tokens,
+        .escaped = s.escaped,
+        .thought_ms = t->answer_start_ms >= 0 ? t->answer_start_ms : ms,
+        .answer_ms = t->answer_start_ms >= 0 ? ms - t->answer_start_ms : 0,
+        .tokens_per_s = ms > 0 ? 1000.0 * t->generated / (double)ms : 0,
+        .context_used = (int)used,
+        .context = session_ctx(t->w->session),
+        .thought_ending = s.thought_ending,
+        .answer_ending = s.answer_ending,
+    };
+    t->extensions = s.extensions;
+}
+
+static void progress(struct turn *t, bool now)
+{
+    int64_t ms = clock_mono_ms();
+    if (!now && ms - t->last_progress_ms < PROGRESS_MS) return;
+    t->last_progress_ms = ms;
+    refresh_stats(t);
+    worker_emit(t->w, CHAT_PROGRESS, t->rec.reply, NULL, 0, &t->st);
+}
+
+/* ---- live commands -------------------------------------------------------------------------------------------- */
+
+static const char *verb_name(enum think_verb v)
+{
+    static const char *const names[] = {[THINK_ANSWER_NOW] = "answer_now", [THINK_MORE] = "more", [THINK_SAY] = "say", [THINK_STOP] = "stop"};
+    return v < ARRAY_LEN(names) ? names[v] : NULL;
+}
+
+static void obey(struct turn *t, const struct live *l)
+{
+    if (l->kind != LIVE_THINK) {
+        set_paused(t, l->kind == LIVE_PAUSE);
+        progress(t, true);
+        return;
+    }
+    struct err e = {0};
+    if (think_do(t->think, &l->cmd, &e)) {
+        worker_emit_text(t->w, CHAT_NOTICE, t->rec.reply, e.text);
+        return;
+    }
+    if (verb_name(l->cmd.verb)) recorder_event(&t->rec, (size_t)t->generated, verb_name(l->cmd.verb), NULL);
+    if (l->cmd.verb != THINK_SET_BUDGET) set_paused(t, false);     /* nobody asks for more tokens and wants none */
+}
+
+/* Obeys what waits; returns whether the reply goes on. While paused it sleeps until something comes. */
+static bool live(struct turn *t)
+{
+    for (;;) {
+        if (atomic_load(&t->w->quit)) {
+            think_abort(t->think, THOUGHT_STOPPED, ANSWER_STOPPED);
+            return false;
+        }
+        struct live *l = t->paused ? queue_wait(t->w->live, 200) : queue_pop(t->w->live);
+        if (l) {
+            if (l->reply == t->job->reply) obey(t, l);
+            live_free(l);
+        } else if (!t->paused) {
+            return true;
+        } else {
+            recorder_flush(&t->rec, false);
+        }
+    }
+}
+
+/* ---- from the controller to the reader ------------------------------------------------------------------------- */
+
+static void drain(struct turn *t)
+{
+    struct think_event ev;
+    while (think_pop(t->think, &ev)) {
+        int64_t id = t->rec.reply;
+        char text[32];
+        switch (ev.kind) {
+        case THINK_TEXT_THOUGHT:
+        case THINK_TEXT_ANSWER:
+            recorder_text(&t->rec, ev.kind == THINK_TEXT_THOUGHT, ev.text, ev.text_len);
+            worker_emit(t->w, ev.kind == THINK_TEXT_THOUGHT ? CHAT_THOUGHT : CHAT_ANSWER, id, ev.text, ev.text_len, NULL);
+            break;
+        case THINK_OPENED:
+            t->answer_start_ms = -1;
+            worker_emit(t->w, CHAT_THINKING, id, NULL, 0, NULL);
+            break;
+        case THINK_CLOSED:
+            t->answer_start_ms = running_ms(t);
+            refresh_stats(t);
+            t->st.thought_ending = ev.thought_ending;
+            worker_emit(t->w, CHAT_CLOSED, id, NULL, 0, &t->st);
+            break;
+        case THINK_BUDGET:
+            budget_format(ev.budget, text);
+            recorder_event(&t->rec, ev.position, "budget", text);
+            refresh_stats(t);
+            worker_emit(t->w, CHAT_BUDGET, id, NULL, 0, &t->st);
+            break;
+        case THINK_INJECTED:
+            recorder_span(&t->rec, ev.position, ev.offset, ev.text_len, ev.span_kind, ev.author);
+            worker_push(t->w, &(struct chat_event){.kind = CHAT_INJECTED, .message = id, .text = (char *)(uintptr_t)ev.span_kind, .len = strlen(ev.span_kind),
+                                                   .author = ev.author, .done = ev.offset, .total = ev.text_len});
+            break;
+        case THINK_LOOP:
+            recorder_event(&t->rec, ev.position, "loop", NULL);
+            worker_emit(t->w, CHAT_LOOP, id, NULL, 0, NULL);
+            break;
+        case THINK_ESCAPED:
+            worker_emit(t->w, CHAT_ESCAPED, id, NULL, 0, NULL);
+            break;
+        case THINK_ENDED:
+            break;      /* the loop sees it in the controller's state */
+        }
+    }
+}
+
+/* ---- the prompt ------------------------------------------------------------------------------------------------ */
+
+static void today(char out[11])
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    if (!localtime_r(&now, &tm) || !strftime(out, 11, "%Y-%m-%d", &tm)) snprintf(out, 11, "1970-01-01");
+}
+
+/* Renders the branch from message `from` on. */
+static int render(struct turn *t, size_t from, struct err *e)
+{
+    const struct branch *b = &t->job->branch;
+    const struct settings *set = &t->job->set;
+    size_t n = 0;
+    struct chat_message *m = calloc(b->n + 1, sizeof *m);
+    if (!m) return err_set(e, ERR_NOMEM, "out of memory for the prompt");
+    if (set->system[0]) m[n++] = (struct chat_message){.role = ROLE_SYSTEM, .content = set->system, .content_len = strlen(set->system)};
+    for (size_t i = from; i < b->n; i++) {
+        const struct line_message *s = &b->items[i];
+        m[n++] = (struct chat_message){.role = s->role, .content = str_cstr(&s->text), .content_len = s->text.len,
+                                       .thought = s->thought.len ? s->thought.data : NULL, .thought_len = s->thought.len};
+    }
+    char date[11];
+    today(date);
+    struct render_options o = {
+        .think = !strcmp(set->think, "on") && set->budget.kind != BUDGET_OFF,
+        .prompted = !strcmp(set->cot, "step"),
+        .keep_thoughts = set->keep_thoughts,
+        .date = date,
+    };
+    struct prompt p = {0};
+    int rc = family_render(t->info->family, &p, m, n, &o, e);
+    t->prompt.n = 0;
+    if (!rc) rc = tokenizer_encode_prompt(t->tok, &p, &t->prompt, e);
+    t->thought_open = p.thought_open;
+    prompt_release(&p);
+    free(m);
+    return rc;
+}
+
+/* Leaves out the oldest exchanges until prompt, some thought and an answer fit. */
+static int build_prompt(struct turn *t, struct err *e)
+{
+    const struct branch *b = &t->job->branch;
+    size_t ctx = (size_t)session_ctx(t->w->session), room = ctx > 2 * ANSWER_RESERVE ? ANSWER_RESERVE : ctx / 4, from = 0;
+    for (;;) {
+        int rc = render(t, from, e);
+        if (rc) return rc;
+        if (t->prompt.n + room <= ctx) break;
+        do from++;
+        while (from < b->n && b->items[from].role != ROLE_USER);
+        if (from >= b->n)
+            return err_set(e, ERR_TOO_LONG, "the prompt has %zu tokens; the context of %zu has room for %zu beside an answer (see --ctx)", t->prompt.n, ctx,
+                           ctx - room);
+    }
+    if (from) {
+        struct str line = STR_EMPTY;
+        str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", from, ctx);
+        worker_emit(t->w, CHAT_NOTICE, t->rec.reply, line.data, line.len, NULL);
+        str_release(&line);
+    }
+    return 0;
+}
+
+static bool prefill_step(void *arg, size_t done, size_t total)
+{
+    struct turn *t = arg;
+    worker_push(t->w, &(struct chat_event){.kind = CHAT_PREFILL, .message = t->rec.reply, .done = done, .total = total});
+    recorder_flush(&t->rec, false);
+    return live(t) && !t->paused && think_running(t->think);
+}
+
+/* ---- the reply ------------------------------------------------------------------------------------------------- */
+
+static uint64_t draw_seed(int64_t wanted)
+{
+    uint32_t r;
+    if (wanted >= 0) return (uint64_t)wanted;
+    if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r) r = (uint32_t)clock_mono_us();
+    return r;
+}
+
+static struct sampler_params sampling(const struct settings *s, const struct family *f)
+{
+    return (struct sampler_params){
+        .temp = s->temp >= 0 ? s->temp : f->temp,
+        .top_k = s->top_k >= 0 ? s->top_k : f->top_k,
+        .top_p = s->top_p >= 0 ? s->top_p : f->top_p,
+        .min_p = s->min_p >= 0 ? s->min_p : f->min_p,
+        .repeat_penalty = s->repeat_penalty >= 0 ? s->repeat_penalty : 1.0,
+        .seed = draw_seed(s->seed),
+    };
+}
+
+static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
+{
+    const struct settings *set = &t->job->set;
+    int rc = worker_session(t->w, set, e);
+    if (!rc) rc = build_prompt(t, e);
+    if (rc) return rc;
+    int left = session_ctx(t->w->session) - (int)t->prompt.n;
+    struct think_config c = {
+        .family = t->info->family,
+        .tokenizer = t->tok,
+        .think = !strcmp(set->think, "on") && set->budget.kind != BUDGET_OFF && (t->info->family->start != THOUGHT_PROMPTED || t->thought_open),
+        .thought_open = t->thought_open,
+        .budget = set->budget,
+        .think_min = set->think_min,
+        .answer_max = set->answer_max,
+        .answer_reserve = left / 2 < ANSWER_RESERVE ? left / 2 : ANSWER_RESERVE,
+        .context_left = left,
+        .loop_guard = set->loop_guard,
+    };
+    rc = think_new(&t->think, &c, e);
+    if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, sp, e);
+    return rc;
+}
+
+/* Evaluates the prompt. A pause during it only takes hold afterwards, a stop at once. */
+static int prefill(struct turn *t, struct err *e)
+{
+    int64_t start = clock_mono_ms();
+    size_t reused = 0;
+    prefill_step(t, 0, t->prompt.n);
+    int rc = session_sync(t->w->session, t->prompt.ids, t->prompt.n, prefill_step, t, &reused, e);
+    t->prefill_ms = clock_mono_ms() - start;
+    if (rc == ERR_STOPPED) return 0;
+    for (size_t i = t->prompt.n > 64 ? t->prompt.n - 64 : 0; !rc && i < t->prompt.n; i++) sampler_accept(t->sampler, t->prompt.ids[i]);
+    return rc;
+}
+
+static bool over(const struct turn *t)
+{
+    return !think_running(t->think);
+}
+
+static int decode(struct turn *t, struct err *e)
+{
+    struct session *s = t->w->session;
+    t->start_us = clock_mono_us();
+    drain(t);
+    while (live(t) && !over(t)) {
+        int32_t id = -1;
+        enum think_action act = think_next(t->think, session_logits(s), running_ms(t), &id);
+        if (act == THINK_DO_END) break;
+        if (act == THINK_DO_SAMPLE) id = sampler_pick(t->sampler, session_logits(s));
+        bool keep = true;
+        int rc = think_accept(t->think, id, act == THINK_DO_FORCE, &keep, e);
+        drain(t);
+        if (rc) return rc;
+        if (!keep) continue;
+        t->generated++;
+        recorder_flush(&t->rec, false);
+        if (over(t)) break;
+        sampler_accept(t->sampler, id);
+        size_t used;
+        session_tokens(s, &used);
+        if (used >= (size_t)session_ctx(s)) {
+            think_abort(t->think, THOUGHT_CONTEXT_FULL, ANSWER_CONTEXT_FULL);
+            break;
+        }
+        rc = session_decode(s, &id, 1, e);
+        if (rc) return rc;
+        progress(t, false);
+    }
+    return 0;
+}
+
+static void finish(struct turn *t, int rc, const struct err *e)
+{
+    if (t->think) {
+        if (rc) think_abort(t->think, THOUGHT_ERROR, ANSWER_ERROR);
+        drain(t);
+        refresh_stats(t);
+    } else {
+        t->st.thought_ending = THOUGHT_ERROR;
+    }
+    char budget[32];
+    budget_format(t->think ? t->st.budget : t->job->set.budget, budget);
+    struct reply_end end = {
+        .ended = thought_ending_name(t->st.thought_ending),
+        .answer_ended = answer_ending_name(t->st.answer_ending),
+        .budget_final = budget,
+        .thought_tokens = t->st.thought_tokens,
+        .answer_tokens = t->st.answer_tokens,
+        .escaped = t->st.escaped,
+        .extensions = t->extensions,
+        .thought_ms = t->st.thought_ms,
+        .answer_ms = t->st.answer_ms,
+        .prefill_ms = t->prefill_ms,
+        .tokens_per_s = t->st.tokens_per_s,
+    };
+    recorder_end(&t->rec, &end);
+    worker_emit(t->w, CHAT_ENDED, t->rec.reply, rc ? e->text : "", rc ? strlen(e->text) : 0, &t->st);
+}
+
+void turn_run(struct worker *w, struct job *job)
+{
+    struct turn t = {.w = w, .job = job, .answer_start_ms = -1};
+    struct err e = {0};
+    int rc = 0;
+    char budget[32];
+    budget_format(job->set.budget, budget);
+    struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = engine_kernels(), .system = job->set.system, .budget = budget,
+                                .think_min = job->set.think_min, .answer_max = job->set.answer_max, .model = "", .model_file = "", .quant = "", .family = ""};
+    struct str name = STR_EMPTY;
+    struct sampler_params sp = {0};
+    if (w->engine) {
+        t.info = engine_info(w->engine);
+        t.tok = engine_tokenizer(w->engine);
+        sp = sampling(&job->set, t.info->family);
+        str_addf(&name, "%s %s", t.info->name, t.info->quant);
+        start.model = str_cstr(&name);
+        start.model_file = w->model_path;
+        start.quant = t.info->quant;
+        start.family = t.info->family->name;
+        start.seed = (int64_t)sp.seed;
+        start.temp = sp.temp;
+        start.top_p = sp.top_p;
+        start.min_p = sp.min_p;
+        start.top_k = sp.top_k;
+        start.repeat_penalty = sp.repeat_penalty;
+        start.threads = job->set.threads > 0 ? job->set.threads : engine_default_threads();
+        start.adapter = job->set.lora[0] ? job->set.lora : NULL;
+        recorder_init(&t.rec, w, job, &start);
+        rc = begin(&t, &sp, &e);
+        t.rec.start.prompt_tokens = (int)t.prompt.n;
+        t.rec.start.context = w->session ? session_ctx(w->session) : 0;
+    } else {
+        recorder_init(&t.rec, w, job, &start);
+        rc = err_set(&e, ERR_FILE, "no model is loaded");
+    }
+    recorder_flush(&t.rec, true);
+    if (!rc) rc = prefill(&t, &e);
+    if (!rc && !over(&t)) rc = decode(&t, &e);
+    finish(&t, rc, &e);
+    recorder_release(&t.rec);
+    think_free(t.think);
+    sampler_free(t.sampler);
+    tokens_release(&t.prompt);
+    str_release(&name);
+}
