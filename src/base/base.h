@@ -251,6 +251,8 @@ int settings_copy(struct settings *out, const struct settings *s, struct err *e)
 int settings_load(struct settings *s, const char *ini_path, struct err *e);
 int settings_load_env(struct settings *s, struct err *e);
 const struct setting *settings_find(const char *name);
+/* The setting that a command-line argument is a flag of ("--top-k", "--top-k=40", "-t4", "--no-mouse"), or NULL. */
+const struct setting *settings_find_flag(const char *arg);
 /* Sets one by its name ('-' and '_' are the same). ERR_USAGE names the setting, the value and what is allowed. */
 int settings_set(struct settings *s, const char *name, const char *value, struct err *e);
 void settings_get(const struct settings *s, const struct setting *d, struct str *out);

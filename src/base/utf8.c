@@ -1,0 +1,198 @@
+/*
+ * utf8.c - strict UTF-8, terminal columns and grapheme clusters.
+ *
+ * Decoding follows Unicode 15, tables 3-7 and 3-8: an ill-formed sequence is consumed up to its maximal subpart, so that
+ * a reader that cuts the bytes anywhere and holds back what could still be completed sees the same replacements.
+ *
+ * Widths come from utf8proc, whose tables are older than the terminals; the table below corrects it. Ambiguous characters
+ * are narrow. No width depends on the locale.
+ */
+#include "base/base.h"
+
+#include <limits.h>
+#include <utf8proc.h>
+
+/* The code points of ranges whose width on today's terminals is not what utf8proc 2.8 (Unicode 15) says. Ascending. */
+static const struct {
+    uint32_t from, to;
+    int columns;
+} width_overrides[] = {
+    {0x1FA89, 0x1FA89, 2}, {0x1FA8F, 0x1FA8F, 2}, {0x1FABE, 0x1FABE, 2}, {0x1FAC6, 0x1FAC6, 2}, /* emoji of Unicode 16 */
+    {0x1FADC, 0x1FADC, 2}, {0x1FADF, 0x1FADF, 2}, {0x1FAE9, 0x1FAE9, 2},
+};
+
+/* One sequence of n > 0 bytes. Returns the bytes consumed; *cut tells that the sequence is well-formed as far as it goes and
+ * ends with the bytes given. */
+static size_t decode(const unsigned char *p, size_t n, uint32_t *cp, bool *cut)
+{
+    unsigned char lead = p[0], low = 0x80, high = 0xBF; /* bounds of the second byte */
+    size_t len;
+    uint32_t value;
+
+    *cut = false;
+    *cp = UTF8_INVALID;
+    if (lead < 0x80) {
+        *cp = lead;
+        return 1;
+    } else if (lead >= 0xC2 && lead <= 0xDF) {
+        len = 2;
+        value = lead & 0x1Fu;
+    } else if ((lead & 0xF0) == 0xE0) {
+        len = 3;
+        value = lead & 0x0Fu;
+        if (lead == 0xE0) low = 0xA0;  /* shorter would do */
+        if (lead == 0xED) high = 0x9F; /* surrogates */
+    } else if (lead >= 0xF0 && lead <= 0xF4) {
+        len = 4;
+        value = lead & 0x07u;
+        if (lead == 0xF0) low = 0x90;
+        if (lead == 0xF4) high = 0x8F; /* above U+10FFFF */
+    } else {
+        return 1;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if (i == n) {
+            *cut = true;
+            return n;
+        }
+        if (p[i] < low || p[i] > high) return i;
+        value = value << 6 | (p[i] & 0x3Fu);
+        low = 0x80;
+        high = 0xBF;
+    }
+    *cp = value;
+    return len;
+}
+
+size_t utf8_decode(const char *p, size_t n, uint32_t *cp)
+{
+    bool cut;
+    return decode((const unsigned char *)p, n, cp, &cut);
+}
+
+size_t utf8_encode(uint32_t cp, char out[4])
+{
+    if (cp > 0x10FFFF || (cp >= 0xD800 && cp <= 0xDFFF)) cp = 0xFFFD;
+    if (cp < 0x80) {
+        out[0] = (char)cp;
+        return 1;
+    }
+    if (cp < 0x800) {
+        out[0] = (char)(0xC0 | cp >> 6);
+        out[1] = (char)(0x80 | (cp & 0x3F));
+        return 2;
+    }
+    if (cp < 0x10000) {
+        out[0] = (char)(0xE0 | cp >> 12);
+        out[1] = (char)(0x80 | (cp >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (cp & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | cp >> 18);
+    out[1] = (char)(0x80 | (cp >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (cp >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (cp & 0x3F));
+    return 4;
+}
+
+size_t utf8_complete_prefix(const char *p, size_t n)
+{
+    const unsigned char *bytes = (const unsigned char *)p;
+
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        unsigned char b = bytes[n - back];
+        if ((b & 0xC0) == 0x80) continue;
+        uint32_t cp;
+        bool cut;
+        decode(bytes + n - back, back, &cp, &cut);
+        return cut ? n - back : n;
+    }
+    return n;
+}
+
+bool utf8_is_valid(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        i += utf8_decode(p + i, n - i, &cp);
+        if (cp == UTF8_INVALID) return false;
+    }
+    return true;
+}
+
+int utf8_width(uint32_t cp)
+{
+    if (cp > 0x10FFFF || (cp >= 0xD800 && cp <= 0xDFFF)) return 1;
+    if (cp >= 0x20 && cp < 0x7F) return 1;
+    size_t low = 0, high = ARRAY_LEN(width_overrides);
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (cp < width_overrides[mid].from) {
+            high = mid;
+        } else if (cp > width_overrides[mid].to) {
+            low = mid + 1;
+        } else {
+            return width_overrides[mid].columns;
+        }
+    }
+    int w = utf8proc_charwidth((utf8proc_int32_t)cp);
+    return w < 0 ? 0 : w > 2 ? 2 : w;
+}
+
+static bool is_regional(uint32_t cp)
+{
+    return cp >= 0x1F1E6 && cp <= 0x1F1FF;
+}
+
+/* Whether the code point can show as an emoji when U+FE0F follows it. */
+static bool has_emoji_form(uint32_t cp)
+{
+    if ((cp >= '0' && cp <= '9') || cp == '#' || cp == '*') return true;
+    return utf8proc_get_property((utf8proc_int32_t)cp)->boundclass == UTF8PROC_BOUNDCLASS_EXTENDED_PICTOGRAPHIC;
+}
+
+size_t utf8_grapheme(const char *p, size_t n, int *columns)
+{
+    uint32_t prev, next;
+    utf8proc_int32_t state = 0;
+    size_t used = utf8_decode(p, n, &prev);
+    int width = utf8_width(prev);
+
+    if (prev == UTF8_INVALID) {
+        if (columns) *columns = 1;
+        return 1;
+    }
+    uint32_t base = prev;
+    bool emoji = has_emoji_form(base);
+    while (used < n) {
+        size_t step = utf8_decode(p + used, n - used, &next);
+        if (next == UTF8_INVALID) break;
+        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)prev, (utf8proc_int32_t)next, &state)) break;
+        int wider = width + utf8_width(next);
+        if (emoji && (next == 0xFE0F || prev == 0x200D || (next >= 0x1F3FB && next <= 0x1F3FF))) {
+            wider = 2; /* one picture, however many code points it takes */
+        } else if (is_regional(base) && is_regional(next)) {
+            wider = 2;
+        }
+        /* terminals give every spacing character its own cells: a cluster that would need three ends here */
+        if (wider > 2) break;
+        width = wider;
+        used += step;
+        prev = next;
+    }
+    if (columns) *columns = width;
+    return used;
+}
+
+int utf8_columns(const char *p, size_t n)
+{
+    int total = 0;
+
+    for (size_t i = 0; i < n;) {
+        int columns;
+        i += utf8_grapheme(p + i, n - i, &columns);
+        if (total > INT_MAX - columns) return INT_MAX;
+        total += columns;
+    }
+    return total;
+}
