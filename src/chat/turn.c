@@ -199,6 +199,11 @@ static int render(struct turn *t, size_t from, struct err *e)
     if (set->system[0]) m[n++] = (struct chat_message){.role = ROLE_SYSTEM, .content = set->system, .content_len = strlen(set->system)};
     for (size_t i = from; i < b->n; i++) {
         const struct line_message *s = &b->items[i];
+        /* An exchange that was stopped before its first token says nothing, and two prompts in a row break some templates. */
+        if (i + 2 < b->n && s->role == ROLE_USER && !b->items[i + 1].text.len && !b->items[i + 1].thought.len) {
+            i++;
+            continue;
+        }
         m[n++] = (struct chat_message){.role = s->role, .content = str_cstr(&s->text), .content_len = s->text.len,
                                        .thought = s->thought.len ? s->thought.data : NULL, .thought_len = s->thought.len};
     }

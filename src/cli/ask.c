@@ -1,0 +1,350 @@
+/*
+ * ask.c - `ponder ask`: one question, the answer on stdout, the thought on stderr. With --json one flushed line for every piece of text. With --control live
+ * commands come from a FIFO while the reply runs.
+ */
+#include "cli/cli.h"
+#include "chat/chat.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define INPUT_MAX ((size_t)16 << 20)
+
+struct ask {
+    struct settings set;
+    struct store *store;
+    struct chat *chat;
+    struct str question;
+    bool json, no_thoughts, resume_newest, tty_err;
+    int64_t resume;
+    const char *control;
+    int control_fd;
+    struct str control_line;
+    bool ended, asked;
+    int code;
+    int64_t message;
+    struct chat_stats stats;
+    struct text_sanitizer out_clean, err_clean;
+    bool thought_shown, answer_shown;
+    char last_budget[32];
+    int stops;
+};
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int n)
+{
+    caught = n;
+}
+
+/* ---- output ----------------------------------------------------------------------------------------------------- */
+
+static void put_json(json_t *o)
+{
+    char *s = o ? json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    if (s) {
+        puts(s);
+        fflush(stdout);
+    }
+    free(s);
+    json_decref(o);
+}
+
+static json_t *json_text(const char *text, size_t n)
+{
+    json_t *j = json_stringn(text, n);
+    if (j) return j;
+    /* Not UTF-8: JSON cannot hold the bytes, so they are replaced as the screen would. */
+    struct str clean = STR_EMPTY;
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        i += utf8_decode(text + i, n - i, &cp);
+        str_add_codepoint(&clean, cp);
+    }
+    j = json_stringn(str_cstr(&clean), clean.len);
+    str_release(&clean);
+    return j;
+}
+
+static void put_text(struct ask *a, bool thought, const char *text, size_t n)
+{
+    if (a->json) {
+        if (!(thought && a->no_thoughts)) put_json(json_pack("{s:s, s:o}", "event", thought ? "thought" : "answer", "text", json_text(text, n)));
+        return;
+    }
+    if (thought && a->no_thoughts) return;
+    FILE *f = thought ? stderr : stdout;
+    struct str clean = STR_EMPTY;
+    text_sanitizer_feed(thought ? &a->err_clean : &a->out_clean, text, n, &clean);
+    if (thought && !a->thought_shown && a->tty_err) fputs("\033[2m", stderr);
+    if (!thought && !a->answer_shown && a->thought_shown) fputs(a->tty_err ? "\033[0m\n\n" : "\n\n", stderr);
+    if (thought)
+        a->thought_shown = true;
+    else
+        a->answer_shown = true;
+    fwrite(str_cstr(&clean), 1, clean.len, f);
+    fflush(f);
+    str_release(&clean);
+}
+
+static void put_budget(struct ask *a, struct budget b)
+{
+    char text[32];
+    budget_format(b, text);
+    if (!strcmp(text, a->last_budget)) return;
+    bool first = !a->last_budget[0];
+    snprintf(a->last_budget, sizeof a->last_budget, "%s", text);
+    if (first || !a->json) return;
+    json_t *o = json_pack("{s:s}", "event", "budget");
+    if (o && b.kind == BUDGET_TOKENS)
+        json_object_set_new(o, "tokens", json_integer((json_int_t)b.amount));
+    else if (o && b.kind == BUDGET_SECONDS)
+        json_object_set_new(o, "seconds", json_real(b.amount));
+    else if (o)
+        json_object_set_new(o, "tokens", json_null());
+    put_json(o);
+}
+
+static void put_end(struct ask *a)
+{
+    const struct chat_stats *s = &a->stats;
+    if (a->json) {
+        const char *answer = answer_ending_name(s->answer_ending);
+        put_json(json_pack("{s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I}", "event", "end", "ended", thought_ending_name(s->thought_ending), "answer_ended", answer,
+                           "thought_tokens", s->thought_tokens, "answer_tokens", s->answer_tokens, "thought_ms", (json_int_t)s->thought_ms, "tokens_per_s",
+                           s->tokens_per_s, "message_id", (json_int_t)a->message));
+        return;
+    }
+    struct str clean = STR_EMPTY;
+    text_sanitizer_end(&a->out_clean, &clean);
+    if (a->answer_shown) str_add_char(&clean, '\n');
+    fwrite(str_cstr(&clean), 1, clean.len, stdout);
+    fflush(stdout);
+    str_release(&clean);
+    if (a->thought_shown && !a->answer_shown) fputs(a->tty_err ? "\033[0m\n" : "\n", stderr);
+}
+
+/* ---- events ----------------------------------------------------------------------------------------------------- */
+
+static void on_event(struct ask *a, const struct chat_event *ev)
+{
+    struct err e = {.code = ERR_FILE};
+    switch (ev->kind) {
+    case CHAT_MODEL:
+        if (ev->len) fprintf(stderr, "ponder: "), cli_put(stderr, ev->text, ev->len), fputc('\n', stderr);
+        if (!a->asked) {
+            a->asked = true;
+            struct err bad = {0};
+            if (chat_send(a->chat, str_cstr(&a->question), a->question.len, &bad)) {
+                a->code = cli_fail(&bad);
+                a->ended = true;
+            }
+        }
+        break;
+    case CHAT_MODEL_FAILED:
+        err_set(&e, ERR_FILE, "%s", ev->text);
+        a->code = cli_fail(&e);
+        a->ended = true;
+        break;
+    case CHAT_PREFILL: a->message = ev->message; break;
+    case CHAT_SAVED: a->message = ev->message; break;
+    case CHAT_THOUGHT: put_text(a, true, ev->text, ev->len); break;
+    case CHAT_ANSWER: put_text(a, false, ev->text, ev->len); break;
+    case CHAT_BUDGET: put_budget(a, ev->stats.budget); break;
+    case CHAT_NOTICE:
+    case CHAT_STORE_TROUBLE:
+        if (ev->len) {
+            err_set(&e, ERR_FAILED, "%s%s", ev->kind == CHAT_STORE_TROUBLE ? "not saved: " : "", ev->text);
+            cli_fail(&e);
+        }
+        break;
+    case CHAT_ENDED:
+        a->stats = ev->stats;
+        if (ev->message > 0) a->message = ev->message;
+        put_end(a);
+        a->ended = true;
+        if (ev->len) {
+            err_set(&e, ERR_FAILED, "%s", ev->text);
+            a->code = cli_fail(&e);
+        }
+        break;
+    default: break;
+    }
+}
+
+static void read_control(struct ask *a)
+{
+    char buf[4096];
+    ssize_t n;
+    while ((n = read(a->control_fd, buf, sizeof buf)) > 0) {
+        for (ssize_t i = 0; i < n; i++) {
+            if (buf[i] != '\n') {
+                if (a->control_line.len < 65536) str_add_char(&a->control_line, buf[i]);
+                continue;
+            }
+            struct err e = {0};
+            if (a->control_line.len && chat_control(a->chat, str_cstr(&a->control_line), a->control_line.len, &e)) cli_fail(&e);
+            str_clear(&a->control_line);
+        }
+    }
+}
+
+static void loop(struct ask *a)
+{
+    while (!a->ended) {
+        struct pollfd p[2] = {{.fd = chat_event_fd(a->chat), .events = POLLIN}, {.fd = a->control_fd, .events = POLLIN}};
+        int n = poll(p, a->control_fd >= 0 ? 2 : 1, 1000);
+        if (n < 0 && errno != EINTR) break;
+        if (caught) {
+            a->code = 128 + caught;
+            caught = 0;
+            struct err e = {0};
+            if (a->stops++ || chat_command(a->chat, &(struct think_command){.verb = THINK_STOP}, &e)) break;
+        }
+        if (a->control_fd >= 0 && n > 0 && (p[1].revents & (POLLIN | POLLHUP))) read_control(a);
+        struct chat_event ev;
+        while (!a->ended && chat_next_event(a->chat, &ev)) {
+            on_event(a, &ev);
+            chat_event_release(&ev);
+        }
+        if (ferror(stdout)) break;      /* the reader has gone */
+    }
+}
+
+/* ---- arguments -------------------------------------------------------------------------------------------------- */
+
+static int add_file(struct ask *a, const char *path, struct err *e)
+{
+    struct str text = STR_EMPTY;
+    int rc = file_read(&text, path, INPUT_MAX, e);
+    if (!rc) {
+        if (a->question.len) str_add(&a->question, "\n\n");
+        const char *name = strrchr(path, '/');
+        if (strcmp(path, "-")) str_addf(&a->question, "%s:\n", name ? name + 1 : path);
+        str_add_bytes(&a->question, text.data, text.len);
+    }
+    str_release(&text);
+    return rc;
+}
+
+static int read_stdin(struct ask *a, struct err *e)
+{
+    struct stat st;
+    if (isatty(0) || fstat(0, &st) || S_ISCHR(st.st_mode)) return 0;
+    struct str text = STR_EMPTY;
+    int rc = file_read(&text, "-", INPUT_MAX, e);
+    while (text.len && text.data[text.len - 1] == '\n') str_truncate(&text, text.len - 1);
+    if (!rc && text.len) {
+        if (a->question.len) str_add(&a->question, "\n\n");
+        str_add_bytes(&a->question, text.data, text.len);
+    }
+    str_release(&text);
+    return rc;
+}
+
+static int parse(struct ask *a, int argc, char **argv, struct err *e)
+{
+    int rc = 0;
+    bool literal = false;
+    struct str files = STR_EMPTY;
+    for (int i = 1; !rc && i < argc; i++) {
+        int took = literal ? 0 : settings_take_flag(&a->set, argc, argv, &i, e);
+        if (took < 0) {
+            rc = e->code;
+        } else if (took) {
+            i--;     /* settings_take_flag left i behind what it used */
+        } else if (!literal && !strcmp(argv[i], "--")) {
+            literal = true;
+        } else if (!literal && !strcmp(argv[i], "--json")) {
+            a->json = true;
+        } else if (!literal && !strcmp(argv[i], "--no-thoughts")) {
+            a->no_thoughts = true;
+        } else if (!literal && !strcmp(argv[i], "--continue")) {
+            a->resume_newest = true;
+        } else if (!literal && !strcmp(argv[i], "--resume") && i + 1 < argc) {
+            if (!cli_id(argv[++i], 'c', &a->resume)) rc = err_set(e, ERR_USAGE, "--resume: \"%s\" is no conversation's number", argv[i]);
+        } else if (!literal && !strcmp(argv[i], "--control") && i + 1 < argc) {
+            a->control = argv[++i];
+        } else if (!literal && !strcmp(argv[i], "-f") && i + 1 < argc) {
+            str_addf(&files, "%s%c", argv[++i], '\0');
+        } else if (!literal && argv[i][0] == '-' && argv[i][1]) {
+            rc = err_set(e, ERR_USAGE, "ask: unknown option %s, or its value is missing (see `ponder help ask`)", argv[i]);
+        } else {
+            str_addf(&a->question, "%s%s", a->question.len ? " " : "", argv[i]);
+        }
+    }
+    for (size_t at = 0; !rc && at < files.len; at += strlen(files.data + at) + 1) rc = add_file(a, files.data + at, e);
+    str_release(&files);
+    if (!rc) rc = read_stdin(a, e);
+    if (rc) return rc;
+    a->question.len = a->question.data ? text_normalise_newlines(a->question.data, a->question.len) : 0;
+    if (!a->question.len) return err_set(e, ERR_USAGE, "ask: there is no question (on the command line, with -f, or on stdin)");
+    if (!utf8_is_valid(a->question.data, a->question.len)) return err_set(e, ERR_INVALID, "the question is not valid UTF-8");
+    return 0;
+}
+
+static int open_control(struct ask *a, struct err *e)
+{
+    if (!a->control) return 0;
+    /* Both ends are held open, so that a writer that goes away does not end the conversation with later ones. */
+    a->control_fd = open(a->control, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    if (a->control_fd < 0) return err_set_errno(e, ERR_FILE, "%s: cannot open", a->control);
+    if (fstat(a->control_fd, &st) || !S_ISFIFO(st.st_mode)) return err_set(e, ERR_FILE, "%s: is not a FIFO (make one with mkfifo)", a->control);
+    return 0;
+}
+
+static int start(struct ask *a, struct err *e)
+{
+    struct str path = STR_EMPTY;
+    int rc = model_path_of(&path, a->set.model, e);
+    if (!rc) {
+        rc = cli_store_open(&a->store, &a->set, e);
+        if (rc == ERR_IO || rc == ERR_FULL) {
+            cli_fail(e);
+            fprintf(stderr, "ponder: this reply will not be kept\n");
+            rc = store_open(&a->store, NULL, e);
+        }
+    }
+    if (!rc && a->resume_newest && !a->resume) {
+        rc = store_newest(a->store, &a->resume, e);
+        if (rc == ERR_NOT_FOUND) rc = 0;
+    }
+    if (!rc) rc = open_control(a, e);
+    if (!rc) rc = chat_new(&a->chat, &a->set, str_cstr(&path), a->store, e);
+    if (!rc && a->resume) rc = chat_select(a->chat, a->resume, e);
+    str_release(&path);
+    return rc;
+}
+
+int cmd_ask(int argc, char **argv)
+{
+    struct ask a = {.control_fd = -1, .tty_err = isatty(2) && !getenv("NO_COLOR")};
+    struct err e = {0};
+    int rc = cli_settings(&a.set, &e);
+    if (!rc) rc = parse(&a, argc, argv, &e);
+    if (!rc) {
+        struct sigaction sa = {.sa_handler = on_signal};
+        sigaction(SIGINT, &sa, NULL);
+        sigaction(SIGTERM, &sa, NULL);
+        sigaction(SIGHUP, &sa, NULL);
+        text_sanitizer_init(&a.out_clean, isatty(1) ? TEXT_SCREEN : TEXT_PIPE);
+        text_sanitizer_init(&a.err_clean, a.tty_err ? TEXT_SCREEN : TEXT_PIPE);
+        rc = start(&a, &e);
+    }
+    if (!rc) loop(&a);
+    chat_free(a.chat);
+    store_close(a.store);
+    if (a.control_fd >= 0) close(a.control_fd);
+    str_release(&a.control_line);
+    str_release(&a.question);
+    settings_release(&a.set);
+    return rc ? cli_fail(&e) : cli_finish(a.code);
+}
