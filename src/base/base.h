@@ -56,10 +56,11 @@ struct err {
     char text[512];
 };
 
-/* Fills e (may be NULL) and returns code, so that `return err_set(e, ERR_IO, ...)` reads as one sentence. Text is one
- * line: newlines in it become spaces. */
+/* Fills e (may be NULL) and returns code, so that `return err_set(e, ERR_IO, ...)` reads as one sentence. The text is one
+ * line of well-formed UTF-8, cut between characters: newlines become spaces, ill-formed bytes U+FFFD. The arguments may
+ * quote e's own text. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* As err_set, with ": " and strerror(errno) behind the text. */
+/* As err_set, with ": " and strerror(errno) behind the text, also behind one that had to be cut. errno stays as it was. */
 int err_set_errno(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The exit code of the program for an error code: 0 for ERR_OK. */
 int err_exit_code(int code);
@@ -69,7 +70,8 @@ const char *err_name(int code);
 /* ---- strings ------------------------------------------------------------------------------------------------ */
 
 /* A growing byte string. All-zero is an empty one. When memory runs out, `failed` sticks, the content stays as it was
- * and later appends do nothing: append freely, check once with str_ok. data is NULL until something was appended. */
+ * and later changes do nothing: append freely, check once with str_ok. data is NULL until something was appended. Bytes
+ * given to a function may not lie inside the same string. Places beyond the end mean the end. */
 struct str {
     char *data;
     size_t len;
@@ -116,8 +118,10 @@ size_t utf8_complete_prefix(const char *p, size_t n);
 bool utf8_is_valid(const char *p, size_t n);
 /* Columns of one code point on a terminal: 0, 1 or 2 (utf8proc, with the overrides of ponder's table). */
 int utf8_width(uint32_t cp);
-/* Length in bytes of the first grapheme cluster of p (n > 0) and its columns (may be NULL). Ill-formed bytes are clusters
- * of one byte and one column. */
+/* Length in bytes of the first grapheme cluster of p (n > 0) and its columns (may be NULL), 0 to 2. Emoji sequences, flags and
+ * anything with emoji presentation take 2. A cluster that terminals draw wider than 2 (some Indic ones) is given in pieces, so
+ * that the columns add up. Ill-formed bytes are clusters of one byte and one column. A cluster may hold any number of
+ * combining marks: its length is not bounded. */
 size_t utf8_grapheme(const char *p, size_t n, int *columns);
 /* Columns of a whole text without newlines. */
 int utf8_columns(const char *p, size_t n);
@@ -125,9 +129,11 @@ int utf8_columns(const char *p, size_t n);
 /* ---- sanitising --------------------------------------------------------------------------------------------- */
 
 /* Where text goes. SCREEN: every C0 but \n and \t, DEL, C1, line and paragraph separator, bidi embedding, override,
- * isolate and mark, tag character, BOM inside text, lone surrogate and ill-formed byte becomes a visible stand-in (control
- * pictures U+2400.. for C0, U+FFFD for the rest). PIPE: exact but for ESC, C1 and C0 other than \t and \n, which become the
- * same stand-ins. ONE_LINE: as SCREEN, and \n and \t become a space (titles, error lines, file names). */
+ * isolate and mark, tag character, BOM, zero-width space, word joiner, invisible operator, deprecated format character,
+ * annotation mark, lone surrogate and ill-formed sequence becomes a visible stand-in (control pictures U+2400.. for C0 and
+ * U+2421 for DEL, U+FFFD for the rest). Joiners (U+200C, U+200D) and right-to-left letters stay. PIPE: exact but for ESC, C1
+ * (also a raw byte 80..9F outside a well-formed sequence) and C0 other than \t and \n, which become the same stand-ins; other
+ * ill-formed bytes pass. ONE_LINE: as SCREEN, and \n and \t become a space (titles, error lines, file names). */
 enum text_sink { TEXT_SCREEN, TEXT_PIPE, TEXT_ONE_LINE };
 
 /* Streaming form: bytes may be cut anywhere; the result never depends on the cuts. Holds back at most 3 bytes. */
@@ -138,7 +144,7 @@ struct text_sanitizer {
 };
 void text_sanitizer_init(struct text_sanitizer *s, enum text_sink sink);
 void text_sanitizer_feed(struct text_sanitizer *s, const char *p, size_t n, struct str *out);
-void text_sanitizer_end(struct text_sanitizer *s, struct str *out); /* what is still held is ill-formed by now */
+void text_sanitizer_end(struct text_sanitizer *s, struct str *out); /* what is still held is ill-formed; s can be fed anew */
 /* The whole text at once, appended to out. */
 void text_sanitize(struct str *out, const char *p, size_t n, enum text_sink sink);
 /* Turns \r\n and lone \r into \n in place, as done with every paste and prompt before it is stored. Returns the new length. */
@@ -149,7 +155,7 @@ size_t text_normalise_newlines(char *p, size_t n);
 int64_t clock_mono_ms(void);        /* monotonic; for durations only */
 int64_t clock_mono_us(void);
 int64_t clock_wall_ms(void);        /* since 1970-01-01 UTC */
-/* "2026-01-15T09:30:00.123Z" into out. */
+/* "2026-01-15T09:30:00.123Z" into out. Times outside the years 0000 to 9999 are moved to the nearest one inside. */
 void clock_iso8601(int64_t wall_ms, char out[32]);
 
 /* ---- paths and files ---------------------------------------------------------------------------------------- */
@@ -159,40 +165,49 @@ enum path_kind { PATH_CONFIG, PATH_DATA, PATH_STATE, PATH_CACHE };
 /* Appends the program's folder of a kind, or a file in it when name is not NULL: $XDG_<KIND>_HOME/ponder[/name], a relative or
  * empty variable ignored as the XDG base directory specification 0.8 says, $HOME/.config and so on otherwise. */
 int path_of(struct str *out, enum path_kind kind, const char *name, struct err *e);
-/* Makes the folder and its missing parents, the ones it makes 0700. A symbolic link as the last part is refused. */
+/* Makes the folder and its missing parents, the ones it makes 0700 whatever the umask. Folders that exist keep their mode. A
+ * symbolic link as the last part is refused. */
 int path_make_folder(const char *path, struct err *e);
 /* Opens a private file: created 0600 whatever the umask, O_CLOEXEC, the last part not followed if it is a link; an existing
- * one of ours has its group and other bits removed. flags as for open(2). Returns the descriptor or -1. */
+ * one of ours has its group and other bits removed. Anything but a regular file is refused. flags as for open(2). Returns the
+ * descriptor, which the caller closes, or -1 with the kind of error in e->code (ERR_NOT_FOUND: no such file). */
 int file_open_private(const char *path, int flags, struct err *e);
-/* Reads a whole file of at most max bytes into out. "-" is standard input. */
+/* Appends a whole file of at most max bytes to out; on error out is as long as before. "-" is standard input. ERR_NOT_FOUND
+ * when there is none. A FIFO is read until its writer closes it. */
 int file_read(struct str *out, const char *path, size_t max, struct err *e);
-/* Replaces path with the bytes: temporary file beside it, fsync, rename, fsync of the folder. Mode 0600. */
+/* Replaces path with the bytes: temporary file beside it, fsync, rename, fsync of the folder. Mode 0600. On error the old file
+ * is untouched and nothing is left behind (only if the last fsync fails is the new one in place and perhaps not yet durable).
+ * What is there and no regular file is refused; a link to a file is replaced, not followed. */
 int file_write_atomic(const char *path, const void *bytes, size_t n, struct err *e);
-/* SHA-256 of a file as 64 hex digits. step (may be NULL) is called about every 16 MiB and stops the work by returning false. */
+/* SHA-256 of a file as 64 hex digits, hex "" on error. step (may be NULL) is called at the start and every 16 MiB; when it
+ * returns false the work stops with ERR_STOPPED. */
 int file_sha256(const char *path, char hex[65], bool (*step)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *e);
 
 /* ---- queue -------------------------------------------------------------------------------------------------- */
 
 /* A first-in first-out queue of pointers between threads, with a descriptor that is readable while it is not empty.
- * Items belong to the queue from push to pop; what is left at free is given to drop. */
+ * Items belong to the queue from push to pop; what is left at free is given to drop (may be NULL). No thread may use the
+ * queue any more when it is freed. */
 struct queue;
 int queue_new(struct queue **out, void (*drop)(void *item), struct err *e);
 void queue_free(struct queue *q);
-int queue_push(struct queue *q, void *item);          /* ERR_NOMEM leaves the item with the caller */
+int queue_push(struct queue *q, void *item);          /* ERR_NOMEM leaves the item with the caller; ERR_INVALID for NULL */
 void *queue_pop(struct queue *q);                     /* NULL when empty */
 void *queue_wait(struct queue *q, int timeout_ms);    /* -1 waits for ever; NULL on time-out */
 int queue_fd(const struct queue *q);                  /* for poll; do not read from it */
 
 /* ---- settings ----------------------------------------------------------------------------------------------- */
 
-/* A thinking budget as the user types it: 400, 30s, off, unlimited. */
+/* A thinking budget as the user types it: 400, 30s, 2m, off, unlimited. */
 enum budget_kind { BUDGET_TOKENS, BUDGET_SECONDS, BUDGET_UNLIMITED, BUDGET_OFF };
 struct budget {
     enum budget_kind kind;
     double amount;          /* tokens or seconds */
 };
-/* ERR_USAGE with a line that names the forms allowed. */
+/* Tokens 0 to 1000000, seconds 0 to 86400 (up to three decimals), minutes become seconds. ERR_USAGE with a line that names
+ * the forms allowed, *out as it was. */
 int budget_parse(struct budget *out, const char *text, struct err *e);
+/* What budget_parse reads back: "400", "30s" (with up to three decimals where a budget was changed in steps), "off". */
 void budget_format(struct budget b, char out[32]);
 
 /* Everything a user can set. Filled in the order default, config file, environment, flag: later wins. Strings belong to the
@@ -219,7 +234,7 @@ struct settings {
     int top_k;
     double top_p;
     double min_p;
-    double repeat_penalty;
+    double repeat_penalty;   /* 0 and below: the default, 1 */
     int64_t seed;            /* below 0: drawn for each reply and recorded */
     bool private_chat;
     bool keep_thoughts;      /* thoughts stay in the history that the model sees */
@@ -238,7 +253,8 @@ struct setting {
     size_t offset;           /* in struct settings */
     const char *initial;     /* default, as text */
     double min, max;         /* numbers */
-    const char *choices;     /* SETTING_CHOICE: space separated; other types: what the value looks like, for help */
+    const char *choices;     /* SETTING_CHOICE: space separated; other types: what the value looks like, for help. A text or
+                                choice may be empty where its default is. */
     const char *help;        /* one line */
 };
 extern const struct setting settings_table[];
@@ -246,9 +262,11 @@ extern const size_t settings_count;
 
 int settings_init(struct settings *s, struct err *e);                       /* defaults */
 void settings_release(struct settings *s);
-int settings_copy(struct settings *out, const struct settings *s, struct err *e);
-/* ponder.ini and PONDER_*: a bad line or value is an error that names file and line or the variable. A missing file is fine. */
+int settings_copy(struct settings *out, const struct settings *s, struct err *e);  /* out holds nothing before */
+/* ponder.ini: names in the section [ponder] or in none. A bad line or value is ERR_FILE with file and line, and the lines
+ * before it stay applied. A missing file is fine. */
 int settings_load(struct settings *s, const char *ini_path, struct err *e);
+/* PONDER_NAME for every setting; an empty variable counts as unset. A bad value is ERR_USAGE with the variable's name. */
 int settings_load_env(struct settings *s, struct err *e);
 const struct setting *settings_find(const char *name);
 /* The setting that a command-line argument is a flag of ("--top-k", "--top-k=40", "-t4", "--no-mouse"), or NULL. */
@@ -256,10 +274,14 @@ const struct setting *settings_find_flag(const char *arg);
 /* Sets one by its name ('-' and '_' are the same). ERR_USAGE names the setting, the value and what is allowed. */
 int settings_set(struct settings *s, const char *name, const char *value, struct err *e);
 void settings_get(const struct settings *s, const struct setting *d, struct str *out);
-/* Takes the flags at argv[*i]; returns 1 and advances *i past what it used, 0 if it is no setting's flag, -1 on error. */
+/* Takes the flag at argv[*i]: `--name value`, `--name=value`, `-m value`, `-mvalue`; a boolean takes no further argument:
+ * `--name`, `--no-name`, `--name=off`. Returns 1 and advances *i past what it used, 0 if it is no setting's flag, -1 with the
+ * error in *e (ERR_USAGE, ERR_NOMEM). */
 int settings_take_flag(struct settings *s, int argc, char **argv, int *i, struct err *e);
 
-/* Reads an INI file through inih. on_value returns 0 or an error; file and line are put before its text. */
+/* Reads an INI file through inih. on_value returns 0 or an error; file and line are put before its text and reading stops.
+ * section is "" before the first one. A value is one line, at most 8 KiB; blanks around it are dropped, and " ;" begins a
+ * comment. ERR_NOT_FOUND for a missing file, ERR_FILE for a line that cannot be read. */
 int ini_read(const char *path, int (*on_value)(void *arg, const char *section, const char *name, const char *value, struct err *e),
              void *arg, struct err *e);
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+/* clang-format off */
 static const struct {
     int exit_code;
     const char *text;
@@ -20,6 +21,7 @@ static const struct {
     PONDER_ERRORS(X)
 #undef X
 };
+/* clang-format on */
 
 /* Copies the line from into to, size bytes with the NUL, keeping the invariant. An ill-formed sequence becomes U+FFFD. */
 static void copy_line(char *to, size_t size, const char *from)

@@ -15,7 +15,7 @@
 struct queue {
     pthread_mutex_t lock;
     pthread_cond_t filled;
-    void **items;   /* a ring of cap slots */
+    void **items; /* a ring of cap slots */
     size_t cap;
     size_t head, n; /* oldest item, number of items */
     int event;

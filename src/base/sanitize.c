@@ -68,6 +68,7 @@ void text_sanitize(struct str *out, const char *p, size_t n, enum text_sink sink
 {
     size_t plain = 0; /* start of the run that is copied unchanged */
 
+    if (n == 0) return; /* p may be NULL */
     for (size_t i = 0; i < n;) {
         unsigned char b = (unsigned char)p[i];
         if (b >= 0x20 && b < 0x7F) {
@@ -100,6 +101,7 @@ void text_sanitizer_feed(struct text_sanitizer *s, const char *p, size_t n, stru
 {
     char joint[4];
 
+    if (n == 0) return; /* p may be NULL */
     /* Held bytes are a sequence that is well-formed so far: what comes next completes it, or shows that it never will be. */
     while (s->n_held > 0 && n > 0) {
         memcpy(joint, s->held, s->n_held);

@@ -45,7 +45,8 @@ const struct setting settings_table[] = {
      "earlier thoughts stay in what the model sees"},
     {"loop_guard", "", SETTING_BOOL, SETTING_SHARED, AT(loop_guard), "on", 0, 0, "on|off", "close a thought that repeats itself"},
     {"theme", "", SETTING_TEXT, SETTING_CHAT, AT(theme), "dark", 0, 0, "NAME|FILE", "colours"},
-    {"layout", "", SETTING_CHOICE, SETTING_CHAT, AT(layout), "inline", 0, 0, "inline side", "where thoughts are: above the answer or beside it"},
+    {"layout", "", SETTING_CHOICE, SETTING_CHAT, AT(layout), "inline", 0, 0, "inline side",
+     "where thoughts are: above the answer or beside it"},
     {"thoughts", "", SETTING_CHOICE, SETTING_CHAT, AT(thoughts), "auto", 0, 0, "auto tail full hidden", "how thoughts are shown"},
     {"live_keys", "", SETTING_CHOICE, SETTING_CHAT, AT(live_keys), "modified", 0, 0, "modified plain",
      "keys that steer a running thought: with Alt and F keys, or bare letters on an empty line too"},
@@ -75,25 +76,23 @@ int budget_parse(struct budget *out, const char *text, struct err *e)
         *out = (struct budget){.kind = BUDGET_UNLIMITED};
         return 0;
     }
-    char digits[16];
-    size_t n = strspn(text, "0123456789");
-    int64_t value;
-    if (n == 0 || n >= sizeof(digits)) return budget_usage(text, e);
-    memcpy(digits, text, n);
-    digits[n] = '\0';
-    if (!number_parse_int(digits, &value)) return budget_usage(text, e);
-    enum budget_kind kind = BUDGET_SECONDS;
-    int64_t max = BUDGET_SECONDS_MAX;
+    char number[24];
+    size_t n = strspn(text, "0123456789"), whole = n;
+    double value;
+    if (text[n] == '.' && strspn(text + n + 1, "0123456789") <= 3) n += 1 + strspn(text + n + 1, "0123456789");
+    if (whole == 0 || n >= sizeof(number) || text[n - 1] == '.') return budget_usage(text, e);
+    memcpy(number, text, n);
+    number[n] = '\0';
+    if (!number_parse_real(number, &value)) return budget_usage(text, e);
     if (text[n] == '\0') {
-        kind = BUDGET_TOKENS;
-        max = BUDGET_TOKENS_MAX;
-    } else if (strcmp(text + n, "m") == 0 && value <= BUDGET_SECONDS_MAX / 60) {
-        value *= 60;
-    } else if (strcmp(text + n, "s") != 0) {
-        return budget_usage(text, e);
+        if (n > whole || value > BUDGET_TOKENS_MAX) return budget_usage(text, e);
+        *out = (struct budget){.kind = BUDGET_TOKENS, .amount = value};
+        return 0;
     }
-    if (value > max) return budget_usage(text, e);
-    *out = (struct budget){.kind = kind, .amount = (double)value};
+    if ((text[n] != 's' && text[n] != 'm') || text[n + 1] != '\0') return budget_usage(text, e);
+    if (text[n] == 'm') value *= 60;
+    if (value > BUDGET_SECONDS_MAX) return budget_usage(text, e);
+    *out = (struct budget){.kind = BUDGET_SECONDS, .amount = value};
     return 0;
 }
 
@@ -392,7 +391,7 @@ static bool parse_flag(struct flag *out, const char *arg)
             if (has_word(settings_table[i].flags, letter)) out->d = &settings_table[i];
         }
         out->label_len = 2;
-        if (arg[2]) out->value = arg + 2;
+        if (arg[2]) out->value = arg + 2 + (arg[2] == '=');
         return out->d != NULL;
     }
     size_t n = strcspn(arg + 2, "=");

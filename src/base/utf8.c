@@ -4,21 +4,33 @@
  * Decoding follows Unicode 15, tables 3-7 and 3-8: an ill-formed sequence is consumed up to its maximal subpart, so that
  * a reader that cuts the bytes anywhere and holds back what could still be completed sees the same replacements.
  *
- * Widths come from utf8proc, whose tables are older than the terminals; the table below corrects it. Ambiguous characters
- * are narrow. No width depends on the locale.
+ * Widths come from utf8proc. Where its 2.8 differs from what terminals and the C library (which ncurses asks) do, the table
+ * below and the rule for spacing marks correct it. Ambiguous characters are narrow. No width depends on the locale.
  */
 #include "base/base.h"
 
 #include <limits.h>
 #include <utf8proc.h>
 
-/* The code points of ranges whose width on today's terminals is not what utf8proc 2.8 (Unicode 15) says. Ascending. */
+/* Widths that utf8proc 2.8 (Unicode 15) does not know or sees otherwise than terminals. Ascending. */
 static const struct {
     uint32_t from, to;
     int columns;
 } width_overrides[] = {
-    {0x1FA89, 0x1FA89, 2}, {0x1FA8F, 0x1FA8F, 2}, {0x1FABE, 0x1FABE, 2}, {0x1FAC6, 0x1FAC6, 2}, /* emoji of Unicode 16 */
-    {0x1FADC, 0x1FADC, 2}, {0x1FADF, 0x1FADF, 2}, {0x1FAE9, 0x1FAE9, 2},
+    {0x0600, 0x0605, 1},   /* Arabic number signs: format characters that are drawn */
+    {0x06DD, 0x06DD, 1},   /* Arabic end of ayah */
+    {0x070F, 0x070F, 1},   /* Syriac abbreviation mark */
+    {0x0890, 0x0891, 1},   /* Arabic pound and piastre marks */
+    {0x08E2, 0x08E2, 1},   /* Arabic disputed end of ayah */
+    {0x1160, 0x11FF, 0},   /* Hangul vowels and finals: drawn into the cells of the initial */
+    {0x3248, 0x324F, 2},   /* ambiguous by the standard, but wide wherever the C library is asked */
+    {0x4DC0, 0x4DFF, 2},   /* hexagrams, wide since Unicode 16 and always so in the C library */
+    {0xD7B0, 0xD7C6, 0},   /* more Hangul vowels */
+    {0xD7CB, 0xD7FB, 0},   /* and finals */
+    {0x110BD, 0x110BD, 1}, /* Kaithi number signs */
+    {0x110CD, 0x110CD, 1}, /* above */
+    {0x1F6D8, 0x1F6D8, 2}, /* emoji of Unicode 17 */
+    {0x1FA70, 0x1FAFF, 2}, /* a block of emoji only, filled a few a year */
 };
 
 /* One sequence of n > 0 bytes. Returns the bytes consumed; *cut tells that the sequence is well-formed as far as it goes and
@@ -135,6 +147,7 @@ int utf8_width(uint32_t cp)
             return width_overrides[mid].columns;
         }
     }
+    if (utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_MC) return 1;
     int w = utf8proc_charwidth((utf8proc_int32_t)cp);
     return w < 0 ? 0 : w > 2 ? 2 : w;
 }
@@ -144,11 +157,14 @@ static bool is_regional(uint32_t cp)
     return cp >= 0x1F1E6 && cp <= 0x1F1FF;
 }
 
-/* Whether the code point can show as an emoji when U+FE0F follows it. */
-static bool has_emoji_form(uint32_t cp)
+static bool is_pictographic(uint32_t cp)
 {
-    if ((cp >= '0' && cp <= '9') || cp == '#' || cp == '*') return true;
     return utf8proc_get_property((utf8proc_int32_t)cp)->boundclass == UTF8PROC_BOUNDCLASS_EXTENDED_PICTOGRAPHIC;
+}
+
+static bool is_keycap_base(uint32_t cp)
+{
+    return (cp >= '0' && cp <= '9') || cp == '#' || cp == '*';
 }
 
 size_t utf8_grapheme(const char *p, size_t n, int *columns)
@@ -163,14 +179,16 @@ size_t utf8_grapheme(const char *p, size_t n, int *columns)
         return 1;
     }
     uint32_t base = prev;
-    bool emoji = has_emoji_form(base);
+    bool picture = is_pictographic(base);
     while (used < n) {
         size_t step = utf8_decode(p + used, n - used, &next);
         if (next == UTF8_INVALID) break;
         if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)prev, (utf8proc_int32_t)next, &state)) break;
         int wider = width + utf8_width(next);
-        if (emoji && (next == 0xFE0F || prev == 0x200D || (next >= 0x1F3FB && next <= 0x1F3FF))) {
+        if (picture && (next == 0xFE0F || prev == 0x200D || (next >= 0x1F3FB && next <= 0x1F3FF))) {
             wider = 2; /* one picture, however many code points it takes */
+        } else if (is_keycap_base(base) && next == 0xFE0F) {
+            wider = 2;
         } else if (is_regional(base) && is_regional(next)) {
             wider = 2;
         }
