@@ -1,18 +1,23 @@
 # ponder - build, run and test. `make help` lists the targets.
 #
-# Everything made lands in $(BUILD). Sources are found by folder: src/NAME/*.c becomes NAME's archive, and each
-# tests/unit/NAME_*.c a test program that may link NAME's archive and those below it.
+# Everything made lands in $(BUILD). Sources are found by folder: src/NAME/*.c becomes NAME's archive, and each tests/unit/NAME_*.c a test program that links NAME's
+# archive and those below it, never those above.
 
-BUILD   ?= build
-PREFIX  ?= /usr/local
-CC      ?= gcc
-OPT     ?= -O2 -g
+BUILD    ?= build
+PREFIX   ?= /usr/local
+CC       ?= gcc
+OPT      ?= -O2 -g
 SANITIZE ?=
+MODEL    ?= smollm2-135m
 
-PKGS     = ncursesw readline openblas sqlite3 libutf8proc md4c inih jansson libcrypto
-APT      = gcc libc6-dev pkg-config python3 python3-pip tmux libncurses-dev libreadline-dev libopenblas-dev libsqlite3-dev \
-           libutf8proc-dev libmd4c-dev libinih-dev libjansson-dev libssl-dev libseccomp-dev libcurl4-openssl-dev libcmocka-dev
+PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto
+APT_RUN  = gcc libc6-dev make pkg-config python3 python3-pip libncurses-dev libreadline-dev libopenblas-dev libsqlite3-dev libutf8proc-dev libinih-dev \
+           libjansson-dev libssl-dev
+APT_TEST = $(APT_RUN) libcmocka-dev tmux procps
 
+ifeq ($(origin CC),default)
+CC       = gcc
+endif
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
 ifdef DEVELOPER
 WARN    += -Werror
@@ -23,26 +28,108 @@ HARDEN  += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 else
 HARDEN  += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 endif
-CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -Isrc $(OPT) $(WARN) $(HARDEN) -pthread -MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
-LIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CFLAGS_ALL  = -std=c11 -D_GNU_SOURCE -DPONDER_DATADIR='"$(PREFIX)/share/ponder"' -Isrc $(OPT) $(WARN) $(HARDEN) -pthread -MMD -MP $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+LIBS        = $(PKG_LIBS) -lm -pthread
 
 FOLDERS  = base model store chat ui cli
-CONVERSION_base = -Wconversion
-CONVERSION_model = -Wconversion
-CONVERSION_store = -Wconversion
+# arrows point one way: what each folder's tests may link
 BELOW_base  = base
 BELOW_model = model base
 BELOW_store = store base
 BELOW_chat  = chat model store base
 BELOW_ui    = ui chat model store base
 BELOW_cli   = cli ui chat model store base
-archives = $(foreach f,$(1),$(BUILD)/lib$(f).a)
+EXTRA_base  = -Wconversion
+EXTRA_model = -Wconversion
+EXTRA_store = -Wconversion
+archives    = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 
 PONDER   = $(BUILD)/ponder
-TESTS    = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
+UNIT     = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
+SCRIPTS  = $(wildcard tests/cli/*.sh tests/pty/*.sh tests/fault/*.sh)
 
-all: deps $(PONDER)
+.PHONY: all build run test check test-long tests model model-1.5b install uninstall asan help clean deps deps-test format-check
+.DEFAULT_GOAL := all
+
+## all          install what is missing, build build/ponder (the default)
+all: deps
+	@$(MAKE) --no-print-directory build
+
+build: $(PONDER)
+
+## run          build, fetch the default model (98 MB) and start; without a terminal: answer a sample question
+run: all model
+	@if [ -t 0 ] && [ -t 1 ]; then $(PONDER) -m $(MODEL); else \
+	    $(PONDER) ask -m $(MODEL) "Roger has 5 tennis balls. He buys 2 cans of 3 tennis balls each. How many tennis balls does he have now?"; fi
+
+## model        fetch and check SmolLM2-135M-Instruct Q4_1 (98 MB)
+model: all
+	@$(PONDER) pull smollm2-135m --if-missing
+
+## model-1.5b   fetch and check Qwen2.5-Coder-1.5B-Instruct Q4_K_M (1.1 GB)
+model-1.5b: all
+	@$(PONDER) pull qwen2.5-coder-1.5b --if-missing
+
+## test         everything: install what is missing, build, fetch the default model, run all tests (CI runs this)
+test: deps-test
+	@$(MAKE) --no-print-directory build model tests
+	@PONDER=$(abspath $(PONDER)) tests/run $(UNIT) $(SCRIPTS)
+
+## check        the tests that take under a minute, for every commit
+check: deps-test
+	@$(MAKE) --no-print-directory build tests
+	@PONDER=$(abspath $(PONDER)) PONDER_QUICK=1 tests/run $(UNIT) $(wildcard tests/cli/*.sh)
+
+## test-long    test, then the unit tests under ASan and UBSan, and whatever else takes long
+test-long: test asan
+
+## asan         build and run the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, in build/asan
+asan: deps-test
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT="-O1 -g" SANITIZE=address,undefined build tests
+	@PONDER=$(abspath $(BUILD)/asan/ponder) PONDER_QUICK=1 ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 tests/run $(UNIT:$(BUILD)/%=$(BUILD)/asan/%)
+
+tests: $(UNIT)
+
+## install      copy program, catalogue and themes below PREFIX (default /usr/local)
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ponder/models $(DESTDIR)$(PREFIX)/share/ponder/themes
+	install -m 755 $(PONDER) $(DESTDIR)$(PREFIX)/bin/ponder
+	install -m 644 models/catalogue.ini $(DESTDIR)$(PREFIX)/share/ponder/models/
+	install -m 644 $(wildcard themes/*.ini) $(DESTDIR)$(PREFIX)/share/ponder/themes/
+
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/bin/ponder $(DESTDIR)$(PREFIX)/share/ponder
+
+## clean        remove build/
+clean:
+	rm -rf $(BUILD)
+
+## help         this list
+help:
+	@sed -n 's/^## /  make /p' Makefile
+
+# ---- Debian packages ---------------------------------------------------------------------------------------------
+
+deps:
+	@command -v $(CC) >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) && python3 -m pip --version >/dev/null 2>&1 || \
+	    $(MAKE) --no-print-directory apt WANT="$(APT_RUN)"
+deps-test:
+	@command -v $(CC) >/dev/null && command -v tmux >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) cmocka && \
+	    python3 -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory apt WANT="$(APT_TEST)"
+
+.PHONY: apt
+apt:
+	@command -v apt-get >/dev/null || { echo "ponder: missing packages, and no apt-get here; install the equivalents of: $(WANT)" >&2; exit 1; }
+	@if [ "$$(id -u)" = 0 ]; then su=; elif command -v sudo >/dev/null; then su="sudo -n"; else \
+	    echo "ponder: missing packages; run as root: apt-get install $(WANT)" >&2; exit 1; fi; \
+	echo "installing what is missing (Debian packages) ..." >&2; log=$$(mktemp); \
+	if $$su env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -qq; apt-get install -y -qq --no-install-recommends $(WANT)' >$$log 2>&1 </dev/null; then rm -f $$log; else \
+	    tail -n 3 $$log >&2; rm -f $$log; echo "ponder: installing failed; run as root: apt-get install $(WANT)" >&2; exit 1; fi
+
+# ---- rules ---------------------------------------------------------------------------------------------------------
 
 define folder_rules
 OBJS_$(1) = $$(patsubst src/%.c,$(BUILD)/obj/%.o,$$(wildcard src/$(1)/*.c))
@@ -51,22 +138,21 @@ $(BUILD)/lib$(1).a: $$(OBJS_$(1))
 	@ar rcs $$@ $$^
 $(BUILD)/obj/$(1)/%.o: src/$(1)/%.c Makefile
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS_ALL) $(CONVERSION_$(1)) -c $$< -o $$@
+	@echo "  CC   src/$(1)/$$*.c"
+	@$(CC) $(CFLAGS_ALL) $(EXTRA_$(1)) -c $$< -o $$@
 $(BUILD)/tests/$(1)_%: tests/unit/$(1)_%.c $(call archives,$(BELOW_$(1)))
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS_ALL) -Itests $$< -o $$@ $(call archives,$(BELOW_$(1))) $(LDFLAGS_ALL) -lcmocka $(LIBS)
+	@echo "  TEST $$<"
+	@$(CC) $(CFLAGS_ALL) -Itests -DPONDER_TEST $$< -o $$@ $(call archives,$(BELOW_$(1))) $(LDFLAGS_ALL) -lcmocka $(LIBS)
 -include $$(OBJS_$(1):.o=.d)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
--include $(BUILD)/obj/main.d $(TESTS:=.d)
+-include $(BUILD)/obj/main.d $(UNIT:=.d)
 
 $(BUILD)/obj/main.o: src/main.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c $< -o $@
+	@$(CC) $(CFLAGS_ALL) -c $< -o $@
 
 $(PONDER): $(BUILD)/obj/main.o $(call archives,$(BELOW_cli))
-	$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDFLAGS_ALL) $(LIBS)
-
-.PHONY: all deps
-deps:
-	@true
+	@echo "  LINK $@"
+	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDFLAGS_ALL) $(LIBS)

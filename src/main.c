@@ -14,7 +14,7 @@ const struct command cli_commands[] = {
     {"export", cmd_export, "--format sft [--reasoning field|inline|strip] [filters] -o PATH [--dry-run]", "write fine-tuning data"},
     {"models", cmd_models, "[--json]", "the models known and fetched"},
     {"info", cmd_info, "MODEL [--json]", "what a model file is"},
-    {"pull", cmd_pull, "NAME [--quiet]", "fetch a model of the catalogue and check it"},
+    {"pull", cmd_pull, "NAME [--quiet] [--if-missing]", "fetch a model of the catalogue and check it"},
     {"bench", cmd_bench, "-m MODEL [--threads T] [--pp N] [--tg N] [--depth D] [--repeat R] [--json]", "measure prefill and decode speed"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},

@@ -13,7 +13,7 @@
 
 struct pull {
     const struct catalogue_entry *entry;
-    bool quiet, tty;
+    bool quiet, tty, if_missing;
     struct str folder;       /* where the parts and the unfinished file are */
     struct str part;         /* the unfinished file */
     int first, last;
@@ -223,7 +223,7 @@ static int pull(struct pull *p, struct err *e)
     str_addf(&p->part, "%s.part", str_cstr(&final));
     if (!rc && (!str_ok(&final) || !str_ok(&p->part))) rc = err_set(e, ERR_NOMEM, "out of memory");
     if (!rc && size_of(final.data) == p->entry->bytes) {
-        if (!p->quiet) fprintf(stderr, "%s is here: %s\n", p->entry->name, final.data);
+        if (!p->quiet && !p->if_missing) fprintf(stderr, "%s is here: %s\n", p->entry->name, final.data);
         str_release(&final);
         return 0;
     }
@@ -245,6 +245,8 @@ int cmd_pull(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--quiet"))
             p.quiet = true;
+        else if (!strcmp(argv[i], "--if-missing"))
+            p.if_missing = true;     /* says nothing when there is nothing to do */
         else if (!name && argv[i][0] != '-')
             name = argv[i];
         else

@@ -29,6 +29,7 @@ struct sampler;
 struct think;
 struct prompt;
 struct render_options;
+struct template_facts;
 
 /* ---- token lists -------------------------------------------------------------------------------------------- */
 
@@ -82,6 +83,9 @@ struct family {
     double min_p;
     int (*render)(const struct family *f, struct prompt *out, const struct chat_message *m, size_t n, const struct render_options *o,
                   struct err *e);
+    const char *const *answer_open; /* texts the model may write between the close and the answer, part of neither; NULL: none */
+    const char *const *answer_close; /* texts the model may write behind the answer, not part of it; NULL: none */
+    const struct template_facts *facts; /* the renderer's own */
 };
 
 /* A half-open range of prompt bytes that came from outside (user, file, model). Tags and control tokens are never
@@ -103,10 +107,12 @@ void prompt_add_outside(struct prompt *p, const char *bytes, size_t n);
 
 struct render_options {
     bool think;                 /* thinking on */
-    bool prompted;              /* add the prompted mode to a family that was not trained to think; off for `inspect prompt` */
+    bool force_off;             /* thinking off and no switch in the template: end the prompt with an empty thought */
+    bool prompted;              /* add the prompted mode to a family that was not trained to think (and to a system text that hides a
+                                   template's own request to think); off for `inspect prompt` */
     bool keep_thoughts;         /* render earlier thoughts although the family drops them */
     bool no_generation;         /* leave out the opening of the reply */
-    const char *date;           /* "YYYY-MM-DD" for templates that print one */
+    const char *date;           /* "YYYY-MM-DD" for templates that print one; NULL: today */
     const char *bos;            /* text of the BOS token for templates that write it; NULL: as published with the template */
 };
 
@@ -114,8 +120,10 @@ struct render_options {
  * *recognised to false. text NULL is a model without a template. */
 const struct family *family_of_template(const char *text, size_t n, bool *recognised);
 const struct family *family_by_name(const char *name);              /* NULL when there is none */
-/* Renders messages, byte for byte as the published template does. ERR_INVALID where the template refuses the messages and no
- * documented merge exists. out is an empty prompt; the caller releases it. */
+/* Renders messages, byte for byte as the published template does. out is an empty prompt; the caller releases it.
+ * Merges, only where a template refuses the messages: a system message in front goes before the first user message when there
+ * is no system role; neighbours of one role are joined by an empty line when roles must alternate; an empty reply is left out
+ * when the template wants none. ERR_INVALID with the template's reason where it refuses and none of these helps. */
 int family_render(const struct family *f, struct prompt *out, const struct chat_message *m, size_t n, const struct render_options *o,
                   struct err *e);
 
@@ -176,6 +184,8 @@ int model_file_hash(const char *path, char hex[65], const volatile bool *stop, s
 /* The kernel family in use: "scalar", "avx2", "avx512", "amx". PONDER_KERNELS forces one; a family that this CPU lacks is an
  * error at engine_open. */
 const char *engine_kernels(void);
+/* Chooses the kernel family now instead of at the first engine_open; ERR_UNSUPPORTED or ERR_USAGE where PONDER_KERNELS asks for what is not there. */
+int engine_kernels_init(struct err *e);
 /* Number of physical cores this process may use. */
 int engine_default_threads(void);
 

@@ -23,6 +23,8 @@ struct store;
 /* path NULL: in memory only, nothing reaches the disk (private chats). Otherwise the file and its folder are made where missing. */
 int store_open(struct store **out, const char *path, struct err *e);
 void store_close(struct store *s);
+/* The version of SQLite in use. */
+const char *store_library_version(void);
 const char *store_path(const struct store *s);      /* NULL in memory */
 
 /* ---- writing a turn ----------------------------------------------------------------------------------------- */
