@@ -71,6 +71,11 @@ void grid_clear(struct grid *g, enum style style);
 /* Writes UTF-8 from column x of row y, clipped to [x, x_end) and to the grid (negative x clips on the left); a wide character that does not fit is left out. Returns the
  * column behind the last one written. Newlines and tabs are not interpreted (U+FFFD). */
 int grid_put(struct grid *g, int x, int y, int x_end, enum style style, const char *text, size_t n);
+/* The same, but tabs are blanks up to the next multiple of WRAP_TAB columns from column `origin` (where the wrapped line begins): draws a wrap_line. */
+int grid_put_tabs(struct grid *g, int x, int y, int x_end, enum style style, const char *text, size_t n, int origin);
+/* The first grapheme cluster of p (n > 0) as a cell would hold it, style untouched: a control or ill-formed byte is U+FFFD, a lone mark has width 0. Returns the bytes it
+ * takes. Widths of text on the screen are sums of these. */
+size_t grid_cluster(const char *p, size_t n, struct cell *out);
 void grid_fill(struct grid *g, int x, int y, int w, int h, enum style style);          /* blanks */
 void grid_restyle(struct grid *g, int x, int y, int w, enum style style);              /* keeps the text */
 static inline struct cell *grid_at(const struct grid *g, int x, int y) { return &g->cells[(size_t)y * (size_t)g->w + (size_t)x]; }
@@ -80,6 +85,8 @@ const char *style_name(enum style s);
 bool style_by_name(const char *name, enum style *out);
 
 /* ---- wrapping ------------------------------------------------------------------------------------------------ */
+
+#define WRAP_TAB 4
 
 /* A run of text in one style; a paragraph is a list of runs. */
 struct run {
@@ -91,7 +98,7 @@ struct run {
 struct wrap_line {
     size_t from, to;
     int columns;
-    bool hard;               /* ends at a newline or the end of the text */
+    bool hard;               /* ends at a newline or the end of the text; a newline at the end of the text begins no further line */
 };
 struct wrap {
     struct wrap_line *lines;

@@ -61,11 +61,19 @@ struct theme {
 };
 /* The built-in theme, which is also what a theme file starts from. */
 void theme_default(struct theme *t);
-/* Reads NAME.ini from the config folder's themes/, then from the installed themes, or NAME itself if it has a '/'. Keys are slot names, values "fg [on bg] [bold] [dim] ...";
- * colours: default, the 16 names, 0-255, #rrggbb. A bad line names file and line, *t stays usable (the default). */
+/* Reads NAME.ini from the config folder's themes/, then from the installed themes, or NAME itself if it has a '/'; "default" or "" is theme_default. Keys are slot names,
+ * values "fg [on bg] [bold] [dim] [underline] [reverse] [italic]"; colours: default (the terminal's own), the 16 names, 0-255, #rrggbb, or a name from the file's [palette].
+ * A colour that is not given is the one of `text`. A bad line names file and line, *t stays usable (the default). */
 int theme_load(struct theme *t, const char *name, struct err *e);
-/* The i-th name that theme_load finds; false at the end. */
+/* Appends the i-th name that theme_load finds, "default" first; false at the end. */
 bool theme_name_at(size_t i, struct str *name);
+/* What is shown of a style where there are no colours: ATTR_ bits. */
+unsigned theme_plain_attrs(const struct theme *t, enum style s);
+/* The nearest colour of a terminal with 256 colours (above 15, whose look is not the user's) or 16: -1 the terminal's own. */
+int colour_to_256(struct colour c);
+int colour_to_16(struct colour c);
+/* Foreground and background for 256, 16 or 8 colours, different from each other unless the theme itself says so. Adds the attributes that stand in for what was lost. */
+void style_degrade(const struct style_def *d, int colours, int *fg, int *bg, unsigned *attrs);
 
 /* ---- the terminal -------------------------------------------------------------------------------------------- */
 
