@@ -1,0 +1,493 @@
+/*
+ * bpe.c - byte pair encoding over the mapped token texts.
+ *
+ * Two open-addressing tables: texts to symbols, and pairs of symbols to the rank and result of their merge. Both are keyed by a
+ * random seed, so that no vocabulary can be written to make them slow. Texts stay in the mapping; only those of symbols that are
+ * no tokens are kept here.
+ *
+ * A word is a linked list of symbols, first one a byte; a heap holds the possible merges by rank, then position. Entries are never
+ * removed from the heap: one is current when the symbol at its position still has a merge of its rank. So a word of n bytes takes
+ * O(n log n), whatever its content.
+ */
+#include "model/bpe.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define NO_RANK UINT32_MAX
+#define NO_SYMBOL UINT32_MAX
+
+struct text_slot {
+    uint32_t hash;
+    uint32_t symbol; /* plus 1; 0 is an empty slot */
+};
+
+struct merge_slot {
+    uint64_t pair; /* left plus 1 above right; 0 is an empty slot */
+    uint32_t rank, result;
+};
+
+/* A symbol that is no token. */
+struct extra {
+    uint32_t at, n; /* in extra_text */
+};
+
+struct bpe {
+    struct gguf_array tokens;
+    const uint8_t *types;
+    uint64_t seed[2];
+    struct text_slot *texts;
+    size_t n_texts, text_mask;
+    struct merge_slot *merges;
+    size_t merge_mask;
+    struct extra *extra;
+    size_t n_extra, cap_extra;
+    struct str extra_text;
+    uint32_t byte_symbol[256];
+    char spelling[256][2]; /* of each byte in the alphabet */
+    uint8_t spelling_len[256];
+    int16_t byte_of[0x144]; /* by code point; -1 outside of the alphabet */
+};
+
+/* One symbol of the word being merged. */
+struct bpe_symbol {
+    uint32_t symbol;
+    uint32_t rank, result; /* of the merge with the next one */
+    int32_t prev, next;    /* -1 at the ends */
+};
+
+/* ---- alphabet ----------------------------------------------------------------------------------------------- */
+
+static void make_alphabet(struct bpe *b)
+{
+    uint32_t stand_in = 0x100;
+    memset(b->byte_of, 0xff, sizeof(b->byte_of));
+    for (unsigned c = 0; c < 256; c++) {
+        bool printable = (c >= 0x21 && c <= 0x7e) || (c >= 0xa1 && c <= 0xff && c != 0xad);
+        uint32_t cp = printable ? c : stand_in++;
+        char utf8[4];
+        b->spelling_len[c] = (uint8_t)utf8_encode(cp, utf8);
+        memcpy(b->spelling[c], utf8, 2);
+        b->byte_of[cp] = (int16_t)c;
+    }
+}
+
+size_t bpe_decode(const struct bpe *b, const char *text, size_t n, char *out)
+{
+    size_t made = 0;
+    for (size_t i = 0; i < n;) {
+        unsigned char c = (unsigned char)text[i];
+        unsigned cp = c;
+        size_t len = 1;
+        /* The alphabet ends at U+0143: one or two bytes. */
+        if (c >= 0xc2 && c <= 0xc5 && i + 1 < n && ((unsigned char)text[i + 1] & 0xc0) == 0x80) {
+            cp = (c & 0x1fu) << 6 | ((unsigned char)text[i + 1] & 0x3fu);
+            len = 2;
+        }
+        if ((c < 0x80 || len == 2) && cp < ARRAY_LEN(b->byte_of) && b->byte_of[cp] >= 0)
+            out[made++] = (char)b->byte_of[cp];
+        else
+            for (size_t k = 0; k < len; k++)
+                out[made++] = text[i + k];
+        i += len;
+    }
+    return made;
+}
+
+static bool spell(const struct bpe *b, struct str *out, const char *bytes, size_t n)
+{
+    str_clear(out);
+    if (n > SIZE_MAX / 2 || !str_reserve(out, 2 * n))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        str_add_bytes(out, b->spelling[(unsigned char)bytes[i]], b->spelling_len[(unsigned char)bytes[i]]);
+    return str_ok(out);
+}
+
+/* ---- texts to symbols --------------------------------------------------------------------------------------- */
+
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    wide m = (wide)a * b;
+    return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static uint64_t load(const char *p, size_t n)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, n);
+    return v;
+}
+
+static uint32_t hash_text(const struct bpe *b, const char *p, size_t n)
+{
+    uint64_t h = b->seed[0] ^ n;
+    for (; n > 8; n -= 8, p += 8)
+        h = mix(h ^ load(p, 8), b->seed[1]);
+    uint64_t last;
+    if (n >= 4)
+        last = load(p, 4) | load(p + n - 4, 4) << 32;
+    else
+        last = n ? (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << 8 | (uint64_t)(unsigned char)p[n - 1] << 16 : 0;
+    h = mix(h ^ last, b->seed[1]);
+    return (uint32_t)(h ^ h >> 32);
+}
+
+static struct gguf_string text_of(const struct bpe *b, uint32_t symbol)
+{
+    struct gguf_string s = {"", 0};
+    if (symbol < b->tokens.n) {
+        gguf_array_string(&b->tokens, symbol, &s);
+    } else {
+        const struct extra *x = &b->extra[symbol - b->tokens.n];
+        s = (struct gguf_string){b->extra_text.data + x->at, x->n};
+    }
+    return s;
+}
+
+static bool is_ordinary(const struct bpe *b, uint32_t symbol)
+{
+    return symbol >= b->tokens.n || b->types[symbol] == TOKEN_NORMAL || b->types[symbol] == TOKEN_UNUSED;
+}
+
+/* The symbol of a text; NO_SYMBOL and *empty, the slot it would have, when there is none. */
+static uint32_t find_text(const struct bpe *b, const char *p, size_t n, bool ordinary, uint32_t hash, size_t *empty)
+{
+    size_t i = hash & b->text_mask;
+    for (; b->texts[i].symbol; i = (i + 1) & b->text_mask) {
+        uint32_t symbol = b->texts[i].symbol - 1;
+        if (b->texts[i].hash != hash || (ordinary && !is_ordinary(b, symbol)))
+            continue;
+        struct gguf_string s = text_of(b, symbol);
+        if (s.n == n && memcmp(s.p, p, n) == 0)
+            return symbol;
+    }
+    if (empty)
+        *empty = i;
+    return NO_SYMBOL;
+}
+
+int32_t bpe_find(const struct bpe *b, const char *text, size_t n)
+{
+    uint32_t symbol = find_text(b, text, n, false, hash_text(b, text, n), NULL);
+    return symbol < b->tokens.n ? (int32_t)symbol : -1;
+}
+
+int32_t bpe_find_bytes(const struct bpe *b, struct bpe_work *w, const char *bytes, size_t n)
+{
+    if (!spell(b, &w->spelled, bytes, n))
+        return -1;
+    const char *text = str_cstr(&w->spelled);
+    uint32_t symbol = find_text(b, text, w->spelled.len, true, hash_text(b, text, w->spelled.len), NULL);
+    return symbol < b->tokens.n ? (int32_t)symbol : -1;
+}
+
+static int grow_texts(struct bpe *b, size_t size)
+{
+    struct text_slot *slots = calloc(size, sizeof(*slots));
+    if (!slots)
+        return ERR_NOMEM;
+    if (b->texts)
+        for (size_t i = 0; i <= b->text_mask; i++) {
+            if (!b->texts[i].symbol)
+                continue;
+            size_t k = b->texts[i].hash & (size - 1);
+            while (slots[k].symbol)
+                k = (k + 1) & (size - 1);
+            slots[k] = b->texts[i];
+        }
+    free(b->texts);
+    b->texts = slots;
+    b->text_mask = size - 1;
+    return ERR_OK;
+}
+
+static size_t table_size(size_t entries)
+{
+    size_t size = 64;
+    while (size < entries + entries / 2)
+        size *= 2;
+    return size;
+}
+
+/* Gives a text a symbol of its own. NO_SYMBOL when memory runs out. */
+static uint32_t add_extra(struct bpe *b, const char *p, size_t n, uint32_t hash)
+{
+    uint64_t symbol = b->tokens.n + b->n_extra;
+    if (symbol >= NO_SYMBOL - 1 || b->extra_text.len + n > UINT32_MAX || !mem_grow(&b->extra, &b->cap_extra, b->n_extra + 1, sizeof(*b->extra)))
+        return NO_SYMBOL;
+    if ((b->n_texts + 1) * 4 > (b->text_mask + 1) * 3 && grow_texts(b, 2 * (b->text_mask + 1)) != ERR_OK)
+        return NO_SYMBOL;
+    size_t at = b->extra_text.len;
+    str_add_bytes(&b->extra_text, p, n);
+    if (!str_ok(&b->extra_text))
+        return NO_SYMBOL;
+    b->extra[b->n_extra++] = (struct extra){(uint32_t)at, (uint32_t)n};
+    size_t slot;
+    find_text(b, p, n, true, hash, &slot);
+    b->texts[slot] = (struct text_slot){hash, (uint32_t)symbol + 1};
+    b->n_texts++;
+    return (uint32_t)symbol;
+}
+
+static uint32_t intern(struct bpe *b, const char *p, size_t n)
+{
+    uint32_t hash = hash_text(b, p, n);
+    uint32_t symbol = find_text(b, p, n, true, hash, NULL);
+    return symbol != NO_SYMBOL ? symbol : add_extra(b, p, n, hash);
+}
+
+int bpe_new(struct bpe **out, const struct gguf_array *tokens, const char *path, struct err *e)
+{
+    *out = NULL;
+    struct bpe *b = calloc(1, sizeof(*b));
+    if (!b || grow_texts(b, table_size((size_t)tokens->n)) != ERR_OK) {
+        bpe_free(b);
+        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu tokens", path, (size_t)tokens->n);
+    }
+    b->tokens = *tokens;
+    /* Where the kernel has no random numbers yet, addresses still differ from run to run. */
+    if (getrandom(b->seed, sizeof(b->seed), GRND_NONBLOCK) != (ssize_t)sizeof(b->seed)) {
+        b->seed[0] = (uint64_t)(uintptr_t)b * 0x9e3779b97f4a7c15u;
+        b->seed[1] = (uint64_t)clock_mono_us() * 0xd1342543de82ef95u;
+    }
+    b->seed[1] |= 1;
+    make_alphabet(b);
+    for (uint32_t i = 0; i < tokens->n; i++) {
+        struct gguf_string s = text_of(b, i);
+        if (s.n == 0)
+            continue;
+        uint32_t hash = hash_text(b, s.p, s.n);
+        size_t slot;
+        uint32_t twin = find_text(b, s.p, s.n, false, hash, &slot);
+        if (twin != NO_SYMBOL) {
+            bpe_free(b);
+            return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens: %u and %u are the same", path, twin, i);
+        }
+        b->texts[slot] = (struct text_slot){hash, i + 1};
+        b->n_texts++;
+    }
+    *out = b;
+    return ERR_OK;
+}
+
+void bpe_free(struct bpe *b)
+{
+    if (!b)
+        return;
+    free(b->texts);
+    free(b->merges);
+    free(b->extra);
+    str_release(&b->extra_text);
+    free(b);
+}
+
+/* ---- merges ------------------------------------------------------------------------------------------------- */
+
+static uint64_t pair_of(uint32_t left, uint32_t right)
+{
+    return ((uint64_t)left + 1) << 32 | right;
+}
+
+/* The slot of a pair, or the empty one it would have. */
+static size_t find_merge(const struct bpe *b, uint64_t pair)
+{
+    size_t i = (size_t)mix(pair ^ b->seed[0], b->seed[1]) & b->merge_mask;
+    while (b->merges[i].pair && b->merges[i].pair != pair)
+        i = (i + 1) & b->merge_mask;
+    return i;
+}
+
+/* The symbol of both halves together. Vocabularies list the results of merges in the order of the merges, so the token behind
+ * the last result is tried before the table is. */
+static uint32_t joined_symbol(struct bpe *b, struct str *joined, uint32_t guess)
+{
+    if (guess < b->tokens.n && is_ordinary(b, guess)) {
+        struct gguf_string s = text_of(b, guess);
+        if (s.n == joined->len && memcmp(s.p, joined->data, s.n) == 0)
+            return guess;
+    }
+    return intern(b, joined->data, joined->len);
+}
+
+/* The first of equal merges counts. */
+static int add_merge(struct bpe *b, struct gguf_string m, uint32_t rank, struct str *joined, uint32_t *last)
+{
+    const char *space = m.n > 1 ? memchr(m.p + 1, ' ', m.n - 1) : NULL;
+    if (!space || space + 1 == m.p + m.n)
+        return ERR_FILE;
+    size_t left_len = (size_t)(space - m.p), right_len = m.n - left_len - 1;
+    str_clear(joined);
+    str_add_bytes(joined, m.p, left_len);
+    str_add_bytes(joined, space + 1, right_len);
+    if (!str_ok(joined))
+        return ERR_NOMEM;
+    uint32_t left = intern(b, m.p, left_len);
+    uint32_t right = intern(b, space + 1, right_len);
+    uint32_t result = joined_symbol(b, joined, *last + 1);
+    if (left == NO_SYMBOL || right == NO_SYMBOL || result == NO_SYMBOL)
+        return ERR_NOMEM;
+    *last = result;
+    uint64_t pair = pair_of(left, right);
+    struct merge_slot *slot = &b->merges[find_merge(b, pair)];
+    if (!slot->pair)
+        *slot = (struct merge_slot){pair, rank, result};
+    return ERR_OK;
+}
+
+static int find_byte_symbols(struct bpe *b, const int32_t byte_tokens[256])
+{
+    for (unsigned c = 0; c < 256; c++) {
+        uint32_t symbol = find_text(b, b->spelling[c], b->spelling_len[c], true, hash_text(b, b->spelling[c], b->spelling_len[c]), NULL);
+        if (symbol == NO_SYMBOL && byte_tokens[c] >= 0)
+            symbol = (uint32_t)byte_tokens[c];
+        if (symbol == NO_SYMBOL)
+            symbol = intern(b, b->spelling[c], b->spelling_len[c]);
+        if (symbol == NO_SYMBOL)
+            return ERR_NOMEM;
+        b->byte_symbol[c] = symbol;
+    }
+    return ERR_OK;
+}
+
+int bpe_add_merges(struct bpe *b, const struct gguf_array *merges, const uint8_t *types, const int32_t byte_tokens[256], const char *path,
+                   struct err *e)
+{
+    size_t size = table_size((size_t)merges->n);
+    struct str joined = STR_EMPTY;
+    uint32_t last = NO_SYMBOL - 1;
+    b->types = types;
+    b->merges = calloc(size, sizeof(*b->merges));
+    b->merge_mask = size - 1;
+    int rc = b->merges ? find_byte_symbols(b, byte_tokens) : ERR_NOMEM;
+    for (uint32_t i = 0; rc == ERR_OK && i < merges->n; i++) {
+        struct gguf_string m = {"", 0};
+        gguf_array_string(merges, i, &m);
+        rc = add_merge(b, m, i, &joined, &last);
+        if (rc == ERR_FILE)
+            err_set(e, rc, "%s: tokenizer.ggml.merges: entry %u is not two symbols", path, i);
+    }
+    str_release(&joined);
+    if (rc == ERR_NOMEM)
+        err_set(e, rc, "%s: out of memory for %zu merges", path, (size_t)merges->n);
+    return rc;
+}
+
+/* ---- words -------------------------------------------------------------------------------------------------- */
+
+void bpe_work_release(struct bpe_work *w)
+{
+    free(w->symbols);
+    free(w->heap);
+    str_release(&w->spelled);
+    *w = (struct bpe_work){0};
+}
+
+static bool heap_push(struct bpe_work *w, uint64_t entry)
+{
+    if (w->n_heap == w->cap_heap && !mem_grow(&w->heap, &w->cap_heap, w->n_heap + 1, sizeof(*w->heap)))
+        return false;
+    size_t i = w->n_heap++;
+    for (; i && w->heap[(i - 1) / 2] > entry; i = (i - 1) / 2)
+        w->heap[i] = w->heap[(i - 1) / 2];
+    w->heap[i] = entry;
+    return true;
+}
+
+static uint64_t heap_pop(struct bpe_work *w)
+{
+    uint64_t top = w->heap[0], moved = w->heap[--w->n_heap];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < w->n_heap; i = child) {
+        if (child + 1 < w->n_heap && w->heap[child + 1] < w->heap[child])
+            child++;
+        if (w->heap[child] >= moved)
+            break;
+        w->heap[i] = w->heap[child];
+    }
+    w->heap[i] = moved;
+    return top;
+}
+
+/* Looks up the merge of symbol i with the next one and queues it. */
+static bool queue_merge(const struct bpe *b, struct bpe_work *w, int32_t i)
+{
+    struct bpe_symbol *s = &w->symbols[i];
+    s->rank = NO_RANK;
+    if (s->next < 0)
+        return true;
+    const struct merge_slot *m = &b->merges[find_merge(b, pair_of(s->symbol, w->symbols[s->next].symbol))];
+    if (!m->pair)
+        return true;
+    s->rank = m->rank;
+    s->result = m->result;
+    return heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)i);
+}
+
+/* Merges until nothing merges. Symbol i keeps its place at byte i of the word. */
+static bool merge_all(const struct bpe *b, struct bpe_work *w)
+{
+    while (w->n_heap) {
+        uint64_t entry = heap_pop(w);
+        int32_t i = (int32_t)(uint32_t)entry;
+        struct bpe_symbol *s = &w->symbols[i];
+        if (s->rank != (uint32_t)(entry >> 32))
+            continue;
+        struct bpe_symbol *gone = &w->symbols[s->next];
+        gone->rank = NO_RANK;
+        s->symbol = s->result;
+        s->next = gone->next;
+        if (s->next >= 0)
+            w->symbols[s->next].prev = i;
+        if (!queue_merge(b, w, i) || (s->prev >= 0 && !queue_merge(b, w, s->prev)))
+            return false;
+    }
+    return true;
+}
+
+/* A symbol that is no token is written as its bytes, as the reference does. */
+static int push_bytes(const struct bpe *b, const char *bytes, size_t n, struct tokens *out)
+{
+    int rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        uint32_t symbol = b->byte_symbol[(unsigned char)bytes[i]];
+        if (symbol < b->tokens.n)
+            rc = tokens_push(out, (int32_t)symbol);
+    }
+    return rc;
+}
+
+int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *bytes, size_t n, bool whole, struct tokens *out)
+{
+    if (n == 0)
+        return ERR_OK;
+    if (whole) {
+        int32_t id = bpe_find_bytes(b, w, bytes, n);
+        if (id >= 0)
+            return tokens_push(out, id);
+    }
+    if (n > w->cap_symbols && !mem_grow(&w->symbols, &w->cap_symbols, n, sizeof(*w->symbols)))
+        return ERR_NOMEM;
+    w->n_heap = 0;
+    for (size_t i = 0; i < n; i++)
+        w->symbols[i] = (struct bpe_symbol){
+            .symbol = b->byte_symbol[(unsigned char)bytes[i]],
+            .prev = (int32_t)i - 1,
+            .next = i + 1 < n ? (int32_t)i + 1 : -1,
+        };
+    for (size_t i = 0; i < n; i++)
+        if (!queue_merge(b, w, (int32_t)i))
+            return ERR_NOMEM;
+    if (!merge_all(b, w))
+        return ERR_NOMEM;
+    int rc = ERR_OK;
+    for (int32_t i = 0; rc == ERR_OK && i >= 0; i = w->symbols[i].next) {
+        const struct bpe_symbol *s = &w->symbols[i];
+        size_t end = s->next >= 0 ? (size_t)s->next : n;
+        rc = s->symbol < b->tokens.n ? tokens_push(out, (int32_t)s->symbol) : push_bytes(b, bytes + i, end - (size_t)i, out);
+    }
+    return rc;
+}
