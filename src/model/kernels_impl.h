@@ -1,0 +1,220 @@
+/*
+ * kernels_impl.h - what the files of the kernels share: block layouts, the prepared activations, the table of a family.
+ *
+ * Only kernels*.c, quant.c and attend.c include this. Block structs hold bytes alone, so that any address may be cast to
+ * one; numbers of more than a byte are read through load_*. GGUF is little-endian, and so must the machine be.
+ */
+#ifndef PONDER_KERNELS_IMPL_H
+#define PONDER_KERNELS_IMPL_H
+
+#include "model/kernels.h"
+
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are read in place");
+
+#if defined(__x86_64__)
+#define KERNELS_X86 1
+#endif
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* ---- block layouts, as in the file -------------------------------------------------------------------------- */
+
+struct block_q4_0 { uint8_t d[2], qs[16]; };                  /* d * (q - 8); low nibbles are elements 0..15, high ones 16..31 */
+struct block_q4_1 { uint8_t d[2], m[2], qs[16]; };            /* d * q + m */
+struct block_q5_0 { uint8_t d[2], qh[4], qs[16]; };           /* d * (q - 16); bit i of qh is the fifth bit of element i */
+struct block_q5_1 { uint8_t d[2], m[2], qh[4], qs[16]; };     /* d * q + m */
+struct block_q8_0 { uint8_t d[2]; int8_t qs[32]; };           /* d * q */
+/* 256 elements, 8 sub-blocks of 32: d * sc * q - dmin * m, sc and m 6-bit, packed (see k_scale_min). Bytes 32i.. of qs hold
+ * sub-block 2i in their low and 2i+1 in their high nibbles. */
+struct block_q4_k { uint8_t d[2], dmin[2], scales[12], qs[128]; };
+struct block_q5_k { uint8_t d[2], dmin[2], scales[12], qh[32], qs[128]; };   /* bit s of qh[l]: fifth bit of element 32s + l */
+/* 256 elements, 16 sub-blocks of 16: d * sc * (q - 32). */
+struct block_q6_k { uint8_t ql[128], qh[64]; int8_t scales[16]; uint8_t d[2]; };
+
+_Static_assert(sizeof(struct block_q4_0) == 18 && sizeof(struct block_q4_1) == 20, "as in the file");
+_Static_assert(sizeof(struct block_q5_0) == 22 && sizeof(struct block_q5_1) == 24, "as in the file");
+_Static_assert(sizeof(struct block_q8_0) == 34 && sizeof(struct block_q4_k) == 144, "as in the file");
+_Static_assert(sizeof(struct block_q5_k) == 176 && sizeof(struct block_q6_k) == 210, "as in the file");
+
+static inline uint16_t load_u16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint32_t load_u32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint32_t f32_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+static inline float f32_of_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+/* As the conversion instructions of the CPU do it: exact, and a signalling NaN becomes a quiet one. */
+static inline float f16_value(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, mag = h & 0x7fff;
+    if (mag >= 0x7c00) return f32_of_bits(sign | 0x7f800000 | (mag & 0x3ff) << 13 | (mag > 0x7c00 ? 0x400000 : 0));
+    if (mag >= 0x0400) return f32_of_bits(sign | ((mag << 13) + (112u << 23)));
+    float sub = (float)mag * 0x1p-24f;
+    return sign ? -sub : sub;
+}
+
+static inline float load_f16(const void *p) { return f16_value(load_u16(p)); }
+
+/* Scale and minimum of sub-block j (0..7) out of the 12 packed bytes: 6 bits each. */
+static inline void k_scale_min(const uint8_t s[12], int j, int *sc, int *m)
+{
+    if (j < 4) {
+        *sc = s[j] & 63;
+        *m = s[j + 4] & 63;
+    } else {
+        *sc = (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+        *m = s[j + 4] >> 4 | s[j] >> 6 << 4;
+    }
+}
+
+/* ---- prepared activations ----------------------------------------------------------------------------------- */
+
+/* x[i] ~ s32[i / 32] * q[i], |q| <= ACT_Q_MAX, q = 256 * hi + lo with both planes in int8. A block whose maximum is below
+ * ACT_TINY is zero; one that holds inf or NaN has q = 0 and a NaN as its scale, so that every sum it enters says so.
+ *
+ * The planes are kept in the three orders in which the weight formats unpack, always a unit of 64 hi bytes before the 64 lo
+ * bytes of the same elements, two units a group of 128 elements x0 x1 x2 x3 (32 each):
+ *   nat   unit 0 = x0 x1, unit 1 = x2 x3                                   Q6_K, Q8_0
+ *   pair  unit 0 = x0 x2, unit 1 = x1 x3                                   Q4_K, Q5_K
+ *   half  unit 0 = first 16 of x0 x1 x2 x3, unit 1 = last 16 of each       Q4_0, Q4_1, Q5_0, Q5_1
+ * All arrays are padded with zeros to a multiple of ACT_PAD elements. */
+#define ACT_PAD 512
+#define ACT_Q_MAX 32639
+#define ACT_TINY 1e-30f
+
+struct act {
+    int64_t n, stride;      /* elements of a column in use, and from column to column */
+    int64_t n_max;
+    int m, m_max;
+    bool fixed;             /* the fixed-point part is there: n is a multiple of 32 */
+    float *x;               /* [m][stride] */
+    int16_t *q;             /* [m][stride] */
+    int8_t *nat, *pair, *half;   /* [m][stride * 2] */
+    float *s32, *sum32;     /* [m][stride / 32]: scale; scale times the sum of q */
+    float *s16, *off16;     /* [m][stride / 16]: scale; -32 times scale times the sum of q (Q6_K's offset) */
+    float *k5, *k4;         /* [m][stride / 16]: per 256 elements 8 scales, then 8 sums; in k4 the odd scales are divided by 16,
+                             * because Q4_K leaves high nibbles where they are */
+    int32_t *bias4;         /* [m][stride / 4]: -128 times the sum of 4 q (Q8_0 made unsigned by adding 128) */
+};
+
+/* ---- scalar definitions of the formats ----------------------------------------------------------------------- */
+
+/* 32 elements of a row, unpacked: element i is d[i / 16] * q[i] + m. */
+struct unit {
+    float d[2], m;
+    int8_t q[32];
+};
+/* Unpacks elements [32 * i, 32 * i + 32) of a row. */
+typedef void unpack_fn(const uint8_t *row, int64_t i, struct unit *u);
+
+unpack_fn *quant_unpack(uint32_t type);       /* NULL for F32, F16, BF16 and what is not supported */
+/* The definition of dequant_row. */
+void quant_dequant(uint32_t type, const uint8_t *row, float *out, int64_t n);
+uint16_t f16_of_f32(float f);                 /* to nearest, ties to even */
+
+/* ---- families ----------------------------------------------------------------------------------------------- */
+
+/* y and w as in gemv_rows. */
+typedef void gemv_fn(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride);
+typedef void dequant_fn(const uint8_t *row, float *out, int64_t n);    /* bit for bit as quant_dequant */
+
+/* Makes gemv_NAME of a tile(type, R, M, w, row_bytes, a, c0, y, y_stride), which is inlined for each constant (R, M): R rows from
+ * w on times the M columns from c0 on. One column goes by R1 rows; more go by 2 rows and 2 to 4 columns, two passes while the
+ * rows are in the cache where there are over 4; a last odd row goes a column at a time. */
+#define GEMV_DRIVER(name, tile, type, R1) \
+    static void name##_2(int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride) \
+    { \
+        if (M == 2) tile(type, 2, 2, w, row_bytes, a, c0, y, y_stride); \
+        else if (M == 3) tile(type, 2, 3, w, row_bytes, a, c0, y, y_stride); \
+        else tile(type, 2, 4, w, row_bytes, a, c0, y, y_stride); \
+    } \
+    static void name##_1(const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride) \
+    { \
+        tile(type, 1, 1, w, row_bytes, a, c0, y, y_stride); \
+    } \
+    static void gemv_##name(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride) \
+    { \
+        const int m = a->m, first = m > 4 ? (m + 1) / 2 : m; \
+        int64_t r = r0; \
+        if (m == 1) \
+            for (; r + R1 <= r1; r += R1) tile(type, R1, 1, w + (size_t)r * row_bytes, row_bytes, a, 0, y + r, y_stride); \
+        else \
+            for (; r + 2 <= r1; r += 2) { \
+                name##_2(first, w + (size_t)r * row_bytes, row_bytes, a, 0, y + r, y_stride); \
+                if (first < m) name##_2(m - first, w + (size_t)r * row_bytes, row_bytes, a, first, y + first * y_stride + r, y_stride); \
+            } \
+        for (; r < r1; r++) \
+            for (int c = 0; c < m; c++) name##_1(w + (size_t)r * row_bytes, row_bytes, a, c, y + c * y_stride + r, y_stride); \
+    }
+
+struct format_kernels {
+    uint32_t type;
+    gemv_fn *gemv;
+    dequant_fn *dequant;    /* NULL: quant_dequant serves */
+};
+
+struct attend_args {
+    const float *q;
+    int n_group, dim;
+    float scale;
+    const uint16_t *k, *v;
+    int64_t kv_stride, p0, p1;
+    struct attend_part *part;
+};
+
+struct kernel_family {
+    const char *name;
+    bool (*cpu_has)(void);
+    void (*prepare)(struct act *a, int col);    /* fills the fixed-point part of column col from a->x */
+    const struct format_kernels *formats;       /* ends with gemv NULL */
+    void (*attend)(const struct attend_args *t);
+    void (*f32_to_f16)(const float *x, uint16_t *out, int64_t n);
+    void (*f16_to_f32)(const uint16_t *x, float *out, int64_t n);
+    void (*rms_norm)(const float *x, const float *weight, float *out, int64_t n, float eps);
+    void (*swiglu)(const float *gate, const float *up, float *out, int64_t n);
+};
+
+void attend_scalar(const struct attend_args *t);
+
+extern const struct kernel_family kernels_scalar;
+#ifdef KERNELS_X86
+extern const struct kernel_family kernels_avx2;
+extern const struct kernel_family kernels_avx512;
+void prepare_avx2(struct act *a, int col);
+void f32_to_f16_avx2(const float *x, uint16_t *out, int64_t n);
+void f16_to_f32_avx2(const uint16_t *x, float *out, int64_t n);
+void rms_norm_avx2(const float *x, const float *weight, float *out, int64_t n, float eps);
+void swiglu_avx2(const float *gate, const float *up, float *out, int64_t n);
+bool cpu_has_avx2(void);          /* AVX2, FMA, F16C, and the system saves the registers */
+bool cpu_has_avx512(void);        /* the above and AVX-512 F BW DQ VL VNNI */
+#endif
+
+#endif

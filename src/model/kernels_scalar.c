@@ -1,0 +1,166 @@
+/*
+ * kernels_scalar.c - every kernel in plain C: what the fast families are measured against, and what runs where there is none.
+ *
+ * Written to be read, not to be fast. Products of a block are summed as integers, blocks in double, in order.
+ */
+#include "model/kernels_impl.h"
+
+#include <math.h>
+
+/* One block of 32: the scale is the maximum's, the quotients are rounded to nearest even. */
+static void prepare_block(struct act *a, int col, int64_t b)
+{
+    const float *x = a->x + col * a->stride + 32 * b;
+    int64_t at = col * a->stride + 32 * b;
+    uint32_t top = 0;
+    for (int i = 0; i < 32; i++)
+        if ((f32_bits(x[i]) & 0x7fffffff) > top) top = f32_bits(x[i]) & 0x7fffffff;
+    float amax = f32_of_bits(top), scale = 0, inverse = 0;
+    bool finite = top < 0x7f800000;
+    if (!finite) {
+        scale = f32_of_bits(0x7fc00000);
+    } else if (amax >= ACT_TINY) {
+        scale = amax / (float)ACT_Q_MAX;
+        inverse = (float)ACT_Q_MAX / amax;
+    }
+    int32_t sum[2] = {0, 0};
+    for (int i = 0; i < 32; i++) {
+        int q = finite ? (int)rintf(x[i] * inverse) : 0;
+        int hi = (q + 128) >> 8, lo = q - hi * 256;
+        int64_t group = at / 128 * 256, unit = at % 128 / 32;
+        int64_t nat = group + unit / 2 * 128 + unit % 2 * 32 + i;
+        int64_t pair = group + unit % 2 * 128 + unit / 2 * 32 + i;
+        int64_t half = group + i / 16 * 128 + unit * 16 + i % 16;
+        a->q[at + i] = (int16_t)q;
+        a->nat[nat] = a->pair[pair] = a->half[half] = (int8_t)hi;
+        a->nat[nat + 64] = a->pair[pair + 64] = a->half[half + 64] = (int8_t)lo;
+        sum[i / 16] += q;
+    }
+    for (int i = 0; i < 32; i += 4) a->bias4[(at + i) / 4] = -128 * (a->q[at + i] + a->q[at + i + 1] + a->q[at + i + 2] + a->q[at + i + 3]);
+    a->s32[at / 32] = scale;
+    a->sum32[at / 32] = scale * (float)(sum[0] + sum[1]);
+    for (int i = 0; i < 2; i++) {
+        a->s16[at / 16 + i] = scale;
+        a->off16[at / 16 + i] = -32.0f * (scale * (float)sum[i]);
+    }
+    int64_t k = at / 256 * 16 + at % 256 / 32;
+    a->k5[k] = scale;
+    a->k4[k] = b % 2 ? scale * 0.0625f : scale;
+    a->k5[k + 8] = a->k4[k + 8] = a->sum32[at / 32];
+}
+
+static void prepare(struct act *a, int col)
+{
+    for (int64_t b = 0; b < a->n / 32; b++) prepare_block(a, col, b);
+}
+
+static float dot_units(unpack_fn *unpack, const uint8_t *row, const struct act *a, int col)
+{
+    const int16_t *q = a->q + col * a->stride;
+    const float *s = a->s32 + col * a->stride / 32, *sum32 = a->sum32 + col * a->stride / 32;
+    double total = 0;
+    struct unit u;
+    for (int64_t b = 0; b < a->n / 32; b++) {
+        unpack(row, b, &u);
+        int32_t sum[2] = {0, 0};
+        for (int i = 0; i < 32; i++) sum[i / 16] += u.q[i] * q[32 * b + i];
+        double scale = s[b];
+        total += scale * (double)u.d[0] * sum[0] + scale * (double)u.d[1] * sum[1] + (double)u.m * (double)sum32[b];
+    }
+    return (float)total;
+}
+
+static void gemv_units(unpack_fn *unpack, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+{
+    for (int64_t r = r0; r < r1; r++)
+        for (int c = 0; c < a->m; c++) y[c * y_stride + r] = dot_units(unpack, w + (size_t)r * row_bytes, a, c);
+}
+
+#define GEMV_OF(name, type) \
+    static void gemv_##name(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride) \
+    { \
+        gemv_units(quant_unpack(type), w, row_bytes, r0, r1, a, y, y_stride); \
+    }
+GEMV_OF(q4_0, TENSOR_Q4_0)
+GEMV_OF(q4_1, TENSOR_Q4_1)
+GEMV_OF(q5_0, TENSOR_Q5_0)
+GEMV_OF(q5_1, TENSOR_Q5_1)
+GEMV_OF(q8_0, TENSOR_Q8_0)
+GEMV_OF(q4_k, TENSOR_Q4_K)
+GEMV_OF(q5_k, TENSOR_Q5_K)
+GEMV_OF(q6_k, TENSOR_Q6_K)
+
+static void gemv_floats(uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+{
+    for (int64_t r = r0; r < r1; r++) {
+        const uint8_t *row = w + (size_t)r * row_bytes;
+        for (int c = 0; c < a->m; c++) {
+            const float *x = a->x + c * a->stride;
+            double sum = 0;
+            for (int64_t i = 0; i < a->n; i++) {
+                float v;
+                quant_dequant(type, row + (type == TENSOR_F32 ? 4 : 2) * i, &v, 1);
+                sum += (double)v * (double)x[i];
+            }
+            y[c * y_stride + r] = (float)sum;
+        }
+    }
+}
+
+static void gemv_f32(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+{
+    gemv_floats(TENSOR_F32, w, row_bytes, r0, r1, a, y, y_stride);
+}
+
+static void gemv_f16(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+{
+    gemv_floats(TENSOR_F16, w, row_bytes, r0, r1, a, y, y_stride);
+}
+
+static void gemv_bf16(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+{
+    gemv_floats(TENSOR_BF16, w, row_bytes, r0, r1, a, y, y_stride);
+}
+
+static const struct format_kernels formats[] = {
+    {TENSOR_F32, gemv_f32, NULL},   {TENSOR_F16, gemv_f16, NULL},   {TENSOR_BF16, gemv_bf16, NULL}, {TENSOR_Q4_0, gemv_q4_0, NULL},
+    {TENSOR_Q4_1, gemv_q4_1, NULL}, {TENSOR_Q5_0, gemv_q5_0, NULL}, {TENSOR_Q5_1, gemv_q5_1, NULL}, {TENSOR_Q8_0, gemv_q8_0, NULL},
+    {TENSOR_Q4_K, gemv_q4_k, NULL}, {TENSOR_Q5_K, gemv_q5_k, NULL}, {TENSOR_Q6_K, gemv_q6_k, NULL}, {0, NULL, NULL},
+};
+
+static void to_f16(const float *x, uint16_t *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = f16_of_f32(x[i]);
+}
+
+static void to_f32(const uint16_t *x, float *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = f16_value(x[i]);
+}
+
+static void norm(const float *x, const float *weight, float *out, int64_t n, float eps)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    float factor = (float)(1.0 / sqrt(sum / (double)n + (double)eps));
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
+}
+
+static void gate_up(const float *gate, const float *up, float *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static bool always(void) { return true; }
+
+const struct kernel_family kernels_scalar = {
+    .name = "scalar",
+    .cpu_has = always,
+    .prepare = prepare,
+    .formats = formats,
+    .attend = attend_scalar,
+    .f32_to_f16 = to_f16,
+    .f16_to_f32 = to_f32,
+    .rms_norm = norm,
+    .swiglu = gate_up,
+};
