@@ -1,0 +1,321 @@
+/*
+ * decode.c - the forward pass of generated tokens: 1 to 8 at a time through the quantised row kernels.
+ *
+ * Each layer is five pieces of parallel work (Q/K/V rows, attention, output rows, gate and up rows, down rows) with a few
+ * microseconds of the calling thread's own between them. Rows and attention pieces are cut by fixed rules or their results
+ * do not depend on the cut, so the bits are the same for any number of threads and for any grouping of the tokens.
+ */
+#include "model/forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes of weights a worker takes at a time: long enough to hide the hand-over, short enough that nobody waits for the last. */
+#define ITEM_BYTES (48 << 10)
+#define ITEM_ROWS 16     /* a multiple of what the kernels take at once */
+
+/* ---- rows of one or several matrices against the prepared activations ---------------------------------------------- */
+
+struct product {
+    const struct matrix *w;
+    float *y;                /* [m][w->n_out] */
+    int64_t item_rows;
+    int n_items;
+};
+
+struct rows_job {
+    const struct act *act;
+    struct product p[3];
+    /* gate and up: a worker turns the rows of p[0] and p[1] that it made into p[0].y; m columns */
+    bool fuse_swiglu;
+    int m;
+};
+
+static void plan_product(struct product *p, const struct matrix *w, float *y)
+{
+    int64_t rows = (int64_t)(ITEM_BYTES / w->row_bytes) / ITEM_ROWS * ITEM_ROWS;
+
+    if (rows < ITEM_ROWS) rows = ITEM_ROWS;
+    p->w = w;
+    p->y = y;
+    p->item_rows = rows;
+    p->n_items = (int)((w->n_out + rows - 1) / rows);
+}
+
+static void run_rows(const struct act *a, const struct product *p, int64_t r0, int64_t r1)
+{
+    gemv_rows(p->w->type, p->w->data, p->w->row_bytes, r0, r1, a, p->y, p->w->n_out);
+}
+
+static void rows_item(void *arg, int item, int worker)
+{
+    struct rows_job *j = arg;
+    const struct product *p = j->p;
+
+    (void)worker;
+    while (item >= p->n_items) item -= p++->n_items;
+    int64_t r0 = item * p->item_rows, r1 = r0 + p->item_rows;
+    if (r1 > p->w->n_out) r1 = p->w->n_out;
+    run_rows(j->act, p, r0, r1);
+    if (!j->fuse_swiglu) return;
+    run_rows(j->act, &j->p[1], r0, r1);
+    for (int c = 0; c < j->m; c++) {
+        float *gate = p->y + c * p->w->n_out + r0, *up = j->p[1].y + c * p->w->n_out + r0;
+        swiglu(gate, up, gate, r1 - r0);
+    }
+}
+
+static void run_product(struct session *s, const struct act *a, const struct matrix *w, float *y)
+{
+    struct rows_job j = {.act = a};
+
+    plan_product(&j.p[0], w, y);
+    pool_run(s->pool, rows_item, &j, j.p[0].n_items);
+}
+
+static void run_qkv(struct session *s, const struct layer *y)
+{
+    struct decode *d = &s->d;
+    struct rows_job j = {.act = d->act};
+
+    plan_product(&j.p[0], &y->wq, d->q);
+    plan_product(&j.p[1], &y->wk, d->k);
+    plan_product(&j.p[2], &y->wv, d->v);
+    pool_run(s->pool, rows_item, &j, j.p[0].n_items + j.p[1].n_items + j.p[2].n_items);
+}
+
+static void run_gate_up(struct session *s, const struct layer *y, int m)
+{
+    struct decode *d = &s->d;
+    struct rows_job j = {.act = d->act, .fuse_swiglu = true, .m = m};
+
+    plan_product(&j.p[0], &y->gate, d->ff);
+    plan_product(&j.p[1], &y->up, d->up);
+    pool_run(s->pool, rows_item, &j, j.p[0].n_items);
+}
+
+void output_run(struct session *s, const float *norm, int m, float *logits)
+{
+    const struct weights *w = &s->m->w;
+
+    act_prepare(s->out_act, norm, w->n_embd, w->n_embd, m);
+    run_product(s, s->out_act, &w->output, logits);
+}
+
+/* ---- attention -------------------------------------------------------------------------------------------------- */
+
+struct attend_job {
+    struct session *s;
+    int layer;
+    int64_t first;           /* position of the call's first token */
+    int n_splits;            /* pieces that the longest context of the call has */
+};
+
+static struct attend_part *parts_of(const struct session *s, int m, int head)
+{
+    return s->d.parts + ((size_t)m * (size_t)s->m->w.n_head_kv + (size_t)head) * (size_t)s->n_splits;
+}
+
+static void attend_item(void *arg, int item, int worker)
+{
+    const struct attend_job *j = arg;
+    struct session *s = j->s;
+    const struct weights *w = &s->m->w;
+    int n_group = w->n_head / w->n_head_kv;
+    int split = item % j->n_splits, head = item / j->n_splits % w->n_head_kv, m = item / j->n_splits / w->n_head_kv;
+    int64_t end = j->first + m + 1, p0 = (int64_t)split * DECODE_SPLIT, p1 = p0 + DECODE_SPLIT;
+
+    (void)worker;
+    if (p0 >= end) return;
+    const float *q = s->d.q + (size_t)m * (size_t)w->n_q + (size_t)head * (size_t)n_group * (size_t)w->head_dim;
+    attend(q, n_group, w->head_dim, s->attend_scale, kv_of(s, j->layer, false, head), kv_of(s, j->layer, true, head), w->head_dim, p0,
+           p1 < end ? p1 : end, parts_of(s, m, head) + split);
+}
+
+static void merge_item(void *arg, int item, int worker)
+{
+    const struct attend_job *j = arg;
+    struct session *s = j->s;
+    const struct weights *w = &s->m->w;
+    int n_group = w->n_head / w->n_head_kv, head = item % w->n_head_kv, m = item / w->n_head_kv;
+    int n = (int)((j->first + m) / DECODE_SPLIT) + 1;
+
+    (void)worker;
+    float *out = s->d.attended + (size_t)m * (size_t)w->n_q + (size_t)head * (size_t)n_group * (size_t)w->head_dim;
+    attend_merge(parts_of(s, m, head), n, n_group, w->head_dim, out);
+}
+
+static void run_attention(struct session *s, int layer, int m)
+{
+    int64_t last = (int64_t)s->n + m - 1;
+    struct attend_job j = {.s = s, .layer = layer, .first = (int64_t)s->n, .n_splits = (int)(last / DECODE_SPLIT) + 1};
+    int heads = m * s->m->w.n_head_kv;
+
+    pool_run(s->pool, attend_item, &j, heads * j.n_splits);
+    /* a short merge costs less than handing it over */
+    if (j.n_splits >= 8)
+        pool_run(s->pool, merge_item, &j, heads);
+    else
+        for (int i = 0; i < heads; i++) merge_item(&j, i, 0);
+}
+
+/* ---- the pass ----------------------------------------------------------------------------------------------------- */
+
+static void add_row(float *x, const float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+/* Biases, positions, and the keys and values into the cache. */
+static void finish_qkv(struct session *s, int layer, int m)
+{
+    const struct weights *w = &s->m->w;
+    const struct layer *y = &w->layers[layer];
+    struct decode *d = &s->d;
+
+    for (int j = 0; j < m; j++) {
+        float *q = d->q + (size_t)j * (size_t)w->n_q;
+        float *k = d->k + (size_t)j * (size_t)w->n_kv, *v = d->v + (size_t)j * (size_t)w->n_kv;
+        const float *cos_sin = d->cos_sin + (size_t)j * (size_t)w->n_rot;
+        if (y->bq) add_row(q, y->bq, w->n_q);
+        if (y->bk) add_row(k, y->bk, w->n_kv);
+        if (y->bv) add_row(v, y->bv, w->n_kv);
+        rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
+        rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
+        kv_store(s, layer, (int64_t)s->n + j, k, v);
+    }
+}
+
+/* Adds out (and a bias) to the residual stream and norms it. */
+static void finish_half(struct session *s, const float *bias, const float *norm_weight, int m)
+{
+    const struct weights *w = &s->m->w;
+    struct decode *d = &s->d;
+    size_t n = (size_t)w->n_embd;
+
+    for (int j = 0; j < m; j++) {
+        float *x = d->x + (size_t)j * n;
+        add_row(x, d->out + (size_t)j * n, w->n_embd);
+        if (bias) add_row(x, bias, w->n_embd);
+        rms_norm(x, norm_weight, d->norm + (size_t)j * n, w->n_embd, w->norm_eps);
+    }
+}
+
+static void start(struct session *s, const int32_t *ids, int m)
+{
+    const struct weights *w = &s->m->w;
+    struct decode *d = &s->d;
+
+    for (int j = 0; j < m; j++) {
+        float *x = d->x + (size_t)j * (size_t)w->n_embd;
+        dequant_row(w->embed.type, w->embed.data + (size_t)ids[j] * w->embed.row_bytes, x, w->n_embd);
+        rms_norm(x, w->layers[0].attn_norm, d->norm + (size_t)j * (size_t)w->n_embd, w->n_embd, w->norm_eps);
+        rope_angles(w->rope_freq, w->n_rot, (int64_t)s->n + j, d->cos_sin + (size_t)j * (size_t)w->n_rot);
+    }
+}
+
+void decode_run(struct session *s, const int32_t *ids, int m)
+{
+    const struct weights *w = &s->m->w;
+    struct decode *d = &s->d;
+
+    start(s, ids, m);
+    for (int i = 0; i < w->n_layer; i++) {
+        const struct layer *y = &w->layers[i];
+
+        act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
+        run_qkv(s, y);
+        finish_qkv(s, i, m);
+        run_attention(s, i, m);
+
+        act_prepare(d->act, d->attended, w->n_q, w->n_q, m);
+        run_product(s, d->act, &y->wo, d->out);
+        finish_half(s, y->bo, y->ffn_norm, m);
+
+        act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
+        run_gate_up(s, y, m);
+
+        act_prepare(d->act, d->ff, w->n_ff, w->n_ff, m);
+        run_product(s, d->act, &y->down, d->out);
+        finish_half(s, NULL, i + 1 < w->n_layer ? w->layers[i + 1].attn_norm : w->output_norm, m);
+    }
+}
+
+/* ---- scratch ------------------------------------------------------------------------------------------------------ */
+
+static int64_t widest(const struct weights *w)
+{
+    int64_t n = w->n_embd > w->n_q ? w->n_embd : w->n_q;
+    return n > w->n_ff ? n : w->n_ff;
+}
+
+/* Floats of the partial results of attention: [m][KV head][split][n_group * (head_dim + 2)]. */
+static size_t part_floats(const struct weights *w, int n_splits)
+{
+    return (size_t)DECODE_MAX * (size_t)n_splits * ((size_t)w->n_q + 2 * (size_t)w->n_head);
+}
+
+static void place_parts(struct session *s)
+{
+    const struct weights *w = &s->m->w;
+    size_t group = (size_t)(w->n_head / w->n_head_kv), n = (size_t)DECODE_MAX * (size_t)w->n_head_kv * (size_t)s->n_splits;
+    float *at = s->d.part_floats;
+
+    for (size_t i = 0; i < n; i++) {
+        s->d.parts[i].acc = at;
+        s->d.parts[i].max = at + group * (size_t)w->head_dim;
+        s->d.parts[i].sum = s->d.parts[i].max + group;
+        at += group * ((size_t)w->head_dim + 2);
+    }
+}
+
+int decode_init(struct session *s, struct err *e)
+{
+    const struct weights *w = &s->m->w;
+    struct decode *d = &s->d;
+    const struct {
+        float **p;
+        int n;
+    } rows[] = {
+        {&d->x, w->n_embd}, {&d->norm, w->n_embd}, {&d->q, w->n_q}, {&d->attended, w->n_q}, {&d->k, w->n_kv}, {&d->v, w->n_kv},
+        {&d->ff, w->n_ff},  {&d->up, w->n_ff},     {&d->out, w->n_embd}, {&d->cos_sin, w->n_rot},
+    };
+    int rc;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (!(*rows[i].p = floats_new((size_t)DECODE_MAX * (size_t)rows[i].n))) goto no_memory;
+    d->part_floats = floats_new(part_floats(w, s->n_splits));
+    d->parts = calloc((size_t)DECODE_MAX * (size_t)w->n_head_kv * (size_t)s->n_splits, sizeof(*d->parts));
+    if (!d->part_floats || !d->parts) goto no_memory;
+    place_parts(s);
+    if ((rc = act_new(&d->act, widest(w), DECODE_MAX, e))) return rc;
+    return act_new(&s->out_act, w->n_embd, DECODE_MAX, e);
+
+no_memory:
+    return err_set(e, ERR_NOMEM, "out of memory for %llu MB of working space", (unsigned long long)(decode_bytes(w, s->n_ctx) >> 20));
+}
+
+uint64_t decode_bytes(const struct weights *w, int n_ctx)
+{
+    int n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;
+    size_t rows = 3 * (size_t)w->n_embd + 2 * (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->n_ff + (size_t)w->n_rot;
+
+    return sizeof(float) * (DECODE_MAX * (rows + 4 * (size_t)widest(w)) + part_floats(w, n_splits));
+}
+
+void decode_release(struct decode *d)
+{
+    free(d->x);
+    free(d->norm);
+    free(d->q);
+    free(d->attended);
+    free(d->k);
+    free(d->v);
+    free(d->ff);
+    free(d->up);
+    free(d->out);
+    free(d->cos_sin);
+    free(d->parts);
+    free(d->part_floats);
+    act_free(d->act);
+}

@@ -1,0 +1,92 @@
+/*
+ * forward.h - a session's inside: the timeline, the K/V cache and the two ways to run tokens through the model. Internal to
+ * src/model.
+ *
+ * Numeric classes. A position is written either by prefill (prompt class: f32 products through BLAS) or by decode (generated
+ * class: fixed-point products, 1 to 8 tokens at a time). Inside a class the bits depend on the tokens before a position
+ * alone: not on how they were cut into calls, nor on the number of threads.
+ *
+ * Cache layout: f16, [layer][K, V][KV head][n_ctx][head_dim], so that a head's positions are one run. Memory is taken from
+ * the system as positions are written.
+ */
+#ifndef PONDER_FORWARD_H
+#define PONDER_FORWARD_H
+
+#include "model/engine.h"
+#include "model/kernels.h"
+#include "model/pool.h"
+
+/* Tokens that decode takes at once. */
+#define DECODE_MAX KERNEL_MAX_M
+/* Positions of one piece of decode attention; pieces are joined in order. A multiple of ATTEND_TILE. */
+#define DECODE_SPLIT 256
+
+/* Scratch of decode; m is the token's place in the call, 0 to DECODE_MAX - 1. */
+struct decode {
+    float *x, *norm;                /* [m][n_embd] */
+    float *q, *attended;            /* [m][n_q] */
+    float *k, *v;                   /* [m][n_kv] */
+    float *ff, *up;                 /* [m][n_ff] */
+    float *out;                     /* [m][n_embd] */
+    float *cos_sin;                 /* [m][n_rot] */
+    struct act *act;                /* of the width in hand */
+    struct attend_part *parts;      /* [m][KV head][split], into part_floats */
+    float *part_floats;
+};
+
+struct prefill;
+
+struct session {
+    const struct engine *m;
+    struct pool *pool;
+    int n_ctx;
+    int n_splits;                   /* pieces of DECODE_SPLIT positions in n_ctx */
+    float attend_scale;             /* 1 / sqrt(head_dim) */
+    int32_t *tokens;                /* n_ctx */
+    bool *generated;                /* n_ctx: written by decode */
+    size_t n;                       /* positions in use */
+    uint16_t *kv;
+    size_t kv_bytes;
+    float *logits;                  /* n_vocab */
+    /* The normed state behind the last token of a prompt of hidden_n tokens that is still on the timeline; 0 for none. */
+    float *hidden;
+    size_t hidden_n;
+    struct act *out_act;            /* of n_embd, for the output matrix */
+    struct decode d;
+    struct prefill *prefill;        /* made by the first prompt */
+};
+
+/* First position of a head's keys or values. */
+static inline uint16_t *kv_of(const struct session *s, int layer, bool value, int head)
+{
+    const struct weights *w = &s->m->w;
+    size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_head_kv + (size_t)head;
+    return s->kv + index * (size_t)s->n_ctx * (size_t)w->head_dim;
+}
+
+/* n floats, aligned for vector loads, not cleared; NULL when memory runs out or the size wraps. Caller frees. */
+float *floats_new(size_t n);
+/* Writes k and v (n_kv floats each, already turned) of a position into the cache. */
+void kv_store(struct session *s, int layer, int64_t position, const float *k, const float *v);
+
+/* decode.c */
+int decode_init(struct session *s, struct err *e);
+void decode_release(struct decode *d);
+/* Runs n tokens at positions s->n .. s->n + n - 1 and leaves the normed state behind each in d.norm. Writes the cache; does not
+ * change s->n. */
+void decode_run(struct session *s, const int32_t *ids, int n);
+/* logits [m][n_vocab] of norm [m][n_embd], m 1 to DECODE_MAX; the same bits for any m. */
+void output_run(struct session *s, const float *norm, int m, float *logits);
+uint64_t decode_bytes(const struct weights *w, int n_ctx);
+
+/* prefill.c */
+typedef void (*prefill_rows)(void *arg, size_t position, int n, const float *norm);
+/* Runs tokens at positions s->n .. s->n + n - 1 and puts them on the timeline, a chunk at a time: s->n grows with every chunk
+ * that is complete. last: receives the normed state behind the last token. rows (may be NULL) is shown the states of all.
+ * ERR_STOPPED where step says so, ERR_NOMEM. */
+int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, float *last, prefill_rows rows,
+                void *rows_arg, struct err *e);
+uint64_t prefill_bytes(const struct weights *w, int n_ctx, int n_threads);
+void prefill_free(struct prefill *p);
+
+#endif

@@ -1,0 +1,301 @@
+/*
+ * prefill.c - the forward pass of prompt tokens, a chunk of up to CHUNK_ROWS at a time.
+ *
+ * Per layer: Q/K/V products, positions and cache, attention, output product, gate and up, down; each is one piece of parallel
+ * work over slices of weights, blocks of rows or tiles of attention. The second part of the last layer is computed only for
+ * the tile that holds the last token, unless all states were asked for.
+ */
+#include "model/prefill.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows that a worker takes at a time for work done row by row. */
+#define BLOCK_ROWS 8
+
+static float *row_of(float *x, int row, int width)
+{
+    return x + (size_t)row * (size_t)width;
+}
+
+/* ---- work by rows -------------------------------------------------------------------------------------------------- */
+
+struct row_job {
+    struct prefill *p;
+    void (*row)(struct prefill *p, int row, const float *weight);
+    const float *weight;
+    int lo, hi;
+};
+
+static void row_item(void *arg, int item, int worker)
+{
+    const struct row_job *j = arg;
+
+    (void)worker;
+    for (int r = j->lo + item * BLOCK_ROWS; r < j->hi && r < j->lo + (item + 1) * BLOCK_ROWS; r++) j->row(j->p, r, j->weight);
+}
+
+static void run_rows(struct prefill *p, void (*row)(struct prefill *, int, const float *), const float *weight, int lo, int hi)
+{
+    struct row_job j = {p, row, weight, lo, hi};
+
+    if (lo < hi) pool_run(p->s->pool, row_item, &j, (hi - lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
+}
+
+/* Padding rows start as zeros and stay what the model makes of them. */
+static void embed_row(struct prefill *p, int row, const float *unused)
+{
+    const struct weights *w = &p->s->m->w;
+    float *x = row_of(p->x, row, w->n_embd);
+
+    (void)unused;
+    if (row < p->first || row >= p->end) {
+        memset(x, 0, (size_t)w->n_embd * sizeof(float));
+        return;
+    }
+    size_t id = (size_t)p->ids[row - p->first];
+    dequant_row(w->embed.type, w->embed.data + id * w->embed.row_bytes, x, w->n_embd);
+    rope_angles(w->rope_freq, w->n_rot, p->base + row, row_of(p->cos_sin, row, w->n_rot));
+}
+
+static void norm_row(struct prefill *p, int row, const float *weight)
+{
+    const struct weights *w = &p->s->m->w;
+    rms_norm(row_of(p->x, row, w->n_embd), weight, row_of(p->in, row, w->n_embd), w->n_embd, w->norm_eps);
+}
+
+static void add(float *x, const float *y, int n)
+{
+    for (int i = 0; i < n; i++) x[i] += y[i];
+}
+
+/* Biases, positions, and the keys and values into the cache. */
+static void store_row(struct prefill *p, int row, const float *unused)
+{
+    const struct weights *w = &p->s->m->w;
+    const struct layer *y = &w->layers[p->layer];
+    float *q = row_of(p->q, row, w->n_q), *k = row_of(p->k, row, w->n_kv), *v = row_of(p->v, row, w->n_kv);
+    const float *cos_sin = row_of(p->cos_sin, row, w->n_rot);
+
+    (void)unused;
+    if (y->bq) add(q, y->bq, w->n_q);
+    if (y->bk) add(k, y->bk, w->n_kv);
+    if (y->bv) add(v, y->bv, w->n_kv);
+    rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
+    rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
+    kv_store(p->s, p->layer, p->base + row, k, v);
+}
+
+/* Ends half a layer: the residual stream takes t (and a bias). */
+static void residual_row(struct prefill *p, int row, const float *bias)
+{
+    const struct weights *w = &p->s->m->w;
+    float *x = row_of(p->x, row, w->n_embd);
+
+    add(x, row_of(p->t, row, w->n_embd), w->n_embd);
+    if (bias) add(x, bias, w->n_embd);
+}
+
+/* ---- a chunk ------------------------------------------------------------------------------------------------------- */
+
+struct progress {
+    session_step step;
+    void *arg;
+    size_t done, total, chunk;   /* tokens: before the chunk, of the whole call, of the chunk */
+    int n_layer;
+};
+
+/* half: halves of layers that are done. */
+static bool go_on(const struct progress *g, int half)
+{
+    return !g->step || g->step(g->arg, g->done + g->chunk * (size_t)half / (2 * (size_t)g->n_layer), g->total);
+}
+
+static void attention_half(struct prefill *p, const struct layer *y, int rows)
+{
+    run_rows(p, norm_row, y->attn_norm, 0, rows);
+    gemm_run_qkv(p, y);
+    run_rows(p, store_row, NULL, p->first, p->end);
+    prefill_attend(p);
+    gemm_run(p, &y->wo, p->in, p->t);
+    run_rows(p, residual_row, y->bo, p->lo, p->hi);
+}
+
+static void ffn_half(struct prefill *p, const struct layer *y)
+{
+    run_rows(p, norm_row, y->ffn_norm, p->lo, p->hi);
+    gemm_run_gate_up(p, y);
+    gemm_run(p, &y->down, p->ff, p->t);
+    run_rows(p, residual_row, NULL, p->lo, p->hi);
+}
+
+/* keep_last, keep_all: whose states behind the last layer are wanted. */
+static int run_chunk(struct prefill *p, const struct progress *g, bool keep_last, bool keep_all)
+{
+    const struct weights *w = &p->s->m->w;
+    int rows = (p->end + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+
+    p->lo = 0;
+    p->hi = rows;
+    run_rows(p, embed_row, NULL, 0, rows);
+    for (p->layer = 0; p->layer < w->n_layer; p->layer++) {
+        if (p->layer == w->n_layer - 1 && !keep_all) {
+            p->lo = (p->end - 1) / TILE_ROWS * TILE_ROWS;
+            p->hi = keep_last ? rows : p->lo;
+        }
+        if (!go_on(g, 2 * p->layer)) return ERR_STOPPED;
+        attention_half(p, &w->layers[p->layer], rows);
+        if (!go_on(g, 2 * p->layer + 1)) return ERR_STOPPED;
+        ffn_half(p, &w->layers[p->layer]);
+    }
+    run_rows(p, norm_row, w->output_norm, p->lo, p->hi);
+    return 0;
+}
+
+/* ---- scratch ------------------------------------------------------------------------------------------------------ */
+
+static int group_of(const struct weights *w)
+{
+    return w->n_head / w->n_head_kv;
+}
+
+/* Enough rows for a BLAS call to be worth it, few enough that a chunk has work for all threads. */
+static int query_tile_of(const struct weights *w)
+{
+    return group_of(w) >= 4 ? 32 : 64;
+}
+
+static int rows_cap_of(int n_ctx)
+{
+    int rows = (n_ctx + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    return rows < CHUNK_ROWS ? rows : CHUNK_ROWS;
+}
+
+static size_t row_floats(const struct weights *w)
+{
+    size_t in = (size_t)(w->n_embd > w->n_q ? w->n_embd : w->n_q);
+    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)w->n_ff + (size_t)w->n_rot;
+}
+
+static size_t worker_floats(const struct weights *w)
+{
+    size_t rows = (size_t)query_tile_of(w) * (size_t)group_of(w), dim = (size_t)w->head_dim;
+    return SLICE_OUT * SLICE_IN + CHUNK_ROWS * SLICE_OUT + rows * (2 * dim + KEY_TILE + 2) + 2 * KEY_TILE * dim;
+}
+
+uint64_t prefill_bytes(const struct weights *w, int n_ctx, int n_threads)
+{
+    return sizeof(float) * ((size_t)rows_cap_of(n_ctx) * row_floats(w) + (size_t)n_threads * worker_floats(w));
+}
+
+static bool worker_init(struct prefill_worker *o, const struct weights *w)
+{
+    size_t rows = (size_t)query_tile_of(w) * (size_t)group_of(w), dim = (size_t)w->head_dim;
+
+    o->weights = floats_new(SLICE_OUT * SLICE_IN);
+    o->up = floats_new(CHUNK_ROWS * SLICE_OUT);
+    o->q = floats_new(rows * dim);
+    o->acc = floats_new(rows * dim);
+    o->scores = floats_new(rows * KEY_TILE);
+    o->keys = floats_new(KEY_TILE * dim);
+    o->values = floats_new(KEY_TILE * dim);
+    o->max = floats_new(rows);
+    o->sum = floats_new(rows);
+    return o->weights && o->up && o->q && o->acc && o->scores && o->keys && o->values && o->max && o->sum;
+}
+
+void prefill_free(struct prefill *p)
+{
+    if (!p) return;
+    for (int i = 0; p->workers && i < p->n_workers; i++) {
+        struct prefill_worker *o = &p->workers[i];
+        float *all[] = {o->weights, o->up, o->q, o->acc, o->scores, o->keys, o->values, o->max, o->sum};
+        for (size_t k = 0; k < ARRAY_LEN(all); k++) free(all[k]);
+    }
+    free(p->workers);
+    float *all[] = {p->x, p->t, p->in, p->q, p->k, p->v, p->ff, p->cos_sin};
+    for (size_t k = 0; k < ARRAY_LEN(all); k++) free(all[k]);
+    free(p);
+}
+
+static bool fill(struct prefill *p)
+{
+    const struct weights *w = &p->s->m->w;
+    size_t rows = (size_t)p->rows_cap;
+    const struct {
+        float **p;
+        int n;
+    } buffers[] = {
+        {&p->x, w->n_embd}, {&p->t, w->n_embd}, {&p->in, w->n_embd > w->n_q ? w->n_embd : w->n_q}, {&p->q, w->n_q}, {&p->k, w->n_kv},
+        {&p->v, w->n_kv},   {&p->ff, w->n_ff},  {&p->cos_sin, w->n_rot},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(buffers); i++)
+        if (!(*buffers[i].p = floats_new(rows * (size_t)buffers[i].n))) return false;
+    p->workers = calloc((size_t)p->n_workers, sizeof(*p->workers));
+    for (int i = 0; p->workers && i < p->n_workers; i++)
+        if (!worker_init(&p->workers[i], w)) return false;
+    return p->workers != NULL;
+}
+
+static int prefill_new(struct session *s, struct err *e)
+{
+    struct prefill *p = calloc(1, sizeof(*p));
+
+    if (p) {
+        p->s = s;
+        p->rows_cap = rows_cap_of(s->n_ctx);
+        p->n_workers = pool_threads(s->pool);
+        p->query_tile = query_tile_of(&s->m->w);
+        if (fill(p)) {
+            s->prefill = p;
+            /* our pool is the only one that splits work: a second one inside BLAS would fight it for the processors */
+            openblas_set_num_threads(1);
+            return 0;
+        }
+        prefill_free(p);
+    }
+    return err_set(e, ERR_NOMEM, "out of memory for %llu MB of working space",
+                   (unsigned long long)(prefill_bytes(&s->m->w, s->n_ctx, pool_threads(s->pool)) >> 20));
+}
+
+/* ---- the prompt --------------------------------------------------------------------------------------------------- */
+
+/* Places the next chunk: as many tokens as fit behind the tile that their first position lies in. */
+static size_t place_chunk(struct prefill *p, const int32_t *ids, size_t n)
+{
+    size_t at = p->s->n;
+
+    p->base = (int64_t)(at / TILE_ROWS * TILE_ROWS);
+    p->first = (int)(at % TILE_ROWS);
+    size_t room = (size_t)(p->rows_cap - p->first);
+    if (n > room) n = room;
+    p->end = p->first + (int)n;
+    p->ids = ids;
+    return n;
+}
+
+int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, float *last, prefill_rows rows,
+                void *rows_arg, struct err *e)
+{
+    const struct weights *w = &s->m->w;
+    struct progress g = {.step = step, .arg = arg, .total = n, .n_layer = w->n_layer};
+    int rc;
+
+    if (!s->prefill && (rc = prefill_new(s, e))) return rc;
+    struct prefill *p = s->prefill;
+    if (n >= BULK_ROWS && (rc = gemm_probe(p, e))) return rc;
+    while (g.done < n) {
+        g.chunk = place_chunk(p, ids + g.done, n - g.done);
+        bool is_last = g.done + g.chunk == n;
+        if ((rc = run_chunk(p, &g, is_last, rows != NULL))) return err_set(e, rc, "stopped");
+        if (rows) rows(rows_arg, s->n, (int)g.chunk, row_of(p->in, p->first, w->n_embd));
+        memcpy(s->tokens + s->n, p->ids, g.chunk * sizeof(*ids));
+        memset(s->generated + s->n, 0, g.chunk * sizeof(*s->generated));
+        s->n += g.chunk;
+        g.done += g.chunk;
+    }
+    memcpy(last, row_of(p->in, p->end - 1, w->n_embd), (size_t)w->n_embd * sizeof(float));
+    return 0;
+}

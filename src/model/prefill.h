@@ -1,0 +1,76 @@
+/*
+ * prefill.h - what the files of the prompt pass share. Internal to src/model.
+ *
+ * A chunk of the prompt lives in rows of the buffers below; row r is the position `base` + r. `base` is a multiple of
+ * TILE_ROWS, so a position's place inside its tile of TILE_ROWS rows is the same however the prompt is cut; rows in front of
+ * the chunk's first token and behind its last one are padding of finite numbers that nobody reads.
+ */
+#ifndef PONDER_PREFILL_H
+#define PONDER_PREFILL_H
+
+#include "model/forward.h"
+
+/* Rows of one BLAS call, and of a larger one that is used where a probe shows it gives the same bits. */
+#define TILE_ROWS 32
+#define BULK_ROWS 128
+/* Rows of a chunk at most: each one reads and expands all weights once. */
+#define CHUNK_ROWS 512
+/* Output rows and inputs of the piece of a matrix that is expanded to f32 at a time: one megabyte. */
+#define SLICE_OUT 128
+#define SLICE_IN 2048
+/* Positions of keys and values that attention takes at a time. */
+#define KEY_TILE 256
+#define MAX_SHAPES 32
+
+/* A worker's own. */
+struct prefill_worker {
+    float *weights;                 /* [SLICE_OUT][SLICE_IN] */
+    float *up;                      /* [CHUNK_ROWS][SLICE_OUT] */
+    float *q, *acc;                 /* [query_tile * n_group][head_dim] */
+    float *scores;                  /* [query_tile * n_group][KEY_TILE] */
+    float *keys, *values;           /* [KEY_TILE][head_dim] */
+    float *max, *sum;               /* [query_tile * n_group] */
+};
+
+struct gemm_shape {
+    int n, k;
+    bool bulk;                      /* BULK_ROWS at once give the bits of TILE_ROWS at a time */
+};
+
+struct prefill {
+    struct session *s;
+    int rows_cap, n_workers;
+    int query_tile;                 /* positions of one piece of attention */
+    struct gemm_shape shapes[MAX_SHAPES];
+    int n_shapes;
+    bool probed;
+    float *x, *t;                   /* [row][n_embd]: residual stream; a half layer's result */
+    float *in;                      /* [row][max(n_embd, n_q)]: normed input; attention's output */
+    float *q, *k, *v;               /* [row][n_q], [row][n_kv] */
+    float *ff;                      /* [row][n_ff] */
+    float *cos_sin;                 /* [row][n_rot] */
+    struct prefill_worker *workers;
+
+    /* the chunk in hand */
+    int64_t base;                   /* position of row 0 */
+    int first, end;                 /* rows of its tokens */
+    int lo, hi;                     /* rows that the layer's second part is needed for, tile-aligned */
+    int layer;
+    const int32_t *ids;             /* of row `first` */
+};
+
+/* prefill_gemm.c */
+/* Finds out, once, for which shapes of the model bulk calls may be used. */
+int gemm_probe(struct prefill *p, struct err *e);
+/* y[row][w->n_out] = w . x[row][w->n_in] for rows p->lo to p->hi. */
+void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *y);
+/* The same for three matrices of one input, over all rows of the chunk. */
+void gemm_run_qkv(struct prefill *p, const struct layer *y);
+/* ff = silu(gate . in) * (up . in) for rows p->lo to p->hi. */
+void gemm_run_gate_up(struct prefill *p, const struct layer *y);
+
+/* prefill_attend.c */
+/* in[row] = causal attention of q[row] over the cache, for the tokens among rows p->lo to p->hi; zero for its padding. */
+void prefill_attend(struct prefill *p);
+
+#endif

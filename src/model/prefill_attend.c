@@ -1,0 +1,221 @@
+/*
+ * prefill_attend.c - causal attention of a chunk of the prompt: f32 tiles of keys and values through BLAS, with an online
+ * softmax between the two products.
+ *
+ * One item is a KV head and `query_tile` positions, with all query heads that share the keys as rows of one product. Query
+ * tiles begin at multiples of query_tile and key tiles at multiples of KEY_TILE, and every call has the full shape, so
+ * that a position's bits do not depend on the chunk it came in. Keys behind a position get the weight 0 exactly.
+ */
+#include "model/prefill.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+struct attend_item {
+    struct prefill *p;
+    struct prefill_worker *own;
+    int head, n_group, dim, rows;
+    int64_t q0;              /* position of the tile's first query */
+    int64_t first, end;      /* positions of the tile that are wanted */
+};
+
+/* 16 numbers side by side: the compiler turns them into whatever registers the target has. Aligned as floats are. */
+typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t int_lanes __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t uint_lanes __attribute__((vector_size(64), aligned(4), may_alias));
+#define LANES 16
+_Static_assert(KEY_TILE % LANES == 0, "score rows are whole vectors");
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
+
+/* x[i] = e^(x[i] - max) for KEY_TILE numbers not above max. Relative error about 2e-7; what is below e^-87 becomes that. */
+FOR_EACH_CPU
+static void exp_row(float *x, float max)
+{
+    const lanes least = (lanes){0} - 87.0f;
+
+    for (int i = 0; i < KEY_TILE; i += LANES) {
+        lanes v = *(const lanes *)(x + i) - max;
+        int_lanes above = v > least;
+        v = (lanes)(((int_lanes)v & above) | ((int_lanes)least & ~above));
+        /* 2^whole * e^rest; adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits */
+        lanes shifted = v * 1.44269504f + 12582912.0f;
+        lanes whole = shifted - 12582912.0f;
+        lanes rest = v - whole * 0.693359375f + whole * 2.12194440e-4f;
+        lanes poly = 1.9875691500e-4f * rest + 1.3981999507e-3f;
+        poly = poly * rest + 8.3334519073e-3f;
+        poly = poly * rest + 4.1665795894e-2f;
+        poly = poly * rest + 1.6666665459e-1f;
+        poly = poly * rest + 5.0000001201e-1f;
+        poly = poly * rest * rest + rest + 1.0f;
+        *(lanes *)(x + i) = poly * (lanes)(((uint_lanes)shifted + 127u) << 23);
+    }
+}
+
+FOR_EACH_CPU
+static float sum_row(const float *x)
+{
+    lanes sum = {0};
+    float total = 0;
+
+    for (int i = 0; i < KEY_TILE; i += LANES) sum += *(const lanes *)(x + i);
+    for (int i = 0; i < LANES; i++) total += sum[i];
+    return total;
+}
+
+FOR_EACH_CPU
+static float max_row(const float *x, float max)
+{
+    lanes best = *(const lanes *)x;
+
+    for (int i = LANES; i < KEY_TILE; i += LANES) {
+        lanes v = *(const lanes *)(x + i);
+        int_lanes above = v > best;
+        best = (lanes)(((int_lanes)v & above) | ((int_lanes)best & ~above));
+    }
+    for (int i = 0; i < LANES; i++) max = best[i] > max ? best[i] : max;
+    return max;
+}
+
+/* Copies the tile's queries, scaled, and clears what is not in the chunk. */
+static void gather_queries(struct attend_item *a)
+{
+    const struct weights *w = &a->p->s->m->w;
+    const float scale = a->p->s->attend_scale;
+    size_t width = (size_t)a->n_group * (size_t)a->dim;
+
+    for (int t = 0; t < a->p->query_tile; t++) {
+        int64_t position = a->q0 + t;
+        float *to = a->own->q + (size_t)t * width;
+        if (position < a->first || position >= a->end) {
+            memset(to, 0, width * sizeof(float));
+            continue;
+        }
+        const float *from = a->p->q + (size_t)(position - a->p->base) * (size_t)w->n_q + (size_t)a->head * width;
+        for (size_t i = 0; i < width; i++) to[i] = from[i] * scale;
+    }
+}
+
+/* Keys and values of positions k0 .. k0 + KEY_TILE as f32, zero from `end` on. */
+static void gather_keys(struct attend_item *a, int64_t k0, int64_t end)
+{
+    struct session *s = a->p->s;
+    size_t dim = (size_t)a->dim, n = (size_t)(end - k0 < KEY_TILE ? end - k0 : KEY_TILE);
+    const uint16_t *keys = kv_of(s, a->p->layer, false, a->head) + (size_t)k0 * dim;
+    const uint16_t *values = kv_of(s, a->p->layer, true, a->head) + (size_t)k0 * dim;
+
+    f16_to_f32_row(keys, a->own->keys, (int64_t)(n * dim));
+    f16_to_f32_row(values, a->own->values, (int64_t)(n * dim));
+    memset(a->own->keys + n * dim, 0, (KEY_TILE - n) * dim * sizeof(float));
+    memset(a->own->values + n * dim, 0, (KEY_TILE - n) * dim * sizeof(float));
+}
+
+/* Turns the scores of a tile of keys into weights and scales what was summed before to the new maximum. */
+static void soften(struct attend_item *a, int64_t k0)
+{
+    const struct prefill_worker *own = a->own;
+
+    for (int r = 0; r < a->rows; r++) {
+        float *scores = own->scores + (size_t)r * KEY_TILE, *acc = own->acc + (size_t)r * (size_t)a->dim;
+        int64_t seen = a->q0 + r / a->n_group - k0 + 1;
+        size_t n = seen < 0 ? 0 : seen < KEY_TILE ? (size_t)seen : KEY_TILE;
+        if (!n) {
+            memset(scores, 0, KEY_TILE * sizeof(float));
+            continue;
+        }
+        for (size_t i = n; i < KEY_TILE; i++) scores[i] = scores[0];
+        float max = max_row(scores, own->max[r]);
+        exp_row(scores, max);
+        memset(scores + n, 0, (KEY_TILE - n) * sizeof(float));
+        float keep = own->max[r] == max ? 1.0f : expf(own->max[r] - max);
+        own->sum[r] = own->sum[r] * keep + sum_row(scores);
+        own->max[r] = max;
+        if (keep != 1.0f)
+            for (int i = 0; i < a->dim; i++) acc[i] *= keep;
+    }
+}
+
+static void run_tile(struct attend_item *a)
+{
+    const struct prefill_worker *own = a->own;
+    int rows = a->rows, dim = a->dim;
+
+    gather_queries(a);
+    memset(own->acc, 0, (size_t)rows * (size_t)dim * sizeof(float));
+    for (int r = 0; r < rows; r++) {
+        own->max[r] = -INFINITY;
+        own->sum[r] = 0;
+    }
+    for (int64_t k0 = 0; k0 < a->end; k0 += KEY_TILE) {
+        gather_keys(a, k0, a->end);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, KEY_TILE, dim, 1.0f, own->q, dim, own->keys, dim, 0.0f, own->scores,
+                    KEY_TILE);
+        soften(a, k0);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, dim, KEY_TILE, 1.0f, own->scores, KEY_TILE, own->values, dim, 1.0f,
+                    own->acc, dim);
+    }
+}
+
+static void scatter(struct attend_item *a)
+{
+    const struct weights *w = &a->p->s->m->w;
+    size_t width = (size_t)a->n_group * (size_t)a->dim;
+
+    for (int64_t position = a->first; position < a->end; position++) {
+        size_t t = (size_t)(position - a->q0);
+        float *to = a->p->in + (size_t)(position - a->p->base) * (size_t)w->n_q + (size_t)a->head * width;
+        for (size_t g = 0; g < (size_t)a->n_group; g++) {
+            size_t row = t * (size_t)a->n_group + g;
+            float scale = 1.0f / a->own->sum[row];
+            for (size_t i = 0; i < (size_t)a->dim; i++) to[g * (size_t)a->dim + i] = a->own->acc[row * (size_t)a->dim + i] * scale;
+        }
+    }
+}
+
+struct attend_job {
+    struct prefill *p;
+    int64_t first, end;      /* positions */
+    int64_t first_tile;
+    int n_tiles;
+};
+
+static void attend_tile(void *arg, int item, int worker)
+{
+    const struct attend_job *j = arg;
+    struct prefill *p = j->p;
+    const struct weights *w = &p->s->m->w;
+    /* the longest pieces, those of the last tile, are handed out first */
+    int64_t tile = j->first_tile + (j->n_tiles - 1 - item / w->n_head_kv), q0 = tile * p->query_tile, q1 = q0 + p->query_tile;
+    struct attend_item a = {
+        .p = p, .own = &p->workers[worker], .head = item % w->n_head_kv, .n_group = w->n_head / w->n_head_kv, .dim = w->head_dim,
+        .rows = p->query_tile * (w->n_head / w->n_head_kv), .q0 = q0, .first = q0 > j->first ? q0 : j->first,
+        .end = q1 < j->end ? q1 : j->end,
+    };
+
+    run_tile(&a);
+    scatter(&a);
+}
+
+static void clear_rows(struct prefill *p, int lo, int hi)
+{
+    size_t n_q = (size_t)p->s->m->w.n_q;
+    if (lo < hi) memset(p->in + (size_t)lo * n_q, 0, (size_t)(hi - lo) * n_q * sizeof(float));
+}
+
+void prefill_attend(struct prefill *p)
+{
+    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end;
+    struct attend_job j = {.p = p, .first = p->base + lo, .end = p->base + hi};
+
+    if (lo >= hi) return;
+    clear_rows(p, p->lo, lo);
+    clear_rows(p, hi, p->hi);
+    j.first_tile = j.first / p->query_tile;
+    j.n_tiles = (int)((j.end - 1) / p->query_tile - j.first_tile + 1);
+    pool_run(p->s->pool, attend_tile, &j, j.n_tiles * p->s->m->w.n_head_kv);
+}

@@ -1,0 +1,183 @@
+/*
+ * prefill_gemm.c - products of a chunk's rows with quantised matrices: a slice of the matrix is expanded to f32 and given to
+ * BLAS, slice by slice over the pool.
+ *
+ * Why the bits do not depend on the chunk or on the threads. BLAS chooses its inner loops by the shape of a call and by a row's
+ * place in it, so a row's sums may differ from shape to shape and from place to place. Therefore all calls that compute one
+ * output have the same shape - TILE_ROWS rows, the same slice of the matrix - and a position has the same place in its tile
+ * whatever the chunk (see prefill.h). Larger calls are faster; gemm_probe compares the two on the shapes of this model, and
+ * they are used only where they agree in every bit: which loops run depends on shapes alone, never on the numbers.
+ */
+#include "model/prefill.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct gemm_job {
+    struct prefill *p;
+    struct {
+        const struct matrix *w;
+        float *y;
+        int n_slices;
+    } parts[3];
+    const float *x;
+    int lo, hi;              /* rows */
+    int group_rows;          /* rows an item takes: all of them, or fewer where there are many threads and few slices */
+    int n_groups;
+    const struct matrix *up; /* gate and up: the second matrix, else NULL */
+};
+
+static bool bulk_allowed(const struct prefill *p, int n, int k)
+{
+    for (int i = 0; i < p->n_shapes; i++)
+        if (p->shapes[i].n == n && p->shapes[i].k == k) return p->shapes[i].bulk;
+    return false;
+}
+
+static void sgemm(int rows, int n, int k, const float *x, int x_stride, const float *weights, float *y, int y_stride, bool add)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, n, k, 1.0f, x, x_stride, weights, k, add ? 1.0f : 0.0f, y, y_stride);
+}
+
+/* y[row][0 .. n) (+)= weights [n][k] . x[row][0 .. k), for `rows` rows, a multiple of TILE_ROWS. */
+static void multiply(const struct prefill *p, int rows, int n, int k, const float *x, int x_stride, const float *weights, float *y,
+                     int y_stride, bool add)
+{
+    int step = bulk_allowed(p, n, k) ? BULK_ROWS : TILE_ROWS;
+
+    for (int r = 0; r < rows; r += step) {
+        if (rows - r < step) step = TILE_ROWS;
+        sgemm(step, n, k, x + (size_t)r * (size_t)x_stride, x_stride, weights, y + (size_t)r * (size_t)y_stride, y_stride, add);
+    }
+}
+
+/* Rows [r0, r0 + n) of w times rows [lo, hi) of x, into y, whose column 0 is row r0. */
+static void multiply_slice(const struct gemm_job *j, const struct matrix *w, int64_t r0, int n, int lo, int hi, float *weights, float *y,
+                           int y_stride)
+{
+    const int block = tensor_block_elements(w->type), block_bytes = tensor_block_bytes(w->type), n_in = (int)w->n_in;
+
+    for (int k0 = 0; k0 < n_in; k0 += SLICE_IN) {
+        int k = n_in - k0 < SLICE_IN ? n_in - k0 : SLICE_IN;
+        const uint8_t *from = w->data + (size_t)r0 * w->row_bytes + (size_t)(k0 / block) * (size_t)block_bytes;
+        for (int r = 0; r < n; r++) dequant_row(w->type, from + (size_t)r * w->row_bytes, weights + (size_t)r * (size_t)k, k);
+        multiply(j->p, hi - lo, n, k, j->x + (size_t)lo * (size_t)n_in + k0, n_in, weights, y, y_stride, k0 > 0);
+    }
+}
+
+static void gemm_item(void *arg, int item, int worker)
+{
+    const struct gemm_job *j = arg;
+    const struct prefill_worker *own = &j->p->workers[worker];
+    int group = item % j->n_groups, slice = item / j->n_groups, part = 0;
+    int lo = j->lo + group * j->group_rows, hi = lo + j->group_rows < j->hi ? lo + j->group_rows : j->hi;
+
+    while (slice >= j->parts[part].n_slices) slice -= j->parts[part++].n_slices;
+    const struct matrix *w = j->parts[part].w;
+    int n_out = (int)w->n_out, r0 = slice * SLICE_OUT, n = n_out - r0 < SLICE_OUT ? n_out - r0 : SLICE_OUT;
+    float *y = j->parts[part].y + (size_t)lo * (size_t)n_out + r0;
+
+    multiply_slice(j, w, r0, n, lo, hi, own->weights, y, n_out);
+    if (!j->up) return;
+    multiply_slice(j, j->up, r0, n, lo, hi, own->weights, own->up, n);
+    for (int r = 0; r < hi - lo; r++) {
+        float *gate = y + (size_t)r * (size_t)n_out;
+        swiglu(gate, own->up + (size_t)r * (size_t)n, gate, n);
+    }
+}
+
+static void run_job(struct gemm_job *j)
+{
+    int n_threads = pool_threads(j->p->s->pool), n_slices = 0, rows = j->hi - j->lo;
+
+    if (rows <= 0) return;
+    for (int i = 0; i < 3 && j->parts[i].w; i++) {
+        j->parts[i].n_slices = (int)((j->parts[i].w->n_out + SLICE_OUT - 1) / SLICE_OUT);
+        n_slices += j->parts[i].n_slices;
+    }
+    j->n_groups = 1;
+    j->group_rows = rows;
+    while (n_slices * j->n_groups < 2 * n_threads && j->group_rows > BULK_ROWS) {
+        j->group_rows = (j->group_rows / 2 + BULK_ROWS - 1) / BULK_ROWS * BULK_ROWS;
+        j->n_groups = (rows + j->group_rows - 1) / j->group_rows;
+    }
+    pool_run(j->p->s->pool, gemm_item, j, n_slices * j->n_groups);
+}
+
+void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *y)
+{
+    struct gemm_job j = {.p = p, .parts = {{w, y, 0}}, .x = x, .lo = p->lo, .hi = p->hi};
+    run_job(&j);
+}
+
+static int tile_up(int rows)
+{
+    return (rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+}
+
+void gemm_run_qkv(struct prefill *p, const struct layer *y)
+{
+    struct gemm_job j = {.p = p, .parts = {{&y->wq, p->q, 0}, {&y->wk, p->k, 0}, {&y->wv, p->v, 0}}, .x = p->in, .lo = 0,
+                         .hi = tile_up(p->end)};
+    run_job(&j);
+}
+
+void gemm_run_gate_up(struct prefill *p, const struct layer *y)
+{
+    struct gemm_job j = {.p = p, .parts = {{&y->gate, p->ff, 0}}, .x = p->in, .lo = p->lo, .hi = p->hi, .up = &y->up};
+    run_job(&j);
+}
+
+/* ---- the probe ---------------------------------------------------------------------------------------------------- */
+
+static void add_shape(struct prefill *p, int n, int k)
+{
+    for (int i = 0; i < p->n_shapes; i++)
+        if (p->shapes[i].n == n && p->shapes[i].k == k) return;
+    if (p->n_shapes < MAX_SHAPES) p->shapes[p->n_shapes++] = (struct gemm_shape){n, k, false};
+}
+
+static void add_shapes(struct prefill *p, const struct matrix *w)
+{
+    int n_last = (int)(w->n_out % SLICE_OUT), k_last = (int)(w->n_in % SLICE_IN);
+    bool n_full = w->n_out >= SLICE_OUT, k_full = w->n_in >= SLICE_IN;
+
+    if (n_full && k_full) add_shape(p, SLICE_OUT, SLICE_IN);
+    if (n_full && k_last) add_shape(p, SLICE_OUT, k_last);
+    if (n_last && k_full) add_shape(p, n_last, SLICE_IN);
+    if (n_last && k_last) add_shape(p, n_last, k_last);
+}
+
+static bool same_bits(const struct gemm_shape *g, const float *x, const float *weights, float *bulk, float *tiles)
+{
+    size_t n = (size_t)g->n, k = (size_t)g->k;
+
+    for (int add = 0; add < 2; add++) {
+        sgemm(BULK_ROWS, g->n, g->k, x, g->k, weights, bulk, g->n, add);
+        for (size_t r = 0; r < BULK_ROWS; r += TILE_ROWS)
+            sgemm(TILE_ROWS, g->n, g->k, x + r * k, g->k, weights, tiles + r * n, g->n, add);
+    }
+    return !memcmp(bulk, tiles, BULK_ROWS * n * sizeof(float));
+}
+
+int gemm_probe(struct prefill *p, struct err *e)
+{
+    const struct layer *y = p->s->m->w.layers;
+    const struct matrix *all[] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down};
+    size_t n_x = (size_t)BULK_ROWS * SLICE_IN, n_y = (size_t)BULK_ROWS * SLICE_OUT;
+    uint32_t seed = 1;
+
+    if (p->probed) return 0;
+    float *x = floats_new(n_x + 2 * n_y);
+    if (!x) return err_set(e, ERR_NOMEM, "out of memory for the probe of BLAS");
+    float *weights = p->workers[0].weights, *bulk = x + n_x, *tiles = bulk + n_y;
+    /* any numbers do whose sums round differently in another order */
+    for (size_t i = 0; i < n_x; i++) x[i] = (float)(int32_t)(seed = seed * 1664525u + 1013904223u) * 0x1p-31f;
+    for (size_t i = 0; i < (size_t)SLICE_OUT * SLICE_IN; i++) weights[i] = (float)(int32_t)(seed = seed * 1664525u + 1013904223u) * 0x1p-31f;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) add_shapes(p, all[i]);
+    for (int i = 0; i < p->n_shapes; i++) p->shapes[i].bulk = same_bits(&p->shapes[i], x, weights, bulk, tiles);
+    free(x);
+    p->probed = true;
+    return 0;
+}

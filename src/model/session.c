@@ -1,0 +1,234 @@
+/*
+ * session.c - one token timeline on an engine: making it equal to a prompt, appending to it, and its logits.
+ *
+ * Invariant: positions 0 .. n - 1 of the cache belong to tokens[0 .. n), each in the class that generated[] says; whatever
+ * lies behind them is never read before it is written again. A failed or stopped call leaves a shorter timeline, not a
+ * wrong one.
+ */
+#include "model/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+float *floats_new(size_t n)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(n, sizeof(float), &bytes) || bytes > SIZE_MAX - 128) return NULL;
+    return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+}
+
+void kv_store(struct session *s, int layer, int64_t position, const float *k, const float *v)
+{
+    const struct weights *w = &s->m->w;
+    size_t dim = (size_t)w->head_dim;
+
+    for (int h = 0; h < w->n_head_kv; h++) {
+        f32_to_f16_row(k + (size_t)h * dim, kv_of(s, layer, false, h) + (size_t)position * dim, w->head_dim);
+        f32_to_f16_row(v + (size_t)h * dim, kv_of(s, layer, true, h) + (size_t)position * dim, w->head_dim);
+    }
+}
+
+/* Bytes of the cache; false when they do not fit a size. */
+static bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
+{
+    size_t a_position = 2 * sizeof(uint16_t) * (size_t)w->n_layer * (size_t)w->n_kv;
+    return !__builtin_mul_overflow(a_position, (size_t)n_ctx, bytes);
+}
+
+uint64_t engine_session_bytes(const struct engine *m, int n_ctx)
+{
+    const struct weights *w = &m->w;
+    size_t kv;
+
+    if (n_ctx < 1 || !kv_bytes_of(w, n_ctx, &kv)) return 0;
+    return kv + prefill_bytes(w, n_ctx, engine_default_threads()) + decode_bytes(w, n_ctx) + sizeof(float) * (size_t)w->n_vocab +
+           (size_t)n_ctx * (sizeof(int32_t) + sizeof(bool));
+}
+
+/* Takes address space only: a page of the cache costs memory once something is written to it. */
+static int map_cache(struct session *s, struct err *e)
+{
+    if (!kv_bytes_of(&s->m->w, s->n_ctx, &s->kv_bytes))
+        return err_set(e, ERR_NOMEM, "a context of %d tokens is larger than the address space", s->n_ctx);
+    void *p = mmap(NULL, s->kv_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
+    /* a huge page would take memory for a head's whole context at its first token */
+    madvise(p, s->kv_bytes, MADV_NOHUGEPAGE);
+    s->kv = p;
+    return 0;
+}
+
+static int fill(struct session *s, int n_threads, struct err *e)
+{
+    const struct weights *w = &s->m->w;
+    int rc;
+
+    s->tokens = calloc((size_t)s->n_ctx, sizeof(*s->tokens));
+    s->generated = calloc((size_t)s->n_ctx, sizeof(*s->generated));
+    s->logits = floats_new((size_t)w->n_vocab);
+    s->hidden = floats_new((size_t)w->n_embd);
+    if (!s->tokens || !s->generated || !s->logits || !s->hidden)
+        return err_set(e, ERR_NOMEM, "out of memory for a session of %d tokens", s->n_ctx);
+    memset(s->logits, 0, (size_t)w->n_vocab * sizeof(float));
+    if ((rc = map_cache(s, e))) return rc;
+    if ((rc = decode_init(s, e))) return rc;
+    return pool_new(&s->pool, n_threads, e);
+}
+
+int session_new(struct session **out, const struct engine *m, int n_ctx, int n_threads, struct err *e)
+{
+    *out = NULL;
+    if (n_ctx < 1 || n_ctx > m->w.ctx_train)
+        return err_set(e, ERR_INVALID, "a context of %d tokens: the model allows 1 to %d", n_ctx, m->w.ctx_train);
+    struct session *s = calloc(1, sizeof(*s));
+    if (!s) return err_set(e, ERR_NOMEM, "out of memory for a session");
+    s->m = m;
+    s->n_ctx = n_ctx;
+    s->n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;
+    s->attend_scale = (float)(1.0 / sqrt(m->w.head_dim));
+    int rc = fill(s, n_threads, e);
+    if (rc) {
+        session_free(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void session_free(struct session *s)
+{
+    if (!s) return;
+    pool_free(s->pool);
+    prefill_free(s->prefill);
+    decode_release(&s->d);
+    act_free(s->out_act);
+    if (s->kv) munmap(s->kv, s->kv_bytes);
+    free(s->tokens);
+    free(s->generated);
+    free(s->logits);
+    free(s->hidden);
+    free(s);
+}
+
+int session_ctx(const struct session *s)
+{
+    return s->n_ctx;
+}
+
+const int32_t *session_tokens(const struct session *s, size_t *n)
+{
+    *n = s->n;
+    return s->tokens;
+}
+
+float *session_logits(struct session *s)
+{
+    return s->logits;
+}
+
+void session_truncate(struct session *s, size_t n)
+{
+    if (n < s->n) s->n = n;
+    if (s->n < s->hidden_n) s->hidden_n = 0;
+}
+
+static int check_ids(const struct session *s, const int32_t *ids, size_t n, struct err *e)
+{
+    if (!n) return err_set(e, ERR_INVALID, "no tokens");
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= s->m->w.n_vocab)
+            return err_set(e, ERR_INVALID, "token %d is not in the vocabulary of %d", ids[i], s->m->w.n_vocab);
+    return 0;
+}
+
+int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e)
+{
+    size_t keep = 0;
+    int rc;
+
+    if (reused) *reused = 0;
+    if ((rc = check_ids(s, ids, n, e))) return rc;
+    if (n > (size_t)s->n_ctx) return err_set(e, ERR_TOO_LONG, "%zu tokens in a context of %d", n, s->n_ctx);
+    while (keep < n && keep < s->n && s->tokens[keep] == ids[keep] && !s->generated[keep]) keep++;
+    session_truncate(s, keep);
+    if (keep < n || s->hidden_n != n) {
+        /* the logits need the last token's state, which only running it gives */
+        if (keep == n) session_truncate(s, --keep);
+        s->hidden_n = 0;
+        if ((rc = prefill_run(s, ids + keep, n - keep, step, arg, s->hidden, NULL, NULL, e))) return rc;
+        s->hidden_n = n;
+    }
+    output_run(s, s->hidden, 1, s->logits);
+    if (reused) *reused = keep;
+    return 0;
+}
+
+/* Runs and appends tokens that were checked. */
+static void append_generated(struct session *s, const int32_t *ids, size_t n)
+{
+    decode_run(s, ids, (int)n);
+    for (size_t i = 0; i < n; i++, s->n++) {
+        s->tokens[s->n] = ids[i];
+        s->generated[s->n] = true;
+    }
+}
+
+int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e)
+{
+    int rc;
+
+    if ((rc = check_ids(s, ids, n, e))) return rc;
+    if (n > DECODE_MAX) return err_set(e, ERR_INVALID, "%zu tokens at once: at most %d", n, DECODE_MAX);
+    if (n > (size_t)s->n_ctx - s->n) return err_set(e, ERR_TOO_LONG, "the context of %d tokens is full", s->n_ctx);
+    append_generated(s, ids, n);
+    output_run(s, s->d.norm + (n - 1) * (size_t)s->m->w.n_embd, 1, s->logits);
+    return 0;
+}
+
+struct score_job {
+    struct session *s;
+    float *logits;           /* [DECODE_MAX][n_vocab] */
+    void (*row)(void *arg, size_t pos, const float *logits);
+    void *arg;
+};
+
+static void score_rows(void *arg, size_t position, int n, const float *norm)
+{
+    const struct score_job *j = arg;
+    size_t n_embd = (size_t)j->s->m->w.n_embd, n_vocab = (size_t)j->s->m->w.n_vocab;
+
+    for (int at = 0; at < n; at += DECODE_MAX) {
+        int m = n - at < DECODE_MAX ? n - at : DECODE_MAX;
+        output_run(j->s, norm + (size_t)at * n_embd, m, j->logits);
+        for (int i = 0; i < m; i++) j->row(j->arg, position + (size_t)(at + i), j->logits + (size_t)i * n_vocab);
+    }
+}
+
+int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_one, void (*row)(void *arg, size_t pos, const float *logits),
+                  void *arg, struct err *e)
+{
+    struct score_job j = {.s = s, .row = row, .arg = arg};
+    int rc;
+
+    if ((rc = check_ids(s, ids, n, e))) return rc;
+    if (n > (size_t)s->n_ctx) return err_set(e, ERR_TOO_LONG, "%zu tokens in a context of %d", n, s->n_ctx);
+    session_truncate(s, 0);
+    if (one_by_one) {
+        for (size_t i = 0; i < n; i++) {
+            append_generated(s, ids + i, 1);
+            output_run(s, s->d.norm, 1, s->logits);
+            row(arg, i, s->logits);
+        }
+        return 0;
+    }
+    j.logits = floats_new((size_t)DECODE_MAX * (size_t)s->m->w.n_vocab);
+    if (!j.logits) return err_set(e, ERR_NOMEM, "out of memory for %d rows of logits", DECODE_MAX);
+    rc = prefill_run(s, ids, n, NULL, NULL, s->hidden, score_rows, &j, e);
+    s->hidden_n = rc ? 0 : n;
+    free(j.logits);
+    return rc;
+}
