@@ -227,8 +227,8 @@ static void several_readers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_in_first_out),   cmocka_unit_test(descriptor_shows_items),  cmocka_unit_test(leftovers_are_dropped),
-        cmocka_unit_test(waiting_times_out),    cmocka_unit_test(waiting_wakes_up),        cmocka_unit_test(between_threads_by_wait),
+        cmocka_unit_test(first_in_first_out),      cmocka_unit_test(descriptor_shows_items), cmocka_unit_test(leftovers_are_dropped),
+        cmocka_unit_test(waiting_times_out),       cmocka_unit_test(waiting_wakes_up),       cmocka_unit_test(between_threads_by_wait),
         cmocka_unit_test(between_threads_by_poll), cmocka_unit_test(several_readers),
     };
     return cmocka_run_group_tests_name("base_queue", tests, NULL, NULL);

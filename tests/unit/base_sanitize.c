@@ -45,22 +45,32 @@ static void table_of_texts(void **state)
         {"plain", "plain", "plain", "plain"},
         {"a\tb\nc", "a\tb\nc", "a\tb\nc", "a b c"},
         {"\x1B[31mred", "\xE2\x90\x9B[31mred", "\xE2\x90\x9B[31mred", "\xE2\x90\x9B[31mred"},
-        {"\x1B]52;c;eA==\x07", "\xE2\x90\x9B]52;c;eA==\xE2\x90\x87", "\xE2\x90\x9B]52;c;eA==\xE2\x90\x87", "\xE2\x90\x9B]52;c;eA==\xE2\x90\x87"},
+        {"\x1B]52;c;eA==\x07", "\xE2\x90\x9B]52;c;eA==\xE2\x90\x87", "\xE2\x90\x9B]52;c;eA==\xE2\x90\x87",
+         "\xE2\x90\x9B]52;c;eA==\xE2\x90\x87"},
         {"ok\rno", "ok\xE2\x90\x8Dno", "ok\xE2\x90\x8Dno", "ok\xE2\x90\x8Dno"},
         {"a\b", "a\xE2\x90\x88", "a\xE2\x90\x88", "a\xE2\x90\x88"},
         {"\x7F", "\xE2\x90\xA1", "\x7F", "\xE2\x90\xA1"},
-        {"\xC2\x9B" "31m", FFFD "31m", FFFD "31m", FFFD "31m"},                  /* CSI as UTF-8 */
-        {"\x9B" "31m", FFFD "31m", FFFD "31m", FFFD "31m"},                      /* CSI raw */
-        {"\xC0\x9B", FFFD FFFD, "\xC0" FFFD, FFFD FFFD},                         /* ESC overlong */
+        {"\xC2\x9B"
+         "31m",
+         FFFD "31m", FFFD "31m", FFFD "31m"}, /* CSI as UTF-8 */
+        {"\x9B"
+         "31m",
+         FFFD "31m", FFFD "31m", FFFD "31m"},            /* CSI raw */
+        {"\xC0\x9B", FFFD FFFD, "\xC0" FFFD, FFFD FFFD}, /* ESC overlong */
         {"\xE0\x80\x9B", FFFD FFFD FFFD, "\xE0" FFFD FFFD, FFFD FFFD FFFD},
         {"\xFF\xFE", FFFD FFFD, "\xFF\xFE", FFFD FFFD},
-        {"\xED\xA0\x80", FFFD FFFD FFFD, "\xED\xA0" FFFD, FFFD FFFD FFFD},       /* lone surrogate */
+        {"\xED\xA0\x80", FFFD FFFD FFFD, "\xED\xA0" FFFD, FFFD FFFD FFFD}, /* lone surrogate */
         {"\xE2\x82 ", FFFD " ", "\xE2" FFFD " ", FFFD " "},
         {"\xE2\x82", FFFD, "\xE2" FFFD, FFFD},
-        {"a\xE2\x80\xAE" "b", "a" FFFD "b", "a\xE2\x80\xAE" "b", "a" FFFD "b"},  /* right-to-left override */
+        {"a\xE2\x80\xAE"
+         "b",
+         "a" FFFD "b",
+         "a\xE2\x80\xAE"
+         "b",
+         "a" FFFD "b"}, /* right-to-left override */
         {"\xEF\xBB\xBFx", FFFD "x", "\xEF\xBB\xBFx", FFFD "x"},
-        {"\xE2\x80\xA8", FFFD, "\xE2\x80\xA8", FFFD},                            /* line separator */
-        {"\xF3\xA0\x81\x81", FFFD, "\xF3\xA0\x81\x81", FFFD},                    /* tag letter A */
+        {"\xE2\x80\xA8", FFFD, "\xE2\x80\xA8", FFFD},                                     /* line separator */
+        {"\xF3\xA0\x81\x81", FFFD, "\xF3\xA0\x81\x81", FFFD},                             /* tag letter A */
         {"\xD7\xA9\xD7\x9C", "\xD7\xA9\xD7\x9C", "\xD7\xA9\xD7\x9C", "\xD7\xA9\xD7\x9C"}, /* Hebrew */
         {"\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x9A\x80", "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x9A\x80",
          "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x9A\x80", "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x9A\x80"},
@@ -73,7 +83,9 @@ static void table_of_texts(void **state)
         check(i, table[i].in, n, TEXT_PIPE, table[i].pipe);
         check(i, table[i].in, n, TEXT_ONE_LINE, table[i].line);
     }
-    check(999, "a\0b", 3, TEXT_SCREEN, "a\xE2\x90\x80" "b");
+    check(999, "a\0b", 3, TEXT_SCREEN,
+          "a\xE2\x90\x80"
+          "b");
     check(999, NULL, 0, TEXT_SCREEN, "");
 }
 
@@ -115,9 +127,36 @@ static void every_code_point(void **state)
 static size_t hostile(char *out, size_t room)
 {
     static const char *const pieces[] = {
-        "\x1B[2J", "\x1B]0;t\x07", "\xC2\x9B", "\xC2\x85", "\r", "\r\n", "\xE2\x80\xAE", "\xE2\x81\xA6", "\xE2\x80\x8F", "\xD8\x9C", "\xEF\xBB\xBF",
-        "\xF3\xA0\x81\x81", "\xE2\x80\xA8", "\xF0\x9F\x98\x80", "\xE2\x80\x8D", "\xC3\xA9", "text", "\n", "\t", "\xC0\x9B", "\xE0\x80\x9B", "\xED\xA0\x80",
-        "\xF4\x90\x80\x80", "\xE2", "\xE2\x82", "\xF0\x9F", "\xF0\x9F\x98", "\xC2", "\x9B", "\xF0\x80\x80\x9B",
+        "\x1B[2J",
+        "\x1B]0;t\x07",
+        "\xC2\x9B",
+        "\xC2\x85",
+        "\r",
+        "\r\n",
+        "\xE2\x80\xAE",
+        "\xE2\x81\xA6",
+        "\xE2\x80\x8F",
+        "\xD8\x9C",
+        "\xEF\xBB\xBF",
+        "\xF3\xA0\x81\x81",
+        "\xE2\x80\xA8",
+        "\xF0\x9F\x98\x80",
+        "\xE2\x80\x8D",
+        "\xC3\xA9",
+        "text",
+        "\n",
+        "\t",
+        "\xC0\x9B",
+        "\xE0\x80\x9B",
+        "\xED\xA0\x80",
+        "\xF4\x90\x80\x80",
+        "\xE2",
+        "\xE2\x82",
+        "\xF0\x9F",
+        "\xF0\x9F\x98",
+        "\xC2",
+        "\x9B",
+        "\xF0\x80\x80\x9B",
     };
     size_t n = 0;
     while (n + 8 < room) {
@@ -225,10 +264,8 @@ static void feeding_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_of_texts),
-        cmocka_unit_test(every_code_point),
-        cmocka_unit_test(cuts_do_not_matter),
-        cmocka_unit_test(nothing_dangerous_comes_out),
+        cmocka_unit_test(table_of_texts),     cmocka_unit_test(every_code_point),
+        cmocka_unit_test(cuts_do_not_matter), cmocka_unit_test(nothing_dangerous_comes_out),
         cmocka_unit_test(feeding_nothing),
     };
     return cmocka_run_group_tests_name("base_sanitize", tests, NULL, NULL);

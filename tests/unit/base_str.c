@@ -27,7 +27,12 @@ static void err_text_is_one_line(void **state)
 {
     (void)state;
     struct err e;
-    assert_int_equal(err_set(&e, ERR_IO, "a\nb\r\nc\xC2\x85" "d\xE2\x80\xA8" "e %d", 7), ERR_IO);
+    assert_int_equal(err_set(&e, ERR_IO,
+                             "a\nb\r\nc\xC2\x85"
+                             "d\xE2\x80\xA8"
+                             "e %d",
+                             7),
+                     ERR_IO);
     assert_int_equal(e.code, ERR_IO);
     assert_string_equal(e.text, "a b  c d e 7");
     assert_int_equal(err_set(NULL, ERR_DB, "nobody listens %s", "here"), ERR_DB);
@@ -284,8 +289,8 @@ static void newlines_become_lf(void **state)
 {
     (void)state;
     static const char *const table[][2] = {
-        {"", ""},         {"a", "a"},       {"\r", "\n"},         {"\r\n", "\n"},         {"\n\r", "\n\n"},
-        {"\r\r\n", "\n\n"}, {"a\r\nb\rc\n", "a\nb\nc\n"}, {"x\r", "x\n"}, {"\n\n", "\n\n"},
+        {"", ""},       {"a", "a"},       {"\r", "\n"}, {"\r\n", "\n"}, {"\n\r", "\n\n"}, {"\r\r\n", "\n\n"}, {"a\r\nb\rc\n", "a\nb\nc\n"},
+        {"x\r", "x\n"}, {"\n\n", "\n\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         char text[32];

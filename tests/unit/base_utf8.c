@@ -102,10 +102,11 @@ static void complete_prefix_of_mixed_text(void **state)
         const char *bytes;
         size_t want;
     } table[] = {
-        {"", 0},           {"abc", 3},          {"ab\xC3", 2},         {"ab\xC3\xA9", 4},     {"ab\xE2\x82", 2},
-        {"\xF0\x9F\x98", 0}, {"a\xF0\x9F", 1},    {"a\x80\x80\x80", 4},  {"\xC0\x80", 2},       {"\xE0\x80", 2},
-        {"\xED\xA0", 2},   {"\xF4\x90", 2},     {"\xFF", 1},           {"\xC2\xC2", 1},       {"\xE2\x82\xE2", 2},
-        {"\xF0\x9F\x98\x80\xF0", 4},            {"\x80", 1},           {"\xF5", 1},
+        {"", 0},           {"abc", 3},          {"ab\xC3", 2},       {"ab\xC3\xA9", 4},
+        {"ab\xE2\x82", 2}, {"\xF0\x9F\x98", 0}, {"a\xF0\x9F", 1},    {"a\x80\x80\x80", 4},
+        {"\xC0\x80", 2},   {"\xE0\x80", 2},     {"\xED\xA0", 2},     {"\xF4\x90", 2},
+        {"\xFF", 1},       {"\xC2\xC2", 1},     {"\xE2\x82\xE2", 2}, {"\xF0\x9F\x98\x80\xF0", 4},
+        {"\x80", 1},       {"\xF5", 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         assert_int_equal(utf8_complete_prefix(table[i].bytes, strlen(table[i].bytes)), table[i].want);
@@ -128,11 +129,11 @@ static void widths(void **state)
         uint32_t cp;
         int columns;
     } table[] = {
-        {'a', 1},     {' ', 1},      {0xE9, 1},     {0, 0},        {0x1B, 0},    {0x7F, 0},    {0x301, 0},   {0x4E2D, 2},   {0xFF21, 2},
-        {0xAC00, 2},  {0x1100, 2},   {0x1161, 0},   {0x11A8, 0},   {0x3042, 2},  {0x200D, 0},  {0xFE0F, 0},  {0x1F600, 2},  {0x1F1E6, 1},
-        {0x2764, 1},  {0x05D0, 1},   {0x0627, 1},   {0x0600, 1},   {0x093F, 1},  {0x0941, 0},  {0xA1, 1},    {0x2026, 1},   {0x2014, 1},
-        {0x03B1, 1},  {0x2588, 1},   {0xFFFD, 1},   {0x2400, 1},   {0xE000, 1},  {0x4DC0, 2},  {0x1FAE9, 2}, {0x1F6D8, 2},  {0x20000, 2},
-        {0xD800, 1},  {0x110000, 1}, {UTF8_INVALID, 1},
+        {'a', 1},     {' ', 1},     {0xE9, 1},    {0, 0},       {0x1B, 0},   {0x7F, 0},     {0x301, 0},        {0x4E2D, 2},
+        {0xFF21, 2},  {0xAC00, 2},  {0x1100, 2},  {0x1161, 0},  {0x11A8, 0}, {0x3042, 2},   {0x200D, 0},       {0xFE0F, 0},
+        {0x1F600, 2}, {0x1F1E6, 1}, {0x2764, 1},  {0x05D0, 1},  {0x0627, 1}, {0x0600, 1},   {0x093F, 1},       {0x0941, 0},
+        {0xA1, 1},    {0x2026, 1},  {0x2014, 1},  {0x03B1, 1},  {0x2588, 1}, {0xFFFD, 1},   {0x2400, 1},       {0xE000, 1},
+        {0x4DC0, 2},  {0x1FAE9, 2}, {0x1F6D8, 2}, {0x20000, 2}, {0xD800, 1}, {0x110000, 1}, {UTF8_INVALID, 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         if (utf8_width(table[i].cp) != table[i].columns) fail_msg("U+%04X: %d columns", table[i].cp, utf8_width(table[i].cp));
@@ -143,7 +144,7 @@ static void widths(void **state)
     }
 }
 
-#define ZWJ "\xE2\x80\x8D"
+#define ZWJ  "\xE2\x80\x8D"
 #define VS16 "\xEF\xB8\x8F"
 
 static void graphemes(void **state)
@@ -157,26 +158,26 @@ static void graphemes(void **state)
     } table[] = {
         {"ab", 1, 1},
         {"\xC3\xA9x", 2, 1},
-        {"e\xCC\x81x", 3, 1},                                               /* e and combining acute */
-        {"\xCC\x81x", 2, 0},                                                /* a mark with no base */
+        {"e\xCC\x81x", 3, 1}, /* e and combining acute */
+        {"\xCC\x81x", 2, 0},  /* a mark with no base */
         {"\r\nx", 2, 0},
         {"\nx", 1, 0},
         {"\xE4\xB8\xAD\xE6\x96\x87", 3, 2},
         {"\xF0\x9F\x98\x80\xF0\x9F\x98\x80", 4, 2},
-        {"\xE2\x9D\xA4x", 3, 1},                                            /* heart as text */
-        {"\xE2\x9D\xA4" VS16 "x", 6, 2},                                    /* heart as emoji */
-        {"1" VS16 "\xE2\x83\xA3x", 7, 2},                                   /* keycap */
-        {"1\xF0\x9F\x8F\xBD", 1, 1},                                        /* a digit and a skin tone: three columns, two pieces */
-        {"a" VS16 "x", 4, 1},                                               /* no emoji form */
-        {"\xF0\x9F\x87\xA9\xF0\x9F\x87\xAA\xF0\x9F\x87\xAB", 8, 2},         /* flag, then a lone indicator */
+        {"\xE2\x9D\xA4x", 3, 1},                                    /* heart as text */
+        {"\xE2\x9D\xA4" VS16 "x", 6, 2},                            /* heart as emoji */
+        {"1" VS16 "\xE2\x83\xA3x", 7, 2},                           /* keycap */
+        {"1\xF0\x9F\x8F\xBD", 1, 1},                                /* a digit and a skin tone: three columns, two pieces */
+        {"a" VS16 "x", 4, 1},                                       /* no emoji form */
+        {"\xF0\x9F\x87\xA9\xF0\x9F\x87\xAA\xF0\x9F\x87\xAB", 8, 2}, /* flag, then a lone indicator */
         {"\xF0\x9F\x87\xA9x", 4, 1},
-        {"\xF0\x9F\x91\x8D\xF0\x9F\x8F\xBDx", 8, 2},                        /* thumb, skin tone */
-        {"\xF0\x9F\x91\xA9" ZWJ "\xF0\x9F\x9A\x80x", 11, 2},                /* astronaut */
+        {"\xF0\x9F\x91\x8D\xF0\x9F\x8F\xBDx", 8, 2},                               /* thumb, skin tone */
+        {"\xF0\x9F\x91\xA9" ZWJ "\xF0\x9F\x9A\x80x", 11, 2},                       /* astronaut */
         {"\xF0\x9F\x91\xA8" ZWJ "\xF0\x9F\x91\xA9" ZWJ "\xF0\x9F\x91\xA7", 18, 2}, /* family */
-        {"\xE2\x9D\xA4" VS16 ZWJ "\xF0\x9F\x94\xA5", 13, 2},                /* heart on fire */
-        {"\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", 9, 2},                     /* a syllable in three jamo */
-        {"\xE0\xA4\x95\xE0\xA4\xBF\xE0\xA4\x95", 6, 2},                     /* ka and vowel sign i, which stands beside it */
-        {"\xE0\xAE\x95\xE0\xAF\x86\xE0\xAE\xBE", 6, 2},                     /* Tamil ko decomposed: three columns, two pieces */
+        {"\xE2\x9D\xA4" VS16 ZWJ "\xF0\x9F\x94\xA5", 13, 2},                       /* heart on fire */
+        {"\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", 9, 2},                            /* a syllable in three jamo */
+        {"\xE0\xA4\x95\xE0\xA4\xBF\xE0\xA4\x95", 6, 2},                            /* ka and vowel sign i, which stands beside it */
+        {"\xE0\xAE\x95\xE0\xAF\x86\xE0\xAE\xBE", 6, 2},                            /* Tamil ko decomposed: three columns, two pieces */
         {"\xFFx", 1, 1},
         {"\xE2\x82x", 1, 1},
         {"a\xCC", 1, 1},
@@ -195,7 +196,11 @@ static void columns_of_lines(void **state)
     (void)state;
     assert_int_equal(utf8_columns("", 0), 0);
     assert_int_equal(utf8_columns("abc", 3), 3);
-    assert_int_equal(utf8_columns("\xE4\xB8\xAD" "a\xC3\xA9" "e\xCC\x81", 9), 5);
+    assert_int_equal(utf8_columns("\xE4\xB8\xAD"
+                                  "a\xC3\xA9"
+                                  "e\xCC\x81",
+                                  9),
+                     5);
     assert_int_equal(utf8_columns("\xF0\x9F\x91\xA9" ZWJ "\xF0\x9F\x9A\x80!", 12), 3);
     assert_int_equal(utf8_columns("\xE0\xAE\x95\xE0\xAF\x86\xE0\xAE\xBE", 9), 3);
 }
@@ -204,8 +209,8 @@ static void columns_of_lines(void **state)
 static void graphemes_of_random_bytes(void **state)
 {
     (void)state;
-    static const uint32_t picks[] = {'a', '1', 0x301, 0x200D, 0xFE0F, 0x1F1E6, 0x1F469, 0x1F3FD, 0x1100, 0x1161, 0x11A8, 0xAC00, 0x93F,
-                                     0x915, 0x94D, 0x600, 0x4E2D, 0x2764, 0xE0062, 0x0D, 0x0A, 0xBC6, 0xBBE};
+    static const uint32_t picks[] = {'a',   '1',   0x301, 0x200D, 0xFE0F, 0x1F1E6, 0x1F469, 0x1F3FD, 0x1100, 0x1161, 0x11A8, 0xAC00,
+                                     0x93F, 0x915, 0x94D, 0x600,  0x4E2D, 0x2764,  0xE0062, 0x0D,    0x0A,   0xBC6,  0xBBE};
     for (int round = 0; round < 20000; round++) {
         char text[64];
         size_t n = 0, at = 0;
