@@ -274,7 +274,7 @@ static struct sampler_params sampling(const struct settings *s, const struct fam
         .top_k = s->top_k >= 0 ? s->top_k : f->top_k,
         .top_p = s->top_p >= 0 ? s->top_p : f->top_p,
         .min_p = s->min_p >= 0 ? s->min_p : f->min_p,
-        .repeat_penalty = s->repeat_penalty >= 0 ? s->repeat_penalty : 1.0,
+        .repeat_penalty = s->repeat_penalty > 0 ? s->repeat_penalty : 1.0,
         .seed = draw_seed(s->seed),
     };
 }

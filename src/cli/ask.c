@@ -255,6 +255,11 @@ static int parse(struct ask *a, int argc, char **argv, struct err *e)
     bool literal = false;
     struct str files = STR_EMPTY;
     for (int i = 1; !rc && i < argc; i++) {
+        const struct setting *flag = literal ? NULL : settings_find_flag(argv[i]);
+        if (flag && flag->scope == SETTING_CHAT) {
+            rc = err_set(e, ERR_USAGE, "ask: %s is an option of the full-screen program", argv[i]);
+            break;
+        }
         int took = literal ? 0 : settings_take_flag(&a->set, argc, argv, &i, e);
         if (took < 0) {
             rc = e->code;
