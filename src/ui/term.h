@@ -30,7 +30,7 @@ struct key {
     size_t text_len;
     enum mouse_action action; /* KEY_MOUSE_ */
     int x, y;                 /* 0-based cell */
-    const char *bytes;        /* the sequence as it came, for readline; valid until the next decode */
+    const char *bytes;        /* for readline: the key as xterm sends it, whatever this terminal sends (n_bytes 0: it has none); valid until the next decode */
     size_t n_bytes;
 };
 
@@ -38,8 +38,10 @@ struct key_decoder;
 int key_decoder_new(struct key_decoder **out, struct err *e);
 void key_decoder_free(struct key_decoder *d);
 void key_decoder_feed(struct key_decoder *d, const char *bytes, size_t n);
-/* Takes the next whole key. False when more bytes are needed; then *wait_ms says how long to wait before calling with timed_out = true, which turns a lone Esc (or a
- * sequence cut off) into keys: 25 ms after an Esc, -1 when nothing is held. Enter is CR; LF is Ctrl-J. A bracketed paste is one key, however long (capped at 16 MiB). */
+/* Takes the next whole key. False when more bytes are needed; then *wait_ms says how long to wait before calling with timed_out = true, which turns a lone Esc into a key and
+ * drops a sequence that was cut off: 25 ms after an Esc, longer inside a sequence, -1 when nothing is held. Enter is CR; LF is Ctrl-J; both DEL and BS are Backspace.
+ * A bracketed paste is one key, however long (capped at 16 MiB); one whose end does not come is handed over in pieces. Text keys are valid code points and never a control
+ * without MOD_CTRL. Between time-outs the keys do not depend on how the bytes were cut. */
 bool key_decoder_next(struct key_decoder *d, bool timed_out, struct key *out, int *wait_ms);
 /* "Ctrl-O", "Alt-Enter", "F5", "j": as printed in help. */
 void key_format(const struct key *k, struct str *out);
@@ -72,6 +74,8 @@ unsigned theme_plain_attrs(const struct theme *t, enum style s);
 /* The nearest colour of a terminal with 256 colours (above 15, whose look is not the user's) or 16: -1 the terminal's own. */
 int colour_to_256(struct colour c);
 int colour_to_16(struct colour c);
+/* The number ncurses knows it by on a terminal with direct colour: below 8 the palette, else 0xrrggbb. */
+int colour_to_direct(struct colour c);
 /* Foreground and background for 256, 16 or 8 colours, different from each other unless the theme itself says so. Adds the attributes that stand in for what was lost. */
 void style_degrade(const struct style_def *d, int colours, int *fg, int *bg, unsigned *attrs);
 
@@ -83,6 +87,7 @@ struct term;
 int term_open(struct term **out, const struct theme *theme, bool mouse, struct err *e);
 void term_close(struct term *t);          /* restores everything; also through atexit and the crash handler */
 void term_size(const struct term *t, int *w, int *h);   /* 0x0 reports become 80x24 */
+/* Read it after poll, and leave it blocking: it is the same open file as the output's, which must not lose a part of a frame. */
 int term_input_fd(const struct term *t);
 /* Descriptor readable after a signal; term_signal takes the next number (SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGCONT, ...), 0 when none. */
 int term_signal_fd(const struct term *t);
@@ -93,10 +98,13 @@ void term_set_mouse(struct term *t, bool on);
 /* Draws. Returns false when the terminal is gone. */
 bool term_present(struct term *t, const struct grid *g);
 void term_redraw(struct term *t);         /* Ctrl-L: the next present writes everything */
-void term_suspend(struct term *t);        /* Ctrl-Z and before $EDITOR: normal screen and modes */
-void term_resume(struct term *t);
+void term_suspend(struct term *t);        /* before $EDITOR: normal screen and modes */
+void term_resume(struct term *t);         /* shows the last frame again; also after a SIGCONT that nobody announced */
+void term_stop(struct term *t);           /* Ctrl-Z: suspends, stops the process group as the terminal would, and resumes when continued */
+/* False where the locale's character set is not UTF-8: the screen is then ASCII. May be asked without a terminal. Sets LC_CTYPE, to a UTF-8 one if there is any. */
+bool term_locale_is_utf8(void);
 void term_bell(struct term *t);
-/* Puts text on the terminal's clipboard (OSC 52, wrapped for tmux). Only on the user's demand. */
-void term_copy(struct term *t, const char *text, size_t n);
+/* Puts text, sanitised, on the terminal's clipboard (OSC 52, wrapped for tmux). Only on the user's demand. False when it is too long (about 1 MB) for any terminal. */
+bool term_copy(struct term *t, const char *text, size_t n);
 
 #endif

@@ -75,6 +75,15 @@ int colour_to_16(struct colour c)
     return best;
 }
 
+int colour_to_direct(struct colour c)
+{
+    if (c.index < 8) return c.index;
+    int rgb[3];
+    to_rgb(c, rgb);
+    int value = rgb[0] << 16 | rgb[1] << 8 | rgb[2];
+    return value < 8 ? 8 : value; /* the first numbers mean the palette: black with a trace of blue instead */
+}
+
 static int luminance(struct colour c)
 {
     int rgb[3];
