@@ -13,7 +13,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+
+/* Tokens and merges are entered in blocks, because nearly all the time goes into waiting for memory: the slots that a whole block
+ * needs are asked for before the first of them is read. */
+enum { BLOCK = 32 };
 
 #define NO_RANK UINT32_MAX
 #define NO_SYMBOL UINT32_MAX
@@ -21,16 +26,12 @@
 struct text_slot {
     uint32_t hash;
     uint32_t symbol; /* plus 1; 0 is an empty slot */
+    uint32_t at, n;  /* of its text: in the array of tokens or in extra_text */
 };
 
 struct merge_slot {
     uint64_t pair; /* left plus 1 above right; 0 is an empty slot */
     uint32_t rank, result;
-};
-
-/* A symbol that is no token. */
-struct extra {
-    uint32_t at, n; /* in extra_text */
 };
 
 struct bpe {
@@ -41,9 +42,8 @@ struct bpe {
     size_t n_texts, text_mask;
     struct merge_slot *merges;
     size_t merge_mask;
-    struct extra *extra;
-    size_t n_extra, cap_extra;
-    struct str extra_text;
+    uint32_t n_extra;      /* symbols that are no tokens */
+    struct str extra_text; /* and their texts */
     uint32_t byte_symbol[256];
     char spelling[256][2]; /* of each byte in the alphabet */
     uint8_t spelling_len[256];
@@ -136,16 +136,9 @@ static uint32_t hash_text(const struct bpe *b, const char *p, size_t n)
     return (uint32_t)(h ^ h >> 32);
 }
 
-static struct gguf_string text_of(const struct bpe *b, uint32_t symbol)
+static const char *slot_text(const struct bpe *b, const struct text_slot *slot)
 {
-    struct gguf_string s = {"", 0};
-    if (symbol < b->tokens.n) {
-        gguf_array_string(&b->tokens, symbol, &s);
-    } else {
-        const struct extra *x = &b->extra[symbol - b->tokens.n];
-        s = (struct gguf_string){b->extra_text.data + x->at, x->n};
-    }
-    return s;
+    return slot->symbol - 1 < b->tokens.n ? (const char *)b->tokens.p + slot->at : b->extra_text.data + slot->at;
 }
 
 static bool is_ordinary(const struct bpe *b, uint32_t symbol)
@@ -158,12 +151,9 @@ static uint32_t find_text(const struct bpe *b, const char *p, size_t n, bool ord
 {
     size_t i = hash & b->text_mask;
     for (; b->texts[i].symbol; i = (i + 1) & b->text_mask) {
-        uint32_t symbol = b->texts[i].symbol - 1;
-        if (b->texts[i].hash != hash || (ordinary && !is_ordinary(b, symbol)))
-            continue;
-        struct gguf_string s = text_of(b, symbol);
-        if (s.n == n && memcmp(s.p, p, n) == 0)
-            return symbol;
+        const struct text_slot *slot = &b->texts[i];
+        if (slot->hash == hash && slot->n == n && memcmp(slot_text(b, slot), p, n) == 0 && (!ordinary || is_ordinary(b, slot->symbol - 1)))
+            return slot->symbol - 1;
     }
     if (empty)
         *empty = i;
@@ -185,9 +175,26 @@ int32_t bpe_find_bytes(const struct bpe *b, struct bpe_work *w, const char *byte
     return symbol < b->tokens.n ? (int32_t)symbol : -1;
 }
 
+/* A zeroed table of size entries. Look-ups jump all over it, so it should lie in few pages. */
+static void *new_table(size_t size, size_t entry)
+{
+    const size_t huge = (size_t)2 << 20;
+    size_t bytes;
+    void *p;
+    if (__builtin_mul_overflow(size, entry, &bytes))
+        return NULL;
+    if (bytes < huge)
+        return calloc(size, entry);
+    if (posix_memalign(&p, huge, bytes) != 0)
+        return NULL;
+    madvise(p, bytes, MADV_HUGEPAGE);
+    memset(p, 0, bytes);
+    return p;
+}
+
 static int grow_texts(struct bpe *b, size_t size)
 {
-    struct text_slot *slots = calloc(size, sizeof(*slots));
+    struct text_slot *slots = new_table(size, sizeof(*slots));
     if (!slots)
         return ERR_NOMEM;
     if (b->texts)
@@ -217,27 +224,51 @@ static size_t table_size(size_t entries)
 static uint32_t add_extra(struct bpe *b, const char *p, size_t n, uint32_t hash)
 {
     uint64_t symbol = b->tokens.n + b->n_extra;
-    if (symbol >= NO_SYMBOL - 1 || b->extra_text.len + n > UINT32_MAX || !mem_grow(&b->extra, &b->cap_extra, b->n_extra + 1, sizeof(*b->extra)))
+    size_t at = b->extra_text.len, slot;
+    if (symbol >= NO_SYMBOL - 1 || at + n > UINT32_MAX)
         return NO_SYMBOL;
     if ((b->n_texts + 1) * 4 > (b->text_mask + 1) * 3 && grow_texts(b, 2 * (b->text_mask + 1)) != ERR_OK)
         return NO_SYMBOL;
-    size_t at = b->extra_text.len;
     str_add_bytes(&b->extra_text, p, n);
     if (!str_ok(&b->extra_text))
         return NO_SYMBOL;
-    b->extra[b->n_extra++] = (struct extra){(uint32_t)at, (uint32_t)n};
-    size_t slot;
     find_text(b, p, n, true, hash, &slot);
-    b->texts[slot] = (struct text_slot){hash, (uint32_t)symbol + 1};
+    b->texts[slot] = (struct text_slot){hash, (uint32_t)symbol + 1, (uint32_t)at, (uint32_t)n};
     b->n_texts++;
+    b->n_extra++;
     return (uint32_t)symbol;
 }
 
-static uint32_t intern(struct bpe *b, const char *p, size_t n)
+static uint32_t intern(struct bpe *b, const char *p, size_t n, uint32_t hash)
 {
-    uint32_t hash = hash_text(b, p, n);
     uint32_t symbol = find_text(b, p, n, true, hash, NULL);
     return symbol != NO_SYMBOL ? symbol : add_extra(b, p, n, hash);
+}
+
+/* Adds the tokens from..from + n. False and *twin, *bad for one whose text another has. */
+static bool add_tokens(struct bpe *b, uint32_t from, uint32_t n, uint32_t *twin, uint32_t *bad)
+{
+    struct gguf_string text[BLOCK];
+    uint32_t hash[BLOCK];
+    for (uint32_t i = 0; i < n; i++) {
+        text[i] = (struct gguf_string){"", 0};
+        gguf_array_string(&b->tokens, from + i, &text[i]);
+        hash[i] = hash_text(b, text[i].p, text[i].n);
+        __builtin_prefetch(&b->texts[hash[i] & b->text_mask], 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        size_t slot;
+        if (text[i].n == 0)
+            continue;
+        *twin = find_text(b, text[i].p, text[i].n, false, hash[i], &slot);
+        *bad = from + i;
+        if (*twin != NO_SYMBOL)
+            return false;
+        uint32_t at = (uint32_t)((const uint8_t *)text[i].p - b->tokens.p);
+        b->texts[slot] = (struct text_slot){hash[i], from + i + 1, at, (uint32_t)text[i].n};
+        b->n_texts++;
+    }
+    return true;
 }
 
 int bpe_new(struct bpe **out, const struct gguf_array *tokens, const char *path, struct err *e)
@@ -256,19 +287,12 @@ int bpe_new(struct bpe **out, const struct gguf_array *tokens, const char *path,
     }
     b->seed[1] |= 1;
     make_alphabet(b);
-    for (uint32_t i = 0; i < tokens->n; i++) {
-        struct gguf_string s = text_of(b, i);
-        if (s.n == 0)
+    for (uint32_t i = 0; i < tokens->n; i += BLOCK) {
+        uint32_t n = (uint32_t)tokens->n - i, twin, bad;
+        if (add_tokens(b, i, n < BLOCK ? n : BLOCK, &twin, &bad))
             continue;
-        uint32_t hash = hash_text(b, s.p, s.n);
-        size_t slot;
-        uint32_t twin = find_text(b, s.p, s.n, false, hash, &slot);
-        if (twin != NO_SYMBOL) {
-            bpe_free(b);
-            return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens: %u and %u are the same", path, twin, i);
-        }
-        b->texts[slot] = (struct text_slot){hash, i + 1};
-        b->n_texts++;
+        bpe_free(b);
+        return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens: %u and %u are the same", path, twin, bad);
     }
     *out = b;
     return ERR_OK;
@@ -280,7 +304,6 @@ void bpe_free(struct bpe *b)
         return;
     free(b->texts);
     free(b->merges);
-    free(b->extra);
     str_release(&b->extra_text);
     free(b);
 }
@@ -292,60 +315,113 @@ static uint64_t pair_of(uint32_t left, uint32_t right)
     return ((uint64_t)left + 1) << 32 | right;
 }
 
+static size_t merge_home(const struct bpe *b, uint64_t pair)
+{
+    return (size_t)mix(pair ^ b->seed[0], b->seed[1]) & b->merge_mask;
+}
+
 /* The slot of a pair, or the empty one it would have. */
 static size_t find_merge(const struct bpe *b, uint64_t pair)
 {
-    size_t i = (size_t)mix(pair ^ b->seed[0], b->seed[1]) & b->merge_mask;
+    size_t i = merge_home(b, pair);
     while (b->merges[i].pair && b->merges[i].pair != pair)
         i = (i + 1) & b->merge_mask;
     return i;
 }
 
-/* The symbol of both halves together. Vocabularies list the results of merges in the order of the merges, so the token behind
- * the last result is tried before the table is. */
-static uint32_t joined_symbol(struct bpe *b, struct str *joined, uint32_t guess)
+struct merge {
+    struct gguf_string left, right;
+    uint32_t left_hash, right_hash;
+    uint64_t pair;
+    uint32_t result;
+};
+
+static bool split_merge(const struct bpe *b, const struct gguf_array *merges, uint64_t i, struct merge *m)
 {
-    if (guess < b->tokens.n && is_ordinary(b, guess)) {
-        struct gguf_string s = text_of(b, guess);
-        if (s.n == joined->len && memcmp(s.p, joined->data, s.n) == 0)
-            return guess;
-    }
-    return intern(b, joined->data, joined->len);
+    struct gguf_string s = {"", 0};
+    gguf_array_string(merges, i, &s);
+    const char *space = s.n > 1 ? memchr(s.p + 1, ' ', s.n - 1) : NULL;
+    if (!space || space + 1 == s.p + s.n)
+        return false;
+    m->left = (struct gguf_string){s.p, (size_t)(space - s.p)};
+    m->right = (struct gguf_string){space + 1, s.n - m->left.n - 1};
+    m->left_hash = hash_text(b, m->left.p, m->left.n);
+    m->right_hash = hash_text(b, m->right.p, m->right.n);
+    __builtin_prefetch(&b->texts[m->left_hash & b->text_mask]);
+    __builtin_prefetch(&b->texts[m->right_hash & b->text_mask]);
+    return true;
 }
 
-/* The first of equal merges counts. */
-static int add_merge(struct bpe *b, struct gguf_string m, uint32_t rank, struct str *joined, uint32_t *last)
+static void prefetch_text(const struct bpe *b, uint32_t hash)
 {
-    const char *space = m.n > 1 ? memchr(m.p + 1, ' ', m.n - 1) : NULL;
-    if (!space || space + 1 == m.p + m.n)
-        return ERR_FILE;
-    size_t left_len = (size_t)(space - m.p), right_len = m.n - left_len - 1;
+    const struct text_slot *slot = &b->texts[hash & b->text_mask];
+    if (slot->symbol)
+        __builtin_prefetch(slot_text(b, slot));
+}
+
+/* The symbol of both halves together. Vocabularies list the results of merges in the order of the merges, so the token behind
+ * the last result is tried before the table is. */
+static uint32_t joined_symbol(struct bpe *b, const struct merge *m, uint32_t guess, struct str *joined)
+{
+    struct gguf_string s = {"", 0};
+    if (guess < b->tokens.n && is_ordinary(b, guess))
+        gguf_array_string(&b->tokens, guess, &s);
+    if (s.n == m->left.n + m->right.n && memcmp(s.p, m->left.p, m->left.n) == 0 && memcmp(s.p + m->left.n, m->right.p, m->right.n) == 0)
+        return guess;
     str_clear(joined);
-    str_add_bytes(joined, m.p, left_len);
-    str_add_bytes(joined, space + 1, right_len);
-    if (!str_ok(joined))
+    str_add_bytes(joined, m->left.p, m->left.n);
+    str_add_bytes(joined, m->right.p, m->right.n);
+    return str_ok(joined) ? intern(b, joined->data, joined->len, hash_text(b, joined->data, joined->len)) : NO_SYMBOL;
+}
+
+static int resolve_merge(struct bpe *b, struct merge *m, uint32_t *last, struct str *joined)
+{
+    uint32_t left = intern(b, m->left.p, m->left.n, m->left_hash);
+    uint32_t right = intern(b, m->right.p, m->right.n, m->right_hash);
+    m->result = joined_symbol(b, m, *last + 1, joined);
+    if (left == NO_SYMBOL || right == NO_SYMBOL || m->result == NO_SYMBOL)
         return ERR_NOMEM;
-    uint32_t left = intern(b, m.p, left_len);
-    uint32_t right = intern(b, space + 1, right_len);
-    uint32_t result = joined_symbol(b, joined, *last + 1);
-    if (left == NO_SYMBOL || right == NO_SYMBOL || result == NO_SYMBOL)
-        return ERR_NOMEM;
-    *last = result;
-    uint64_t pair = pair_of(left, right);
-    struct merge_slot *slot = &b->merges[find_merge(b, pair)];
-    if (!slot->pair)
-        *slot = (struct merge_slot){pair, rank, result};
+    *last = m->result;
+    m->pair = pair_of(left, right);
+    __builtin_prefetch(&b->merges[merge_home(b, m->pair)], 1);
     return ERR_OK;
+}
+
+/* Adds the merges from..from + n, whose ranks are their numbers. ERR_FILE and *bad for one that is not two symbols. */
+static int add_block(struct bpe *b, const struct gguf_array *merges, uint32_t from, uint32_t n, uint32_t *last, struct str *joined,
+                     uint32_t *bad)
+{
+    struct merge block[BLOCK];
+    int rc = ERR_OK;
+    for (uint32_t i = 0; i < n; i++)
+        if (!split_merge(b, merges, from + i, &block[i])) {
+            *bad = from + i;
+            return ERR_FILE;
+        }
+    for (uint32_t i = 0; i < n; i++) {
+        prefetch_text(b, block[i].left_hash);
+        prefetch_text(b, block[i].right_hash);
+    }
+    for (uint32_t i = 0; rc == ERR_OK && i < n; i++)
+        rc = resolve_merge(b, &block[i], last, joined);
+    for (uint32_t i = 0; rc == ERR_OK && i < n; i++) {
+        struct merge_slot *slot = &b->merges[find_merge(b, block[i].pair)];
+        /* The first of equal merges counts. */
+        if (!slot->pair)
+            *slot = (struct merge_slot){block[i].pair, from + i, block[i].result};
+    }
+    return rc;
 }
 
 static int find_byte_symbols(struct bpe *b, const int32_t byte_tokens[256])
 {
     for (unsigned c = 0; c < 256; c++) {
-        uint32_t symbol = find_text(b, b->spelling[c], b->spelling_len[c], true, hash_text(b, b->spelling[c], b->spelling_len[c]), NULL);
+        uint32_t hash = hash_text(b, b->spelling[c], b->spelling_len[c]);
+        uint32_t symbol = find_text(b, b->spelling[c], b->spelling_len[c], true, hash, NULL);
         if (symbol == NO_SYMBOL && byte_tokens[c] >= 0)
             symbol = (uint32_t)byte_tokens[c];
         if (symbol == NO_SYMBOL)
-            symbol = intern(b, b->spelling[c], b->spelling_len[c]);
+            symbol = intern(b, b->spelling[c], b->spelling_len[c], hash);
         if (symbol == NO_SYMBOL)
             return ERR_NOMEM;
         b->byte_symbol[c] = symbol;
@@ -360,15 +436,14 @@ int bpe_add_merges(struct bpe *b, const struct gguf_array *merges, const uint8_t
     struct str joined = STR_EMPTY;
     uint32_t last = NO_SYMBOL - 1;
     b->types = types;
-    b->merges = calloc(size, sizeof(*b->merges));
+    b->merges = new_table(size, sizeof(*b->merges));
     b->merge_mask = size - 1;
     int rc = b->merges ? find_byte_symbols(b, byte_tokens) : ERR_NOMEM;
-    for (uint32_t i = 0; rc == ERR_OK && i < merges->n; i++) {
-        struct gguf_string m = {"", 0};
-        gguf_array_string(merges, i, &m);
-        rc = add_merge(b, m, i, &joined, &last);
+    for (uint32_t i = 0; rc == ERR_OK && i < merges->n; i += BLOCK) {
+        uint32_t n = (uint32_t)merges->n - i, bad = 0;
+        rc = add_block(b, merges, i, n < BLOCK ? n : BLOCK, &last, &joined, &bad);
         if (rc == ERR_FILE)
-            err_set(e, rc, "%s: tokenizer.ggml.merges: entry %u is not two symbols", path, i);
+            err_set(e, rc, "%s: tokenizer.ggml.merges: entry %u is not two symbols", path, bad);
     }
     str_release(&joined);
     if (rc == ERR_NOMEM)
