@@ -212,6 +212,7 @@ static int render(struct turn *t, size_t from, struct err *e)
     struct render_options o = {
         .think = !strcmp(set->think, "on") && set->budget.kind != BUDGET_OFF,
         .prompted = !strcmp(set->cot, "step"),
+        .force_off = true,
         .keep_thoughts = set->keep_thoughts,
         .date = date,
     };
