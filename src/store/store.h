@@ -59,7 +59,7 @@ int store_begin_reply(struct store *s, const struct reply_start *r, int64_t *id,
 int store_append_reply(struct store *s, int64_t reply, const char *thought, size_t thought_len, const char *answer, size_t answer_len,
                        struct err *e);
 /* A budget change, extension, pause ... at a token position. kind: "budget", "answer_now", "more", "pause", "resume", "say", "loop",
- * "stop"; value as text (may be NULL). */
+ * "stop", "closed" (the thought closed; value its ending); value as text (may be NULL). */
 int store_add_event(struct store *s, int64_t reply, size_t position, const char *kind, const char *value, struct err *e);
 /* A span of the thought that no sampler chose. kind: "lead", "wrap_up", "wait", "say", "close"; author "user" or "program". Bytes
  * [offset, offset + length) of the thought. */
@@ -140,13 +140,27 @@ int store_search(struct store *s, const char *words, enum search_in in, int limi
 /* ---- ratings ------------------------------------------------------------------------------------------------ */
 
 enum part { PART_ANSWER, PART_THOUGHT };
-/* value -1, 0 (takes it back), +1. reasons: a JSON array of strings or NULL to leave, comment NULL to leave. ERR_INVALID for a reply still
- * being written, ERR_NOT_FOUND. */
+/* value -1, 0 (takes it back), +1. reasons: a JSON array of strings or NULL to leave (0 drops them then), comment NULL to leave, "" to drop.
+ * ERR_INVALID for a reply still being written, ERR_NOT_FOUND. */
 int store_rate(struct store *s, int64_t reply, enum part part, int value, const char *reasons, const char *comment, struct err *e);
 int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct err *e);
 /* A corrected text. NULL takes it back. */
 int store_edit(struct store *s, int64_t reply, enum part part, const char *text, size_t len, struct err *e);
 int store_set_fold(struct store *s, int64_t reply, const char *fold, struct err *e);
+
+struct rating {
+    int value;
+    char *reasons;                   /* a JSON array of strings */
+    char *comment;                   /* "" none */
+    char *edited;                    /* the corrected text; NULL none */
+    size_t edited_len;
+};
+struct reply_ratings {
+    struct rating answer, thought;
+    char *tags;                      /* a JSON array of strings */
+};
+void reply_ratings_release(struct reply_ratings *r);
+int store_load_ratings(struct store *s, int64_t reply, struct reply_ratings *out, struct err *e);
 
 /* ---- other ------------------------------------------------------------------------------------------------- */
 
