@@ -26,6 +26,8 @@
 #define FLOOR_X (-23.0f)
 #define BUCKETS_PER_E 4
 #define N_BUCKETS (23 * BUCKETS_PER_E + 1)
+#define N_POWERS 1064
+#define LANES 16
 
 struct cand {
     int32_t id;
@@ -39,6 +41,7 @@ struct sampler {
     uint64_t rng[4];
     int32_t recent[REPEAT_WINDOW]; /* ring */
     size_t n_recent, next_recent;
+    double power[N_POWERS]; /* of two, see fill_powers */
     struct cand *cand;   /* n_vocab, those in play, ids ascending */
     struct cand *bucket; /* n_vocab, room to sort one bucket */
 };
@@ -71,6 +74,30 @@ static double draw(struct sampler *s)
     return (double)(result >> 11) * 0x1.0p-53;
 }
 
+/* ---- e^x ---------------------------------------------------------------------------------------------------------- */
+
+/* Powers of two in steps of a 32nd, 2^0 down to 2^(-34), from square roots, which IEEE 754 rounds alike everywhere. */
+static void fill_powers(double *power)
+{
+    double step[5], root = 2;
+    for (int k = 4; k >= 0; k--) step[k] = root = sqrt(root);
+    for (int q = 0; q < N_POWERS; q++) {
+        double v = 1;
+        for (int k = 0; k < 5; k++)
+            if (q >> k & 1) v *= step[k];
+        power[q] = 1 / v / (double)(1ull << (q >> 5));
+    }
+}
+
+/* e^x for FLOOR_X <= x <= 0 within 1e-10 of itself. */
+static inline double exp_small(const double *power, float x)
+{
+    double v = (double)x * -(32 * 1.4426950408889634);      /* in 32nds of a power of two, 0 to 1061.8 */
+    int q = (int)v;
+    double f = ((double)q - v) * (0.69314718055994531 / 32); /* -0.022 < f <= 0 */
+    return power[q] * (1 + f * (1 + f * (1.0 / 2 + f * (1.0 / 6 + f * (1.0 / 24)))));
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
 int sampler_new(struct sampler **out, int n_vocab, const struct sampler_params *p, struct err *e)
@@ -87,6 +114,7 @@ int sampler_new(struct sampler **out, int n_vocab, const struct sampler_params *
     s->n_vocab = n_vocab;
     uint64_t seed = p->seed;
     for (size_t i = 0; i < ARRAY_LEN(s->rng); i++) s->rng[i] = splitmix(&seed);
+    fill_powers(s->power);
     s->cand = malloc((size_t)n_vocab * sizeof *s->cand);
     s->bucket = malloc((size_t)n_vocab * sizeof *s->bucket);
     if (!s->cand || !s->bucket) {
@@ -141,35 +169,31 @@ static void restore(const struct sampler *s, float *logits, const float was[REPE
 
 /* ---- picking --------------------------------------------------------------------------------------------------- */
 
-/* The best id, the lowest of equals; 0 when there is nothing but -INFINITY. Eight lanes, since a comparison that waits for the
- * one before it takes several times longer. */
+/* The largest of LANES neighbours; a NaN is never larger. Kept apart so that compilers make one vector operation of it. */
+static inline void lanes_max(float lane[LANES], const float *v)
+{
+    for (int k = 0; k < LANES; k++) lane[k] = v[k] > lane[k] ? v[k] : lane[k];
+}
+
+static inline float lanes_top(const float lane[LANES])
+{
+    float top = lane[0];
+    for (int k = 1; k < LANES; k++) top = lane[k] > top ? lane[k] : top;
+    return top;
+}
+
+/* The best id, the lowest of equals; 0 when there is nothing but -INFINITY. */
 static int32_t best_id(const float *logits, int n)
 {
-    float lane[8];
-    for (int k = 0; k < 8; k++) lane[k] = -INFINITY;
+    float lane[LANES];
+    for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
     int i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; k++) lane[k] = logits[i + k] > lane[k] ? logits[i + k] : lane[k];
-    float top = -INFINITY;
-    for (int k = 0; k < 8; k++) top = lane[k] > top ? lane[k] : top;
+    for (; i + LANES <= n; i += LANES) lanes_max(lane, logits + i);
+    float top = lanes_top(lane);
     for (; i < n; i++) top = logits[i] > top ? logits[i] : top;
     if (!(top > -INFINITY)) return 0;
     for (i = 0; !(logits[i] == top); i++) continue;
     return i;
-}
-
-/* e^x for -23 <= x <= 0 within 1e-14, from sums and products only. */
-static double exp_small(float x)
-{
-    double v = (double)x * 1.4426950408889634;   /* in powers of two */
-    int whole = (int)v;                          /* -34 to 0 */
-    double f = (v - whole) * 0.69314718055994531, sum = 1, term = 1;   /* -ln 2 < f <= 0 */
-    static const double over[] = {1.0, 1.0 / 2, 1.0 / 3, 1.0 / 4, 1.0 / 5, 1.0 / 6, 1.0 / 7, 1.0 / 8, 1.0 / 9, 1.0 / 10, 1.0 / 11, 1.0 / 12, 1.0 / 13};
-    for (size_t i = 0; i < ARRAY_LEN(over); i++) {
-        term *= f * over[i];
-        sum += term;
-    }
-    return sum / (double)(1ull << -whole);
 }
 
 static int bucket_of(float x)
@@ -227,22 +251,34 @@ static double total_weight(const struct cand *c, size_t n)
     return sum;
 }
 
+/* Fills s->cand with what lies within FLOOR_X of the best, weights not yet; returns how many. */
+static size_t gather(struct sampler *s, const float *logits, float top)
+{
+    float inv = (float)(1 / s->p.temp), low = top + FLOOR_X * (float)s->p.temp;
+    size_t n = 0;
+    for (int from = 0; from < s->n_vocab; from += LANES) {
+        int to = from + LANES < s->n_vocab ? from + LANES : s->n_vocab;
+        if (to - from == LANES) {
+            float lane[LANES];
+            for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
+            lanes_max(lane, logits + from);
+            if (!(lanes_top(lane) >= low)) continue;
+        }
+        for (int i = from; i < to; i++) {
+            if (!(logits[i] >= low)) continue;
+            float x = (logits[i] - top) * inv;
+            s->cand[n++] = (struct cand){.id = i, .x = x >= FLOOR_X ? x : FLOOR_X};
+        }
+    }
+    return n;
+}
+
 static int32_t pick_random(struct sampler *s, const float *logits, int32_t best, double u)
 {
-    float top = logits[best], inv = (float)(1 / s->p.temp), low = top + FLOOR_X * (float)s->p.temp;
-    size_t n = 0;
-    for (int32_t i = 0; i < s->n_vocab; i++) {
-        if (!(logits[i] >= low)) continue;
-        float x = (logits[i] - top) * inv;
-        s->cand[n].id = i;
-        s->cand[n++].x = x >= FLOOR_X ? x : FLOOR_X;
-    }
+    size_t n = gather(s, logits, logits[best]);
     size_t k = s->p.top_k > 0 ? (size_t)s->p.top_k : SIZE_MAX;
-    if (n > k) {
-        for (size_t i = 0; i < n; i++) s->cand[i].w = 0;
-        n = keep_best(s, n, k, INFINITY);
-    }
-    for (size_t i = 0; i < n; i++) s->cand[i].w = exp_small(s->cand[i].x);
+    if (n > k) n = keep_best(s, n, k, INFINITY);
+    for (size_t i = 0; i < n; i++) s->cand[i].w = exp_small(s->power, s->cand[i].x);
     if (s->p.top_p < 1) n = keep_best(s, n, SIZE_MAX, s->p.top_p * total_weight(s->cand, n));
     if (s->p.min_p > 0) {
         size_t kept = 0;
