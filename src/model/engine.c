@@ -159,6 +159,11 @@ const char *engine_kernels(void)
     return kernels_name();
 }
 
+int engine_kernels_init(struct err *e)
+{
+    return kernels_init(e);
+}
+
 /* A number from a one-line file of the kernel's, or -1. */
 static long read_number(const char *path)
 {
