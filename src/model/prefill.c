@@ -285,7 +285,7 @@ int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step st
 
     if (!s->prefill && (rc = prefill_new(s, e))) return rc;
     struct prefill *p = s->prefill;
-    if (n >= BULK_ROWS && (rc = gemm_probe(p, e))) return rc;
+    if ((rc = gemm_probe(p, n, e))) return rc;
     while (g.done < n) {
         g.chunk = place_chunk(p, ids + g.done, n - g.done);
         bool is_last = g.done + g.chunk == n;

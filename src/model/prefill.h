@@ -10,14 +10,16 @@
 
 #include "model/forward.h"
 
-/* Rows of one BLAS call, and of a larger one that is used where a probe shows it gives the same bits. */
+/* Rows of one BLAS call, and of the larger ones that are used where a probe shows that they give the same bits. */
 #define TILE_ROWS 32
-#define BULK_ROWS 128
+#define BULK_SIZES 2
+#define BULK_ROWS {256, 128}
+#define BULK_ROWS_MAX 256
 /* Rows of a chunk at most: each one reads and expands all weights once. */
 #define CHUNK_ROWS 512
 /* Output rows and inputs of the piece of a matrix that is expanded to f32 at a time: one megabyte. */
-#define SLICE_OUT 128
-#define SLICE_IN 2048
+#define SLICE_OUT 256
+#define SLICE_IN 1024
 /* Positions of keys and values that attention takes at a time. */
 #define KEY_TILE 256
 #define MAX_SHAPES 32
@@ -34,7 +36,7 @@ struct prefill_worker {
 
 struct gemm_shape {
     int n, k;
-    bool bulk;                      /* BULK_ROWS at once give the bits of TILE_ROWS at a time */
+    bool bulk[BULK_SIZES];          /* so many rows at once give the bits of TILE_ROWS at a time */
 };
 
 struct prefill {
@@ -43,7 +45,7 @@ struct prefill {
     int query_tile;                 /* positions of one piece of attention */
     struct gemm_shape shapes[MAX_SHAPES];
     int n_shapes;
-    bool probed;
+    bool probed[BULK_SIZES];
     float *x, *t;                   /* [row][n_embd]: residual stream; a half layer's result */
     float *in;                      /* [row][max(n_embd, n_q)]: normed input; attention's output */
     float *q, *k, *v;               /* [row][n_q], [row][n_kv] */
@@ -60,8 +62,8 @@ struct prefill {
 };
 
 /* prefill_gemm.c */
-/* Finds out, once, for which shapes of the model bulk calls may be used. */
-int gemm_probe(struct prefill *p, struct err *e);
+/* Finds out, once for each size, for which shapes of the model larger calls may be used. n: tokens to come. */
+int gemm_probe(struct prefill *p, size_t n, struct err *e);
 /* y[row][w->n_out] = w . x[row][w->n_in] for rows p->lo to p->hi. */
 void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *y);
 /* The same for three matrices of one input, over all rows of the chunk. */

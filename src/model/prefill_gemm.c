@@ -28,11 +28,17 @@ struct gemm_job {
     const struct matrix *up; /* gate and up: the second matrix, else NULL */
 };
 
-static bool bulk_allowed(const struct prefill *p, int n, int k)
+static const int bulk_rows[BULK_SIZES] = BULK_ROWS;
+
+/* The largest call that may be made for a shape with this many rows left. */
+static int call_rows(const struct prefill *p, int n, int k, int rows)
 {
-    for (int i = 0; i < p->n_shapes; i++)
-        if (p->shapes[i].n == n && p->shapes[i].k == k) return p->shapes[i].bulk;
-    return false;
+    for (int i = 0; i < p->n_shapes; i++) {
+        if (p->shapes[i].n != n || p->shapes[i].k != k) continue;
+        for (int b = 0; b < BULK_SIZES; b++)
+            if (p->shapes[i].bulk[b] && rows >= bulk_rows[b]) return bulk_rows[b];
+    }
+    return TILE_ROWS;
 }
 
 static void sgemm(int rows, int n, int k, const float *x, int x_stride, const float *weights, float *y, int y_stride, bool add)
@@ -44,10 +50,8 @@ static void sgemm(int rows, int n, int k, const float *x, int x_stride, const fl
 static void multiply(const struct prefill *p, int rows, int n, int k, const float *x, int x_stride, const float *weights, float *y,
                      int y_stride, bool add)
 {
-    int step = bulk_allowed(p, n, k) ? BULK_ROWS : TILE_ROWS;
-
-    for (int r = 0; r < rows; r += step) {
-        if (rows - r < step) step = TILE_ROWS;
+    for (int r = 0, step; r < rows; r += step) {
+        step = call_rows(p, n, k, rows - r);
         sgemm(step, n, k, x + (size_t)r * (size_t)x_stride, x_stride, weights, y + (size_t)r * (size_t)y_stride, y_stride, add);
     }
 }
@@ -87,6 +91,11 @@ static void gemm_item(void *arg, int item, int worker)
     }
 }
 
+static int tile_up(int rows)
+{
+    return (rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+}
+
 static void run_job(struct gemm_job *j)
 {
     int n_threads = pool_threads(j->p->s->pool), n_slices = 0, rows = j->hi - j->lo;
@@ -98,8 +107,8 @@ static void run_job(struct gemm_job *j)
     }
     j->n_groups = 1;
     j->group_rows = rows;
-    while (n_slices * j->n_groups < 2 * n_threads && j->group_rows > BULK_ROWS) {
-        j->group_rows = (j->group_rows / 2 + BULK_ROWS - 1) / BULK_ROWS * BULK_ROWS;
+    while (n_slices * j->n_groups < 2 * n_threads && j->group_rows > 4 * TILE_ROWS) {
+        j->group_rows = tile_up(j->group_rows / 2);
         j->n_groups = (rows + j->group_rows - 1) / j->group_rows;
     }
     pool_run(j->p->s->pool, gemm_item, j, n_slices * j->n_groups);
@@ -109,11 +118,6 @@ void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *
 {
     struct gemm_job j = {.p = p, .parts = {{w, y, 0}}, .x = x, .lo = p->lo, .hi = p->hi};
     run_job(&j);
-}
-
-static int tile_up(int rows)
-{
-    return (rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
 }
 
 void gemm_run_qkv(struct prefill *p, const struct layer *y)
@@ -135,7 +139,7 @@ static void add_shape(struct prefill *p, int n, int k)
 {
     for (int i = 0; i < p->n_shapes; i++)
         if (p->shapes[i].n == n && p->shapes[i].k == k) return;
-    if (p->n_shapes < MAX_SHAPES) p->shapes[p->n_shapes++] = (struct gemm_shape){n, k, false};
+    if (p->n_shapes < MAX_SHAPES) p->shapes[p->n_shapes++] = (struct gemm_shape){n, k, {false}};
 }
 
 static void add_shapes(struct prefill *p, const struct matrix *w)
@@ -149,35 +153,44 @@ static void add_shapes(struct prefill *p, const struct matrix *w)
     if (n_last && k_last) add_shape(p, n_last, k_last);
 }
 
-static bool same_bits(const struct gemm_shape *g, const float *x, const float *weights, float *bulk, float *tiles)
+static bool same_bits(const struct gemm_shape *g, int rows, const float *x, const float *weights, float *bulk, float *tiles)
 {
     size_t n = (size_t)g->n, k = (size_t)g->k;
 
     for (int add = 0; add < 2; add++) {
-        sgemm(BULK_ROWS, g->n, g->k, x, g->k, weights, bulk, g->n, add);
-        for (size_t r = 0; r < BULK_ROWS; r += TILE_ROWS)
+        sgemm(rows, g->n, g->k, x, g->k, weights, bulk, g->n, add);
+        for (size_t r = 0; r < (size_t)rows; r += TILE_ROWS)
             sgemm(TILE_ROWS, g->n, g->k, x + r * k, g->k, weights, tiles + r * n, g->n, add);
     }
-    return !memcmp(bulk, tiles, BULK_ROWS * n * sizeof(float));
+    return !memcmp(bulk, tiles, (size_t)rows * n * sizeof(float));
 }
 
-int gemm_probe(struct prefill *p, struct err *e)
+/* Any numbers do whose sums round differently in another order. */
+static void fill_probe(float *x, size_t n)
+{
+    uint32_t seed = 1;
+    for (size_t i = 0; i < n; i++) x[i] = (float)(int32_t)(seed = seed * 1664525u + 1013904223u) * 0x1p-31f;
+}
+
+int gemm_probe(struct prefill *p, size_t n, struct err *e)
 {
     const struct layer *y = p->s->m->w.layers;
     const struct matrix *all[] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down};
-    size_t n_x = (size_t)BULK_ROWS * SLICE_IN, n_y = (size_t)BULK_ROWS * SLICE_OUT;
-    uint32_t seed = 1;
+    size_t n_x = (size_t)BULK_ROWS_MAX * SLICE_IN, n_y = (size_t)BULK_ROWS_MAX * SLICE_OUT;
+    float *x = NULL, *weights = p->workers[0].weights;
 
-    if (p->probed) return 0;
-    float *x = floats_new(n_x + 2 * n_y);
-    if (!x) return err_set(e, ERR_NOMEM, "out of memory for the probe of BLAS");
-    float *weights = p->workers[0].weights, *bulk = x + n_x, *tiles = bulk + n_y;
-    /* any numbers do whose sums round differently in another order */
-    for (size_t i = 0; i < n_x; i++) x[i] = (float)(int32_t)(seed = seed * 1664525u + 1013904223u) * 0x1p-31f;
-    for (size_t i = 0; i < (size_t)SLICE_OUT * SLICE_IN; i++) weights[i] = (float)(int32_t)(seed = seed * 1664525u + 1013904223u) * 0x1p-31f;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) add_shapes(p, all[i]);
-    for (int i = 0; i < p->n_shapes; i++) p->shapes[i].bulk = same_bits(&p->shapes[i], x, weights, bulk, tiles);
+    for (int b = 0; b < BULK_SIZES; b++) {
+        if (p->probed[b] || n < (size_t)bulk_rows[b]) continue;
+        if (!x) {
+            if (!(x = floats_new(n_x + 2 * n_y))) return err_set(e, ERR_NOMEM, "out of memory for the probe of BLAS");
+            fill_probe(x, n_x);
+            fill_probe(weights, (size_t)SLICE_OUT * SLICE_IN);
+            for (size_t i = 0; i < ARRAY_LEN(all); i++) add_shapes(p, all[i]);
+        }
+        for (int i = 0; i < p->n_shapes; i++)
+            p->shapes[i].bulk[b] = same_bits(&p->shapes[i], bulk_rows[b], x, weights, x + n_x, x + n_x + n_y);
+        p->probed[b] = true;
+    }
     free(x);
-    p->probed = true;
     return 0;
 }
