@@ -20,19 +20,6 @@
 #pragma GCC target("avx2,fma,f16c")
 #endif
 
-#define PREFETCH_BYTES 4096
-
-ALWAYS_INLINE size_t prefetch_distance(size_t row_bytes, int R)
-{
-    size_t tile = row_bytes * (size_t)R;
-    return (PREFETCH_BYTES + tile - 1) / tile * tile;
-}
-
-ALWAYS_INLINE void prefetch(const uint8_t *p, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + i, _MM_HINT_T0);
-}
-
 ALWAYS_INLINE __m256i load_32(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 ALWAYS_INLINE __m128i load_16(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
 
@@ -106,7 +93,7 @@ ALWAYS_INLINE void pair_weights(uint32_t type, const uint8_t *p, bool second, __
     *w1 = _mm256_or_si256(*w1, fifth_bits(a, b, 1));
 }
 
-ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, size_t ahead, int64_t b0, int n, int nb,
+ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb,
                                  const struct act *a, int c0, __m256 *acc, __m256 *accm)
 {
     const int bytes = block_bytes(type);
@@ -114,7 +101,6 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
     __m256 s[8];
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
-        prefetch(row + ahead, (size_t)(n * bytes));
         __m256 d = chunk_halves(row, bytes, 0, n, nb), m;
         if (has_m) m = chunk_halves(row, bytes, 2, n, nb);
         else m = _mm256_mul_ps(d, _mm256_set1_ps(type == TENSOR_Q4_0 ? -8.0f : -16.0f));
@@ -128,6 +114,7 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
         const __m256i lanes = _mm256_set_epi32(2 * g + 1, 2 * g + 1, 2 * g + 1, 2 * g + 1, 2 * g, 2 * g, 2 * g, 2 * g);
         UNROLL for (int r = 0; r < R; r++) {
             __m256i w0, w1;
+            stream_fetch(next, 2 * bytes, n == 8 || nb > 1 ? 2 * bytes : bytes);
             pair_weights(type, p + (size_t)r * row_bytes + (size_t)(2 * g * bytes), n == 8 || nb > 1, &w0, &w1);
             UNROLL for (int c = 0; c < M; c++) {
                 const int8_t *x = a->half + (c0 + c) * a->stride * 2 + (b0 + 2 * g) / 4 * 256 + (b0 + 2 * g) % 4 * 16;
@@ -139,13 +126,12 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
     }
 }
 
-ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, size_t ahead, int64_t b0, int n, int nb, const struct act *a, int c0,
+ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb, const struct act *a, int c0,
                             __m256 *acc)
 {
     __m256 s[8];
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
-        prefetch(row + ahead, (size_t)n * 34);
         __m256 d = chunk_halves(row, 34, 0, n, nb);
         UNROLL for (int c = 0; c < M; c++) s[r * M + c] = _mm256_mul_ps(d, _mm256_loadu_ps(a->s32 + (c0 + c) * (a->stride / 32) + b0));
     }
@@ -153,6 +139,7 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, si
         /* A missing second block has scale 0: the first one's bytes stand in for it. */
         const int at = n == 8 || u < nb ? u : 0;
         UNROLL for (int r = 0; r < R; r++) {
+            stream_fetch(next, 34, n == 8 || u < nb ? 34 : 0);
             const uint8_t *q = p + (size_t)r * row_bytes + 34 * at + 2;
             __m256i w0 = _mm256_cvtepi8_epi16(load_16(q)), w1 = _mm256_cvtepi8_epi16(load_16(q + 16));
             UNROLL for (int c = 0; c < M; c++) {
@@ -168,18 +155,18 @@ ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, si
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
     __m256 acc[8], accm[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm256_setzero_ps();
     int64_t b = 0;
     for (; b + 8 <= n_blocks; b += 8) {
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, ahead, b, 8, 8, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, ahead, b, 8, 8, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 8, 8, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 8, 8, a, c0, acc, accm);
     }
     for (; b < n_blocks; b += 2) {
         const int nb = (int)(n_blocks - b);
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, ahead, b, 2, nb, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, ahead, b, 2, nb, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 2, nb, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 2, nb, a, c0, acc, accm);
     }
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_add_ps(acc[i], accm[i]);
     store_sums(acc, R, M, y, y_stride);
@@ -216,13 +203,12 @@ ALWAYS_INLINE __m256i k_weights(uint32_t type, int j, const uint8_t *p, size_t b
 ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
 {
     const size_t bytes = type == TENSOR_Q4_K ? sizeof(struct block_q4_k) : sizeof(struct block_q5_k);
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
     __m256 acc[8], s[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_setzero_ps();
     for (int64_t b = 0; b < a->n / 256; b++, w += bytes) {
         UNROLL for (int r = 0; r < R; r++) {
             __m256 d, m;
-            prefetch(w + (size_t)r * row_bytes + ahead, bytes);
             k_scales(w + (size_t)r * row_bytes, &d, &m);
             UNROLL for (int c = 0; c < M; c++) {
                 const float *k = a->k5 + (c0 + c) * (a->stride / 16) + b * 16;
@@ -232,6 +218,7 @@ ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t 
         }
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < R; r++) {
+                if (j % 2) stream_fetch(&next, (int)bytes / 4, (int)bytes / 4);
                 __m256i v = k_weights(type, j, w + (size_t)r * row_bytes, bytes);
                 UNROLL for (int c = 0; c < M; c++) {
                     const int8_t *x = a->nat + (c0 + c) * a->stride * 2 + b * 512 + j / 2 * 128 + j % 2 * 32;
@@ -258,12 +245,11 @@ ALWAYS_INLINE __m256i q6_weights(const uint8_t *p, int j)
 ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
 {
     const size_t bytes = sizeof(struct block_q6_k);
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
     __m256 acc[8], s[8];
     (void)type;
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_setzero_ps();
     for (int64_t b = 0; b < a->n / 256; b++, w += bytes) {
-        UNROLL for (int r = 0; r < R; r++) prefetch(w + (size_t)r * row_bytes + ahead, bytes);
         UNROLL for (int h = 0; h < 2; h++) {
             UNROLL for (int r = 0; r < R; r++) {
                 const uint8_t *p = w + (size_t)r * row_bytes;
@@ -278,6 +264,7 @@ ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t
             UNROLL for (int u = 0; u < 4; u++)
                 UNROLL for (int r = 0; r < R; r++) {
                     const __m256i lanes = _mm256_set_epi32(2 * u + 1, 2 * u + 1, 2 * u + 1, 2 * u + 1, 2 * u, 2 * u, 2 * u, 2 * u);
+                    if (u % 2) stream_fetch(&next, 53, h && u == 3 ? (int)bytes - 3 * 53 : 53);
                     __m256i v = q6_weights(w + (size_t)r * row_bytes, 4 * h + u);
                     UNROLL for (int c = 0; c < M; c++) {
                         const int8_t *x = a->nat + (c0 + c) * a->stride * 2 + b * 512 + h * 256 + u / 2 * 128 + u % 2 * 32;
@@ -301,18 +288,19 @@ ALWAYS_INLINE __m256 float_weights(uint32_t type, const uint8_t *p)
 ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
 {
     const size_t size = type == TENSOR_F32 ? 4 : 2;
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, 0);
     const int64_t whole = a->n / 8 * 8;
     __m256 acc[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_setzero_ps();
-    for (int64_t i = 0; i < whole; i += 8)
+    for (int64_t i = 0; i < whole; i += 8) {
+        stream_fetch(&next, 8 * R * (int)size, 8 * R * (int)size);
         UNROLL for (int r = 0; r < R; r++) {
             const uint8_t *p = w + (size_t)r * row_bytes + (size_t)i * size;
-            prefetch(p + ahead, 1);
             __m256 v = float_weights(type, p);
             UNROLL for (int c = 0; c < M; c++)
                 acc[r * M + c] = _mm256_fmadd_ps(v, _mm256_loadu_ps(a->x + (c0 + c) * a->stride + i), acc[r * M + c]);
         }
+    }
     if (whole < a->n)
         UNROLL for (int r = 0; r < R; r++) {
             uint8_t rest[32] = {0};    /* the end of a row may be the end of the mapping */

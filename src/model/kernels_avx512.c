@@ -7,7 +7,7 @@
  * activation sums of the blocks instead.
  *
  * tile_*(R, M) work on R rows and M columns, both constants after inlining. The operations on one (row, column) pair are the
- * same and in the same order for all R and M: that is the promise of kernels.h. Prefetches may go past the last row, which is harmless.
+ * same and in the same order for all R and M: that is the promise of kernels.h. Fetching ahead goes past the last row, which is harmless.
  */
 #include "model/kernels_impl.h"
 
@@ -22,20 +22,6 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #endif
-
-#define PREFETCH_BYTES 4096
-
-/* How far ahead a tile of R rows fetches: whole tiles, so that every stream of the next tiles is met, and about a page at least. */
-ALWAYS_INLINE size_t prefetch_distance(size_t row_bytes, int R)
-{
-    size_t tile = row_bytes * (size_t)R;
-    return (PREFETCH_BYTES + tile - 1) / tile * tile;
-}
-
-ALWAYS_INLINE void prefetch(const uint8_t *p, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + i, _MM_HINT_T0);
-}
 
 /* The 16 lanes of each of four vectors, added in one fixed tree. */
 ALWAYS_INLINE __m128 sum_lanes_4(__m512 a, __m512 b, __m512 c, __m512 d)
@@ -101,20 +87,25 @@ ALWAYS_INLINE __m512 chunk_halves(int words, int at, const uint8_t *p, int n, in
     __m512i h = _mm512_setzero_si512();
     UNROLL for (int i = 0; i < n / 2; i++) {
         const __mmask32 to = (__mmask32)(3u << 2 * i);
-        /* 32 words hold the words asked for of both blocks, and end inside the second but for Q4 and Q5, whose next blocks follow. */
-        const int last = words + at + 1;
-        __mmask32 here = (__mmask32)((1ull << last) - 1);
+        __mmask32 here = (__mmask32)((1u << (words + at + 1)) - 1);
         if (n == 4) here = 2 * i + 1 < nb ? here : 2 * i < nb ? (__mmask32)((1u << (at + 1)) - 1) : 0;
         h = _mm512_mask_permutexvar_epi16(h, to, from, _mm512_maskz_loadu_epi16(here, p + 4 * words * i));
     }
     return _mm512_cvtph_ps(_mm512_castsi512_si256(h));
 }
 
-/* Q4_1 at full chunks: four blocks' words in one load, the minimums in the upper half of the vector. */
-ALWAYS_INLINE void chunk_scales_q4_1(const uint8_t *p, __m512 *d, __m512 *m)
+/* The same for Q4_1, four blocks' words in a load, the minimums in the upper half of the vector. */
+ALWAYS_INLINE void chunk_scales_q4_1(const uint8_t *p, int n, int nb, __m512 *d, __m512 *m)
 {
     const __m512i at = _mm512_set_epi16(31, 21, 11, 1, 31, 21, 11, 1, 31, 21, 11, 1, 31, 21, 11, 1, 30, 20, 10, 0, 30, 20, 10, 0, 30, 20, 10, 0, 30,
                                         20, 10, 0);
+    if (n == 4) {
+        const __mmask32 here = nb < 4 ? (__mmask32)((1u << 10 * nb) - 1) : 0xffffffff;
+        __m512i h = _mm512_maskz_permutexvar_epi16(0x000f000f, at, _mm512_maskz_loadu_epi16(here, p));
+        *d = _mm512_cvtph_ps(_mm512_castsi512_si256(h));
+        *m = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(h, 1));
+        return;
+    }
     __m512i h = _mm512_permutexvar_epi16(at, _mm512_loadu_si512(p));
     UNROLL for (int g = 1; g < 4; g++)
         h = _mm512_mask_permutexvar_epi16(h, (__mmask32)(0x000f000fu << 4 * g), at, _mm512_loadu_si512(p + 80 * g));
@@ -125,12 +116,12 @@ ALWAYS_INLINE void chunk_scales_q4_1(const uint8_t *p, __m512 *d, __m512 *m)
 ALWAYS_INLINE void chunk_scales(uint32_t type, const uint8_t *p, int n, int nb, __m512 *d, __m512 *m)
 {
     const int words = block_bytes(type) / 2;
-    if (type == TENSOR_Q4_1 && n == 16) {
-        chunk_scales_q4_1(p, d, m);
+    if (type == TENSOR_Q4_1) {
+        chunk_scales_q4_1(p, n, nb, d, m);
         return;
     }
     *d = chunk_halves(words, 0, p, n, nb);
-    if (type == TENSOR_Q4_1 || type == TENSOR_Q5_1) *m = chunk_halves(words, 1, p, n, nb);
+    if (type == TENSOR_Q5_1) *m = chunk_halves(words, 1, p, n, nb);
     else *m = _mm512_mul_ps(*d, _mm512_set1_ps(type == TENSOR_Q4_0 ? -8.0f : -16.0f));
 }
 
@@ -162,7 +153,7 @@ ALWAYS_INLINE __m512i lanes_by_4(int g)
     return _mm512_add_epi32(_mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0), _mm512_set1_epi32(4 * g));
 }
 
-ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, size_t ahead, int64_t b0, int n, int nb,
+ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb,
                                  const struct act *a, int c0, __m512 *acc, __m512 *accm)
 {
     const int bytes = block_bytes(type);
@@ -170,7 +161,6 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
         __m512 d, m;
-        prefetch(row + ahead, (size_t)(n * bytes));
         chunk_scales(type, row, n, nb, &d, &m);
         UNROLL for (int c = 0; c < M; c++) {
             const int64_t at = (c0 + c) * (a->stride / 32) + b0;
@@ -181,6 +171,7 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
     UNROLL for (int g = 0; g < n / 4; g++)
         UNROLL for (int r = 0; r < R; r++) {
             __m512i w0, w1;
+            stream_fetch(next, 4 * bytes, (nb < 4 ? nb : 4) * bytes);
             group_weights(type, p + (size_t)r * row_bytes + (size_t)(4 * g * bytes), n, nb, &w0, &w1);
             UNROLL for (int c = 0; c < M; c++) {
                 const int8_t *units = a->half + (c0 + c) * a->stride * 2 + (b0 + 4 * g) * 64;
@@ -189,20 +180,20 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
         }
 }
 
-ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, size_t ahead, int64_t b0, int n, int nb, const struct act *a, int c0,
+ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb, const struct act *a, int c0,
                             __m512 *acc)
 {
     const __m512i lanes0 = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(1), 1);
     __m512 s[8];
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
-        prefetch(row + ahead, (size_t)n * 34);
         __m512 d = chunk_halves(17, 0, row, n, nb);
         UNROLL for (int c = 0; c < M; c++) s[r * M + c] = _mm512_mul_ps(d, _mm512_loadu_ps(a->s32 + (c0 + c) * (a->stride / 32) + b0));
     }
     UNROLL for (int u = 0; u < n / 2; u++) {
         const __m512i lanes = _mm512_add_epi32(lanes0, _mm512_set1_epi32(2 * u));
         UNROLL for (int r = 0; r < R; r++) {
+            stream_fetch(next, 68, n == 16 || 2 * u + 1 < nb ? 68 : 34);
             const uint8_t *q = p + (size_t)r * row_bytes + 68 * u;
             __m256i first = _mm256_maskz_loadu_epi8(n == 16 || 2 * u < nb ? 0xffffffff : 0, q + 2);
             __m256i second = _mm256_maskz_loadu_epi8(n == 16 || 2 * u + 1 < nb ? 0xffffffff : 0, q + 36);
@@ -221,18 +212,18 @@ ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, si
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
     __m512 acc[8], accm[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm512_setzero_ps();
     int64_t b = 0;
     for (; b + 16 <= n_blocks; b += 16) {
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, ahead, b, 16, 16, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, ahead, b, 16, 16, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 16, 16, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 16, 16, a, c0, acc, accm);
     }
     for (; b < n_blocks; b += 4) {
         const int nb = (int)(n_blocks - b);
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, ahead, b, 4, nb, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, ahead, b, 4, nb, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 4, nb, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 4, nb, a, c0, acc, accm);
     }
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm512_add_ps(acc[i], accm[i]);
     store_sums(acc, R, M, y, y_stride);
@@ -269,12 +260,11 @@ ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t 
 {
     const size_t bytes = type == TENSOR_Q4_K ? sizeof(struct block_q4_k) : sizeof(struct block_q5_k);
     const float *k = type == TENSOR_Q4_K ? a->k4 : a->k5;
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
     __m512 acc[8], s[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm512_setzero_ps();
     for (int64_t b = 0; b < a->n / 256; b++, w += bytes) {
         UNROLL for (int r = 0; r < R; r++) {
-            prefetch(w + (size_t)r * row_bytes + ahead, bytes);
             __m512 dm = k_scales(w + (size_t)r * row_bytes);
             UNROLL for (int c = 0; c < M; c++) {
                 const int i = r * M + c;
@@ -287,6 +277,7 @@ ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t 
             const __m512i lanes = _mm512_inserti64x4(_mm512_set1_epi32(first), _mm256_set1_epi32(first + 2), 1);
             UNROLL for (int r = 0; r < R; r++) {
                 const uint8_t *p = w + (size_t)r * row_bytes;
+                stream_fetch(&next, (int)bytes / 4, (int)bytes / 4);
                 __m512i qh = _mm512_setzero_si512();
                 if (type == TENSOR_Q5_K) qh = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(p + 16)));
                 __m512i v = k_weights(type, j, _mm512_loadu_si512(p + bytes - 128 + j / 2 * 64), qh);
@@ -320,14 +311,13 @@ ALWAYS_INLINE __m512i q6_weights(const uint8_t *p, int j)
 ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
 {
     const size_t bytes = sizeof(struct block_q6_k);
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
     __m512 acc[8], accm[8], s[8];
     (void)type;
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm512_setzero_ps();
     for (int64_t b = 0; b < a->n / 256; b++, w += bytes) {
         UNROLL for (int r = 0; r < R; r++) {
             const uint8_t *p = w + (size_t)r * row_bytes;
-            prefetch(p + ahead, bytes);
             __m512 d = _mm512_cvtph_ps(_mm256_set1_epi16((short)load_u16(p + 208)));
             d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p + 192)))), d);
             UNROLL for (int c = 0; c < M; c++) {
@@ -338,6 +328,7 @@ ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t
         }
         UNROLL for (int j = 0; j < 4; j++)
             UNROLL for (int r = 0; r < R; r++) {
+                stream_fetch(&next, 53, j == 3 ? (int)bytes - 3 * 53 : 53);
                 __m512i v = q6_weights(w + (size_t)r * row_bytes, j);
                 UNROLL for (int c = 0; c < M; c++) {
                     const int8_t *unit = a->nat + (c0 + c) * a->stride * 2 + b * 512 + j * 128;
@@ -362,14 +353,14 @@ ALWAYS_INLINE __m512 float_weights(uint32_t type, const uint8_t *p, __mmask16 k)
 ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
 {
     const int size = type == TENSOR_F32 ? 4 : 2;
-    const size_t ahead = prefetch_distance(row_bytes, R);
+    struct stream next = stream_after(w, row_bytes, R, c0, 0);
     __m512 acc[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm512_setzero_ps();
     for (int64_t i = 0; i < a->n; i += 16) {
+        stream_fetch(&next, 16 * R * size, 16 * R * size);
         __mmask16 k = a->n - i < 16 ? (__mmask16)((1 << (a->n - i)) - 1) : 0xffff;
         UNROLL for (int r = 0; r < R; r++) {
             const uint8_t *p = w + (size_t)r * row_bytes + i * size;
-            prefetch(p + ahead, 1);
             __m512 v = float_weights(type, p, k);
             UNROLL for (int c = 0; c < M; c++)
                 acc[r * M + c] = _mm512_fmadd_ps(v, _mm512_loadu_ps(a->x + (c0 + c) * a->stride + i), acc[r * M + c]);

@@ -146,6 +146,35 @@ uint16_t f16_of_f32(float f);                 /* to nearest, ties to even */
 typedef void gemv_fn(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride);
 typedef void dequant_fn(const uint8_t *row, float *out, int64_t n);    /* bit for bit as quant_dequant */
 
+/* Fetching ahead of a tile: the next tile's bytes, in the order in which they lie in memory, whatever the order in which the rows of
+ * this one are read. That keeps the CPU's own prefetcher in step, which otherwise loses the thread among the rows. Requests are
+ * spread over the arithmetic, as a burst of them holds up the loads behind it. A tile that would push the activations out of
+ * the first cache goes to the second, and from further ahead. Only the first columns' pass fetches. */
+struct stream {
+    const uint8_t *p;
+    enum { STREAM_NONE, STREAM_NEAR, STREAM_FAR } to;
+};
+#define STREAM_NEAR_MAX 8192
+#define STREAM_FAR_EXTRA 4096
+
+ALWAYS_INLINE struct stream stream_after(const uint8_t *w, size_t row_bytes, int rows, int c0, size_t near_max)
+{
+    const size_t tile = row_bytes * (size_t)rows;
+    if (tile <= near_max) return (struct stream){w + tile, c0 > 0 ? STREAM_NONE : STREAM_NEAR};
+    return (struct stream){w + tile + STREAM_FAR_EXTRA, c0 > 0 ? STREAM_NONE : STREAM_FAR};
+}
+
+/* bytes is a constant, so that the loop is unrolled; step is what was really done with. */
+ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
+{
+    if (s->to == STREAM_NEAR) {
+        UNROLL for (int i = 0; i < bytes; i += 64) __builtin_prefetch(s->p + i, 0, 3);
+    } else if (s->to == STREAM_FAR) {
+        UNROLL for (int i = 0; i < bytes; i += 64) __builtin_prefetch(s->p + i, 0, 2);
+    }
+    s->p += step;
+}
+
 /* Makes gemv_NAME of a tile(type, R, M, w, row_bytes, a, c0, y, y_stride), which is inlined for each constant (R, M): R rows from
  * w on times the M columns from c0 on. One column goes by R1 rows; more go by 2 rows and 2 to 4 columns, two passes while the
  * rows are in the cache where there are over 4; a last odd row goes a column at a time. */
