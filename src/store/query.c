@@ -36,7 +36,9 @@ static int error_kind(sqlite3 *db, int rc)
     default: return ERR_FAILED;
     }
     if (rc == SQLITE_IOERR_NOMEM) return ERR_NOMEM;
+    /* SQLite 3.40 keeps no error number for writes to the log; that of the system call is still there, as every call here begins with 0 */
     int reason = db ? sqlite3_system_errno(db) : 0;
+    if (reason == 0) reason = errno;
     return reason == ENOSPC || reason == EDQUOT || reason == EFBIG ? ERR_FULL : ERR_IO;
 }
 
@@ -56,6 +58,7 @@ int db_error(struct store *s, int sqlite_rc, struct err *e)
 
 int db_exec(struct store *s, const char *sql, struct err *e)
 {
+    errno = 0;
     int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : db_error(s, rc, e);
 }
@@ -192,6 +195,7 @@ void query_cstr(struct query *q, int at, const char *text)
 bool query_row(struct query *q)
 {
     if (q->rc) return false;
+    errno = 0;
     int rc = sqlite3_step(q->stmt);
     if (rc == SQLITE_ROW) return true;
     if (rc != SQLITE_DONE) q->rc = db_error(q->store, rc, q->err);

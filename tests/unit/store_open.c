@@ -90,13 +90,14 @@ static void refused(void *folder, const char *name, int code)
     for (size_t i = 0; i < 5; i++) {
         snprintf(file, sizeof file, "%s%s", name, endings[i]);
         struct str after = bytes_of(path_in(folder, file));
-        if (i == 2) continue; /* the index of the log is made anew by whoever opens it */
-        assert_int_equal(after.len, before[i].len);
-        if (after.len) assert_memory_equal(after.data, before[i].data, after.len);
+        /* but for the index of the log, which is made anew by whoever opens it */
+        if (i != 2) {
+            assert_int_equal(after.len, before[i].len);
+            if (after.len) assert_memory_equal(after.data, before[i].data, after.len);
+        }
         str_release(&after);
         str_release(&before[i]);
     }
-    str_release(&before[2]);
 }
 
 static void test_newer_is_refused(void **state)
