@@ -394,6 +394,7 @@ static void test_bad_shapes(void **state)
         {2, TENSOR_Q6_K, {128, 2}, "whole blocks of 256"},
         {4, TENSOR_F32, {1u << 31, 1u << 31, 1u << 31, 1u << 31}, "larger than any file"},
         {4, TENSOR_Q4_0, {1u << 31, 1u << 31, 4, 1}, "larger than any file"},
+        {2, TENSOR_F32, {1u << 31, 1u << 31}, "larger than any file"},
         {2, TENSOR_F32, {(uint64_t)1 << 62, 4}, "larger than any file"},
         {2, TENSOR_F32, {(uint64_t)1 << 62, 1}, "larger than any file"},
         {1, TENSOR_F32, {INT64_MAX}, "larger than any file"},

@@ -490,9 +490,9 @@ static void test_merges_against_plain(void **state)
         for (int m = 0; m < SYMBOLS - 3; m++) {
             const char *left = names[draw((uint32_t)symbols)], *right = names[draw((uint32_t)symbols)];
             if (strlen(left) + strlen(right) > 12) left = names[draw(3)], right = names[draw(3)];
-            snprintf(lines[m], sizeof lines[m], "%s %s", left, right);
+            snprintf(lines[m], sizeof lines[m], "%.12s %.12s", left, right);
             r.merges[m] = lines[m];
-            snprintf(names[symbols], sizeof names[0], "%s%s", left, right);
+            snprintf(names[symbols], sizeof names[0], "%.12s%.12s", left, right);
             bool known = false;
             for (size_t i = 0; i < symbols; i++) known = known || !strcmp(names[i], names[symbols]);
             if (known) continue;
@@ -751,13 +751,50 @@ static void test_hostile_files(void **state)
     static const char *const merges[] = {"ab", "", " ", "a ", " b", "a"};
     for (size_t i = 0; i < ARRAY_LEN(merges); i++)
         r = good, r.merges[1] = merges[i], expect_refusal(&r, ERR_FILE, "entry 1 is not two symbols");
-    static const char *const bytes[] = {"<0x-1>", "<0x1>", "<0xGG>", "<0x123>", "<0x 1>", "0x12", "", "<0x1F"};
+    static const char *const bytes[] = {"<0x-1>", "<0x1>", "<0xG1>", "<0x1G>", "<0x123>", "<0x 1>", "0x12", "", "<0x1F"};
     for (size_t i = 0; i < ARRAY_LEN(bytes); i++)
         r = good, r.tokens[1].text = bytes[i], r.tokens[1].type = TYPE_BYTE, expect_refusal(&r, ERR_FILE, "byte token 257");
     r = good, r.tokens[1].text = "ab", r.tokens[1].type = TYPE_CONTROL, expect_refusal(&r, ERR_FILE, "256 and 257 are the same");
     /* Types nobody knows, symbols nobody makes. */
     r = good, r.tokens[1].text = "odd", r.tokens[1].type = -7, r.merges[1] = "qq zz", r.merges[2] = "qqzz qqzz";
     k = serve(&r), expect_encoding(k.t, "qqzzodd", PARSE_CONTROL, "q q z z o d d"), clear_away(&k);
+}
+
+/* Whatever the damage, a tokenizer that is made keeps ids in its vocabulary and pieces in its memory. */
+static void test_random_damage(void **state)
+{
+    (void)state;
+    static const char text[] = "ab <x> \u00e9 12 the end</s>";
+    const struct recipe r = {.model = "gpt2", .pre = "gpt-2",
+                             .tokens = {{"ab", TYPE_NORMAL}, {"<x>", TYPE_CONTROL}, {"th", TYPE_USER}, {"<0x41>", TYPE_BYTE}, {"</s>", TYPE_CONTROL}},
+                             .merges = {"a b", "t h", "1 2"}, .id_key = "tokenizer.ggml.eos_token_id", .id = 260};
+    struct str file = cook(&r);
+    char *damaged = malloc(file.len);
+    int made = 0;
+    assert_non_null(damaged);
+    for (int round = 0; round < 4000; round++) {
+        struct gguf *g;
+        struct tokenizer *t;
+        memcpy(damaged, file.data, file.len);
+        for (uint32_t k = 0; k <= draw(3); k++) damaged[24 + draw((uint32_t)file.len - 24)] = (char)draw(256);
+        if (gguf_open_memory(&g, damaged, file.len, "damaged.gguf", NULL) != ERR_OK) continue;
+        if (tokenizer_new(&t, g, NULL) == ERR_OK) {
+            struct tokens ids = encode(t, text, sizeof text, PARSE_CONTROL);
+            for (size_t i = 0; i < ids.n; i++) {
+                size_t n;
+                const char *piece = tokenizer_piece(t, ids.ids[i], &n);
+                assert_in_range(ids.ids[i], 0, tokenizer_size(t) - 1);
+                assert_int_equal(piece[n], '\0');
+            }
+            tokens_release(&ids);
+            tokenizer_free(t);
+            made++;
+        }
+        gguf_close(g);
+    }
+    assert_in_range(made, 100, 3900);
+    free(damaged);
+    str_release(&file);
 }
 
 static void test_unopenable(void **state)
@@ -794,6 +831,7 @@ int main(void)
         cmocka_unit_test(test_bos),
         cmocka_unit_test(test_appends),
         cmocka_unit_test(test_hostile_files),
+        cmocka_unit_test(test_random_damage),
         cmocka_unit_test(test_unopenable),
     };
     return cmocka_run_group_tests(tests, open_vocabularies, close_vocabularies);
