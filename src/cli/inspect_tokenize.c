@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMAND "inspect"
+#define COMMAND    "inspect"
 #define RECORD_END 0x1e
 
 static void print_ids(const struct tokens *ids)
 {
-    for (size_t i = 0; i < ids->n; i++)
-        printf(i ? " %d" : "%d", ids->ids[i]);
+    for (size_t i = 0; i < ids->n; i++) printf(i ? " %d" : "%d", ids->ids[i]);
     putchar('\n');
 }
 
@@ -33,14 +32,12 @@ static int tokenize_records(const struct tokenizer *t, enum token_parse parse, s
         size_t len = (size_t)n - (record[n - 1] == RECORD_END);
         ids.n = 0;
         rc = tokenizer_encode(t, record, len, parse, &ids, e);
-        if (rc == ERR_OK)
-            print_ids(&ids);
+        if (rc == ERR_OK) print_ids(&ids);
         /* A program at the other end of two pipes waits for each line. */
         fflush(stdout);
         errno = 0;
     }
-    if (rc == ERR_OK && (ferror(stdin) || errno == ENOMEM))
-        rc = err_set_errno(e, ERR_IO, "stdin");
+    if (rc == ERR_OK && (ferror(stdin) || errno == ENOMEM)) rc = err_set_errno(e, ERR_IO, "stdin");
     free(record);
     tokens_release(&ids);
     return rc;
@@ -60,16 +57,13 @@ int cmd_inspect_tokenize(int argc, char **argv)
         else
             model = argv[++i];
     }
-    if (!model)
-        return cli_usage(COMMAND, "tokenize needs -m MODEL");
+    if (!model) return cli_usage(COMMAND, "tokenize needs -m MODEL");
     struct err e = {0};
     struct str path = STR_EMPTY;
     struct tokenizer *t = NULL;
     int rc = model_path_of(&path, model, &e);
-    if (rc == ERR_OK)
-        rc = tokenizer_open(&t, str_cstr(&path), &e);
-    if (rc == ERR_OK)
-        rc = tokenize_records(t, parse, &e);
+    if (rc == ERR_OK) rc = tokenizer_open(&t, str_cstr(&path), &e);
+    if (rc == ERR_OK) rc = tokenize_records(t, parse, &e);
     tokenizer_free(t);
     str_release(&path);
     return cli_finish(rc ? cli_fail(&e) : 0);

@@ -20,7 +20,7 @@
  * needs are asked for before the first of them is read. */
 enum { BLOCK = 32 };
 
-#define NO_RANK UINT32_MAX
+#define NO_RANK   UINT32_MAX
 #define NO_SYMBOL UINT32_MAX
 
 struct text_slot {
@@ -88,8 +88,7 @@ size_t bpe_decode(const struct bpe *b, const char *text, size_t n, char *out)
         if ((c < 0x80 || len == 2) && cp < ARRAY_LEN(b->byte_of) && b->byte_of[cp] >= 0)
             out[made++] = (char)b->byte_of[cp];
         else
-            for (size_t k = 0; k < len; k++)
-                out[made++] = text[i + k];
+            for (size_t k = 0; k < len; k++) out[made++] = text[i + k];
         i += len;
     }
     return made;
@@ -98,10 +97,8 @@ size_t bpe_decode(const struct bpe *b, const char *text, size_t n, char *out)
 static bool spell(const struct bpe *b, struct str *out, const char *bytes, size_t n)
 {
     str_clear(out);
-    if (n > SIZE_MAX / 2 || !str_reserve(out, 2 * n))
-        return false;
-    for (size_t i = 0; i < n; i++)
-        str_add_bytes(out, b->spelling[(unsigned char)bytes[i]], b->spelling_len[(unsigned char)bytes[i]]);
+    if (n > SIZE_MAX / 2 || !str_reserve(out, 2 * n)) return false;
+    for (size_t i = 0; i < n; i++) str_add_bytes(out, b->spelling[(unsigned char)bytes[i]], b->spelling_len[(unsigned char)bytes[i]]);
     return str_ok(out);
 }
 
@@ -125,8 +122,7 @@ static uint64_t load(const char *p, size_t n)
 static uint32_t hash_text(const struct bpe *b, const char *p, size_t n)
 {
     uint64_t h = b->seed[0] ^ n;
-    for (; n > 8; n -= 8, p += 8)
-        h = mix(h ^ load(p, 8), b->seed[1]);
+    for (; n > 8; n -= 8, p += 8) h = mix(h ^ load(p, 8), b->seed[1]);
     uint64_t last;
     if (n >= 4)
         last = load(p, 4) | load(p + n - 4, 4) << 32;
@@ -155,8 +151,7 @@ static uint32_t find_text(const struct bpe *b, const char *p, size_t n, bool ord
         if (slot->hash == hash && slot->n == n && memcmp(slot_text(b, slot), p, n) == 0 && (!ordinary || is_ordinary(b, slot->symbol - 1)))
             return slot->symbol - 1;
     }
-    if (empty)
-        *empty = i;
+    if (empty) *empty = i;
     return NO_SYMBOL;
 }
 
@@ -168,8 +163,7 @@ int32_t bpe_find(const struct bpe *b, const char *text, size_t n)
 
 int32_t bpe_find_bytes(const struct bpe *b, struct bpe_work *w, const char *bytes, size_t n)
 {
-    if (!spell(b, &w->spelled, bytes, n))
-        return -1;
+    if (!spell(b, &w->spelled, bytes, n)) return -1;
     const char *text = str_cstr(&w->spelled);
     uint32_t symbol = find_text(b, text, w->spelled.len, true, hash_text(b, text, w->spelled.len), NULL);
     return symbol < b->tokens.n ? (int32_t)symbol : -1;
@@ -181,12 +175,9 @@ static void *new_table(size_t size, size_t entry)
     const size_t huge = (size_t)2 << 20;
     size_t bytes;
     void *p;
-    if (__builtin_mul_overflow(size, entry, &bytes))
-        return NULL;
-    if (bytes < huge)
-        return calloc(size, entry);
-    if (posix_memalign(&p, huge, bytes) != 0)
-        return NULL;
+    if (__builtin_mul_overflow(size, entry, &bytes)) return NULL;
+    if (bytes < huge) return calloc(size, entry);
+    if (posix_memalign(&p, huge, bytes) != 0) return NULL;
     madvise(p, bytes, MADV_HUGEPAGE);
     memset(p, 0, bytes);
     return p;
@@ -195,15 +186,12 @@ static void *new_table(size_t size, size_t entry)
 static int grow_texts(struct bpe *b, size_t size)
 {
     struct text_slot *slots = new_table(size, sizeof(*slots));
-    if (!slots)
-        return ERR_NOMEM;
+    if (!slots) return ERR_NOMEM;
     if (b->texts)
         for (size_t i = 0; i <= b->text_mask; i++) {
-            if (!b->texts[i].symbol)
-                continue;
+            if (!b->texts[i].symbol) continue;
             size_t k = b->texts[i].hash & (size - 1);
-            while (slots[k].symbol)
-                k = (k + 1) & (size - 1);
+            while (slots[k].symbol) k = (k + 1) & (size - 1);
             slots[k] = b->texts[i];
         }
     free(b->texts);
@@ -215,8 +203,7 @@ static int grow_texts(struct bpe *b, size_t size)
 static size_t table_size(size_t entries)
 {
     size_t size = 64;
-    while (size < entries + entries / 2)
-        size *= 2;
+    while (size < entries + entries / 2) size *= 2;
     return size;
 }
 
@@ -225,13 +212,10 @@ static uint32_t add_extra(struct bpe *b, const char *p, size_t n, uint32_t hash)
 {
     uint64_t symbol = b->tokens.n + b->n_extra;
     size_t at = b->extra_text.len, slot;
-    if (symbol >= NO_SYMBOL - 1 || at + n > UINT32_MAX)
-        return NO_SYMBOL;
-    if ((b->n_texts + 1) * 4 > (b->text_mask + 1) * 3 && grow_texts(b, 2 * (b->text_mask + 1)) != ERR_OK)
-        return NO_SYMBOL;
+    if (symbol >= NO_SYMBOL - 1 || at + n > UINT32_MAX) return NO_SYMBOL;
+    if ((b->n_texts + 1) * 4 > (b->text_mask + 1) * 3 && grow_texts(b, 2 * (b->text_mask + 1)) != ERR_OK) return NO_SYMBOL;
     str_add_bytes(&b->extra_text, p, n);
-    if (!str_ok(&b->extra_text))
-        return NO_SYMBOL;
+    if (!str_ok(&b->extra_text)) return NO_SYMBOL;
     find_text(b, p, n, true, hash, &slot);
     b->texts[slot] = (struct text_slot){hash, (uint32_t)symbol + 1, (uint32_t)at, (uint32_t)n};
     b->n_texts++;
@@ -258,12 +242,10 @@ static bool add_tokens(struct bpe *b, uint32_t from, uint32_t n, uint32_t *twin,
     }
     for (uint32_t i = 0; i < n; i++) {
         size_t slot;
-        if (text[i].n == 0)
-            continue;
+        if (text[i].n == 0) continue;
         *twin = find_text(b, text[i].p, text[i].n, false, hash[i], &slot);
         *bad = from + i;
-        if (*twin != NO_SYMBOL)
-            return false;
+        if (*twin != NO_SYMBOL) return false;
         uint32_t at = (uint32_t)((const uint8_t *)text[i].p - b->tokens.p);
         b->texts[slot] = (struct text_slot){hash[i], from + i + 1, at, (uint32_t)text[i].n};
         b->n_texts++;
@@ -289,8 +271,7 @@ int bpe_new(struct bpe **out, const struct gguf_array *tokens, const char *path,
     make_alphabet(b);
     for (uint32_t i = 0; i < tokens->n; i += BLOCK) {
         uint32_t n = (uint32_t)tokens->n - i, twin, bad;
-        if (add_tokens(b, i, n < BLOCK ? n : BLOCK, &twin, &bad))
-            continue;
+        if (add_tokens(b, i, n < BLOCK ? n : BLOCK, &twin, &bad)) continue;
         bpe_free(b);
         return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens: %u and %u are the same", path, twin, bad);
     }
@@ -300,8 +281,7 @@ int bpe_new(struct bpe **out, const struct gguf_array *tokens, const char *path,
 
 void bpe_free(struct bpe *b)
 {
-    if (!b)
-        return;
+    if (!b) return;
     free(b->texts);
     free(b->merges);
     str_release(&b->extra_text);
@@ -324,8 +304,7 @@ static size_t merge_home(const struct bpe *b, uint64_t pair)
 static size_t find_merge(const struct bpe *b, uint64_t pair)
 {
     size_t i = merge_home(b, pair);
-    while (b->merges[i].pair && b->merges[i].pair != pair)
-        i = (i + 1) & b->merge_mask;
+    while (b->merges[i].pair && b->merges[i].pair != pair) i = (i + 1) & b->merge_mask;
     return i;
 }
 
@@ -341,8 +320,7 @@ static bool split_merge(const struct bpe *b, const struct gguf_array *merges, ui
     struct gguf_string s = {"", 0};
     gguf_array_string(merges, i, &s);
     const char *space = s.n > 1 ? memchr(s.p + 1, ' ', s.n - 1) : NULL;
-    if (!space || space + 1 == s.p + s.n)
-        return false;
+    if (!space || space + 1 == s.p + s.n) return false;
     m->left = (struct gguf_string){s.p, (size_t)(space - s.p)};
     m->right = (struct gguf_string){space + 1, s.n - m->left.n - 1};
     m->left_hash = hash_text(b, m->left.p, m->left.n);
@@ -355,8 +333,7 @@ static bool split_merge(const struct bpe *b, const struct gguf_array *merges, ui
 static void prefetch_text(const struct bpe *b, uint32_t hash)
 {
     const struct text_slot *slot = &b->texts[hash & b->text_mask];
-    if (slot->symbol)
-        __builtin_prefetch(slot_text(b, slot));
+    if (slot->symbol) __builtin_prefetch(slot_text(b, slot));
 }
 
 /* The symbol of both halves together. Vocabularies list the results of merges in the order of the merges, so the token behind
@@ -364,8 +341,7 @@ static void prefetch_text(const struct bpe *b, uint32_t hash)
 static uint32_t joined_symbol(struct bpe *b, const struct merge *m, uint32_t guess, struct str *joined)
 {
     struct gguf_string s = {"", 0};
-    if (guess < b->tokens.n && is_ordinary(b, guess))
-        gguf_array_string(&b->tokens, guess, &s);
+    if (guess < b->tokens.n && is_ordinary(b, guess)) gguf_array_string(&b->tokens, guess, &s);
     if (s.n == m->left.n + m->right.n && memcmp(s.p, m->left.p, m->left.n) == 0 && memcmp(s.p + m->left.n, m->right.p, m->right.n) == 0)
         return guess;
     str_clear(joined);
@@ -379,8 +355,7 @@ static int resolve_merge(struct bpe *b, struct merge *m, uint32_t *last, struct 
     uint32_t left = intern(b, m->left.p, m->left.n, m->left_hash);
     uint32_t right = intern(b, m->right.p, m->right.n, m->right_hash);
     m->result = joined_symbol(b, m, *last + 1, joined);
-    if (left == NO_SYMBOL || right == NO_SYMBOL || m->result == NO_SYMBOL)
-        return ERR_NOMEM;
+    if (left == NO_SYMBOL || right == NO_SYMBOL || m->result == NO_SYMBOL) return ERR_NOMEM;
     *last = m->result;
     m->pair = pair_of(left, right);
     __builtin_prefetch(&b->merges[merge_home(b, m->pair)], 1);
@@ -402,13 +377,11 @@ static int add_block(struct bpe *b, const struct gguf_array *merges, uint32_t fr
         prefetch_text(b, block[i].left_hash);
         prefetch_text(b, block[i].right_hash);
     }
-    for (uint32_t i = 0; rc == ERR_OK && i < n; i++)
-        rc = resolve_merge(b, &block[i], last, joined);
+    for (uint32_t i = 0; rc == ERR_OK && i < n; i++) rc = resolve_merge(b, &block[i], last, joined);
     for (uint32_t i = 0; rc == ERR_OK && i < n; i++) {
         struct merge_slot *slot = &b->merges[find_merge(b, block[i].pair)];
         /* The first of equal merges counts. */
-        if (!slot->pair)
-            *slot = (struct merge_slot){block[i].pair, from + i, block[i].result};
+        if (!slot->pair) *slot = (struct merge_slot){block[i].pair, from + i, block[i].result};
     }
     return rc;
 }
@@ -418,12 +391,9 @@ static int find_byte_symbols(struct bpe *b, const int32_t byte_tokens[256])
     for (unsigned c = 0; c < 256; c++) {
         uint32_t hash = hash_text(b, b->spelling[c], b->spelling_len[c]);
         uint32_t symbol = find_text(b, b->spelling[c], b->spelling_len[c], true, hash, NULL);
-        if (symbol == NO_SYMBOL && byte_tokens[c] >= 0)
-            symbol = (uint32_t)byte_tokens[c];
-        if (symbol == NO_SYMBOL)
-            symbol = intern(b, b->spelling[c], b->spelling_len[c], hash);
-        if (symbol == NO_SYMBOL)
-            return ERR_NOMEM;
+        if (symbol == NO_SYMBOL && byte_tokens[c] >= 0) symbol = (uint32_t)byte_tokens[c];
+        if (symbol == NO_SYMBOL) symbol = intern(b, b->spelling[c], b->spelling_len[c], hash);
+        if (symbol == NO_SYMBOL) return ERR_NOMEM;
         b->byte_symbol[c] = symbol;
     }
     return ERR_OK;
@@ -442,12 +412,10 @@ int bpe_add_merges(struct bpe *b, const struct gguf_array *merges, const uint8_t
     for (uint32_t i = 0; rc == ERR_OK && i < merges->n; i += BLOCK) {
         uint32_t n = (uint32_t)merges->n - i, bad = 0;
         rc = add_block(b, merges, i, n < BLOCK ? n : BLOCK, &last, &joined, &bad);
-        if (rc == ERR_FILE)
-            err_set(e, rc, "%s: tokenizer.ggml.merges: entry %u is not two symbols", path, bad);
+        if (rc == ERR_FILE) err_set(e, rc, "%s: tokenizer.ggml.merges: entry %u is not two symbols", path, bad);
     }
     str_release(&joined);
-    if (rc == ERR_NOMEM)
-        err_set(e, rc, "%s: out of memory for %zu merges", path, (size_t)merges->n);
+    if (rc == ERR_NOMEM) err_set(e, rc, "%s: out of memory for %zu merges", path, (size_t)merges->n);
     return rc;
 }
 
@@ -463,11 +431,9 @@ void bpe_work_release(struct bpe_work *w)
 
 static bool heap_push(struct bpe_work *w, uint64_t entry)
 {
-    if (w->n_heap == w->cap_heap && !mem_grow(&w->heap, &w->cap_heap, w->n_heap + 1, sizeof(*w->heap)))
-        return false;
+    if (w->n_heap == w->cap_heap && !mem_grow(&w->heap, &w->cap_heap, w->n_heap + 1, sizeof(*w->heap))) return false;
     size_t i = w->n_heap++;
-    for (; i && w->heap[(i - 1) / 2] > entry; i = (i - 1) / 2)
-        w->heap[i] = w->heap[(i - 1) / 2];
+    for (; i && w->heap[(i - 1) / 2] > entry; i = (i - 1) / 2) w->heap[i] = w->heap[(i - 1) / 2];
     w->heap[i] = entry;
     return true;
 }
@@ -477,10 +443,8 @@ static uint64_t heap_pop(struct bpe_work *w)
     uint64_t top = w->heap[0], moved = w->heap[--w->n_heap];
     size_t i = 0;
     for (size_t child; (child = 2 * i + 1) < w->n_heap; i = child) {
-        if (child + 1 < w->n_heap && w->heap[child + 1] < w->heap[child])
-            child++;
-        if (w->heap[child] >= moved)
-            break;
+        if (child + 1 < w->n_heap && w->heap[child + 1] < w->heap[child]) child++;
+        if (w->heap[child] >= moved) break;
         w->heap[i] = w->heap[child];
     }
     w->heap[i] = moved;
@@ -492,11 +456,9 @@ static bool queue_merge(const struct bpe *b, struct bpe_work *w, int32_t i)
 {
     struct bpe_symbol *s = &w->symbols[i];
     s->rank = NO_RANK;
-    if (s->next < 0)
-        return true;
+    if (s->next < 0) return true;
     const struct merge_slot *m = &b->merges[find_merge(b, pair_of(s->symbol, w->symbols[s->next].symbol))];
-    if (!m->pair)
-        return true;
+    if (!m->pair) return true;
     s->rank = m->rank;
     s->result = m->result;
     return heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)i);
@@ -509,16 +471,13 @@ static bool merge_all(const struct bpe *b, struct bpe_work *w)
         uint64_t entry = heap_pop(w);
         int32_t i = (int32_t)(uint32_t)entry;
         struct bpe_symbol *s = &w->symbols[i];
-        if (s->rank != (uint32_t)(entry >> 32))
-            continue;
+        if (s->rank != (uint32_t)(entry >> 32)) continue;
         struct bpe_symbol *gone = &w->symbols[s->next];
         gone->rank = NO_RANK;
         s->symbol = s->result;
         s->next = gone->next;
-        if (s->next >= 0)
-            w->symbols[s->next].prev = i;
-        if (!queue_merge(b, w, i) || (s->prev >= 0 && !queue_merge(b, w, s->prev)))
-            return false;
+        if (s->next >= 0) w->symbols[s->next].prev = i;
+        if (!queue_merge(b, w, i) || (s->prev >= 0 && !queue_merge(b, w, s->prev))) return false;
     }
     return true;
 }
@@ -529,23 +488,19 @@ static int push_bytes(const struct bpe *b, const char *bytes, size_t n, struct t
     int rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         uint32_t symbol = b->byte_symbol[(unsigned char)bytes[i]];
-        if (symbol < b->tokens.n)
-            rc = tokens_push(out, (int32_t)symbol);
+        if (symbol < b->tokens.n) rc = tokens_push(out, (int32_t)symbol);
     }
     return rc;
 }
 
 int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *bytes, size_t n, bool whole, struct tokens *out)
 {
-    if (n == 0)
-        return ERR_OK;
+    if (n == 0) return ERR_OK;
     if (whole) {
         int32_t id = bpe_find_bytes(b, w, bytes, n);
-        if (id >= 0)
-            return tokens_push(out, id);
+        if (id >= 0) return tokens_push(out, id);
     }
-    if (n > w->cap_symbols && !mem_grow(&w->symbols, &w->cap_symbols, n, sizeof(*w->symbols)))
-        return ERR_NOMEM;
+    if (n > w->cap_symbols && !mem_grow(&w->symbols, &w->cap_symbols, n, sizeof(*w->symbols))) return ERR_NOMEM;
     w->n_heap = 0;
     for (size_t i = 0; i < n; i++)
         w->symbols[i] = (struct bpe_symbol){
@@ -554,10 +509,8 @@ int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *bytes, size_
             .next = i + 1 < n ? (int32_t)i + 1 : -1,
         };
     for (size_t i = 0; i < n; i++)
-        if (!queue_merge(b, w, (int32_t)i))
-            return ERR_NOMEM;
-    if (!merge_all(b, w))
-        return ERR_NOMEM;
+        if (!queue_merge(b, w, (int32_t)i)) return ERR_NOMEM;
+    if (!merge_all(b, w)) return ERR_NOMEM;
     int rc = ERR_OK;
     for (int32_t i = 0; rc == ERR_OK && i >= 0; i = w->symbols[i].next) {
         const struct bpe_symbol *s = &w->symbols[i];

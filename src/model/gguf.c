@@ -27,26 +27,26 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are read from 
 
 /* Caps far above any real model and far below what would hurt. Bytes unless said otherwise. */
 enum {
-    LIMIT_KEY = 65535,               /* the format's own */
-    LIMIT_TENSOR_NAME = 64,          /* the format's own */
+    LIMIT_KEY = 65535,      /* the format's own */
+    LIMIT_TENSOR_NAME = 64, /* the format's own */
     LIMIT_STRING = 16 << 20,
-    LIMIT_ARRAY = 4 << 20,           /* elements */
-    LIMIT_KV = 64 << 10,             /* entries */
-    LIMIT_TENSORS = 64 << 10,        /* entries */
+    LIMIT_ARRAY = 4 << 20,    /* elements */
+    LIMIT_KV = 64 << 10,      /* entries */
+    LIMIT_TENSORS = 64 << 10, /* entries */
     LIMIT_DIMS = 4,
-    LIMIT_METADATA = 1 << 30,        /* header, metadata and tensor table together; string indices rely on it fitting 32 bits */
+    LIMIT_METADATA = 1 << 30, /* header, metadata and tensor table together; string indices rely on it fitting 32 bits */
     ALIGNMENT_DEFAULT = 32,
-    ALIGNMENT_MIN = 8,               /* the format's own; keeps every scalar inside a tensor aligned */
+    ALIGNMENT_MIN = 8, /* the format's own; keeps every scalar inside a tensor aligned */
     ALIGNMENT_MAX = 64 << 10,
-    KV_MIN_BYTES = 8 + 1 + 4 + 1,    /* smallest entry: key length, key of one byte, type, u8 */
+    KV_MIN_BYTES = 8 + 1 + 4 + 1, /* smallest entry: key length, key of one byte, type, u8 */
     TENSOR_MIN_BYTES = 8 + 1 + 4 + 8 + 4 + 8,
 };
 
 struct kv {
     struct gguf_string key;
     enum gguf_type type;
-    struct gguf_array array;         /* of arrays; for scalars p is the value; for strings p and n are its bytes */
-    uint32_t *index;                 /* owned: of string arrays, where element i begins, relative to array.p */
+    struct gguf_array array; /* of arrays; for scalars p is the value; for strings p and n are its bytes */
+    uint32_t *index;         /* owned: of string arrays, where element i begins, relative to array.p */
 };
 
 struct gguf {
@@ -60,8 +60,8 @@ struct gguf {
     size_t n_kv;
     struct gguf_tensor *tensors;
     size_t n_tensors;
-    uint32_t *kv_order;              /* entries by key */
-    uint32_t *tensor_order;          /* entries by name */
+    uint32_t *kv_order;     /* entries by key */
+    uint32_t *tensor_order; /* entries by name */
 };
 
 /* The first failure is kept in *e and rc; every later read fails too. */
@@ -79,19 +79,19 @@ static const uint8_t type_sizes[GGUF_N_TYPES] = {
 };
 
 static const char *const type_names[GGUF_N_TYPES] = {
-    [GGUF_U8] = "u8",   [GGUF_I8] = "i8",     [GGUF_U16] = "u16",       [GGUF_I16] = "i16",     [GGUF_U32] = "u32",
-    [GGUF_I32] = "i32", [GGUF_F32] = "f32",   [GGUF_BOOL] = "bool",     [GGUF_STRING] = "string", [GGUF_ARRAY] = "array",
-    [GGUF_U64] = "u64", [GGUF_I64] = "i64",   [GGUF_F64] = "f64",
+    [GGUF_U8] = "u8",   [GGUF_I8] = "i8",   [GGUF_U16] = "u16",   [GGUF_I16] = "i16",       [GGUF_U32] = "u32",
+    [GGUF_I32] = "i32", [GGUF_F32] = "f32", [GGUF_BOOL] = "bool", [GGUF_STRING] = "string", [GGUF_ARRAY] = "array",
+    [GGUF_U64] = "u64", [GGUF_I64] = "i64", [GGUF_F64] = "f64",
 };
 
 static const struct {
     const char *name;
     int16_t elements, bytes;
 } blocks[] = {
-    [TENSOR_F32] = {"F32", 1, 4},        [TENSOR_F16] = {"F16", 1, 2},        [TENSOR_Q4_0] = {"Q4_0", 32, 18},
-    [TENSOR_Q4_1] = {"Q4_1", 32, 20},    [TENSOR_Q5_0] = {"Q5_0", 32, 22},    [TENSOR_Q5_1] = {"Q5_1", 32, 24},
-    [TENSOR_Q8_0] = {"Q8_0", 32, 34},    [TENSOR_Q2_K] = {"Q2_K", 256, 84},   [TENSOR_Q3_K] = {"Q3_K", 256, 110},
-    [TENSOR_Q4_K] = {"Q4_K", 256, 144},  [TENSOR_Q5_K] = {"Q5_K", 256, 176},  [TENSOR_Q6_K] = {"Q6_K", 256, 210},
+    [TENSOR_F32] = {"F32", 1, 4},         [TENSOR_F16] = {"F16", 1, 2},           [TENSOR_Q4_0] = {"Q4_0", 32, 18},
+    [TENSOR_Q4_1] = {"Q4_1", 32, 20},     [TENSOR_Q5_0] = {"Q5_0", 32, 22},       [TENSOR_Q5_1] = {"Q5_1", 32, 24},
+    [TENSOR_Q8_0] = {"Q8_0", 32, 34},     [TENSOR_Q2_K] = {"Q2_K", 256, 84},      [TENSOR_Q3_K] = {"Q3_K", 256, 110},
+    [TENSOR_Q4_K] = {"Q4_K", 256, 144},   [TENSOR_Q5_K] = {"Q5_K", 256, 176},     [TENSOR_Q6_K] = {"Q6_K", 256, 210},
     [TENSOR_IQ4_NL] = {"IQ4_NL", 32, 18}, [TENSOR_IQ4_XS] = {"IQ4_XS", 256, 136}, [TENSOR_BF16] = {"BF16", 1, 2},
     [TENSOR_MXFP4] = {"MXFP4", 32, 17},
 };
@@ -117,8 +117,7 @@ static void record_failure(struct cursor *c, int code, size_t at, const char *fm
 
 static void record_failure(struct cursor *c, int code, size_t at, const char *fmt, ...)
 {
-    if (c->rc)
-        return;
+    if (c->rc) return;
     char reason[256];
     va_list args;
     va_start(args, fmt);
@@ -134,18 +133,15 @@ static void record_failure(struct cursor *c, int code, size_t at, const char *fm
 static const char *shown(struct gguf_string s, char out[68])
 {
     size_t n = s.n < 64 ? s.n : 64;
-    for (size_t i = 0; i < n; i++)
-        out[i] = s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '?';
+    for (size_t i = 0; i < n; i++) out[i] = s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '?';
     memcpy(out + n, s.n > n ? "..." : "", s.n > n ? 4 : 1);
     return out;
 }
 
 static bool cursor_take(struct cursor *c, size_t n, const char *what, const uint8_t **out)
 {
-    if (c->rc)
-        return false;
-    if (n > c->size - c->at)
-        return fail(c, ERR_FILE, c->at, "ends inside %s", what);
+    if (c->rc) return false;
+    if (n > c->size - c->at) return fail(c, ERR_FILE, c->at, "ends inside %s", what);
     *out = c->base + c->at;
     c->at += n;
     return true;
@@ -168,8 +164,7 @@ static uint64_t load_u64(const uint8_t *p)
 static bool cursor_u32(struct cursor *c, const char *what, uint32_t *out)
 {
     const uint8_t *p;
-    if (!cursor_take(c, 4, what, &p))
-        return false;
+    if (!cursor_take(c, 4, what, &p)) return false;
     *out = load_u32(p);
     return true;
 }
@@ -177,8 +172,7 @@ static bool cursor_u32(struct cursor *c, const char *what, uint32_t *out)
 static bool cursor_u64(struct cursor *c, const char *what, uint64_t *out)
 {
     const uint8_t *p;
-    if (!cursor_take(c, 8, what, &p))
-        return false;
+    if (!cursor_take(c, 8, what, &p)) return false;
     *out = load_u64(p);
     return true;
 }
@@ -188,12 +182,9 @@ static bool cursor_string(struct cursor *c, const char *what, size_t limit, stru
     size_t at = c->at;
     uint64_t n;
     const uint8_t *p;
-    if (!cursor_u64(c, what, &n))
-        return false;
-    if (n > limit)
-        return fail(c, ERR_FILE, at, "%s of %" PRIu64 " bytes, more than the %zu allowed", what, n, limit);
-    if (!cursor_take(c, (size_t)n, what, &p))
-        return false;
+    if (!cursor_u64(c, what, &n)) return false;
+    if (n > limit) return fail(c, ERR_FILE, at, "%s of %" PRIu64 " bytes, more than the %zu allowed", what, n, limit);
+    if (!cursor_take(c, (size_t)n, what, &p)) return false;
     *out = (struct gguf_string){(const char *)p, (size_t)n};
     return true;
 }
@@ -206,8 +197,7 @@ static bool read_magic(struct cursor *c)
     const uint8_t *p = c->base;
     if (c->size >= sizeof(lfs) - 1 && memcmp(p, lfs, sizeof(lfs) - 1) == 0)
         return fail(c, ERR_FILE, 0, "is a Git LFS pointer, not the file it stands for");
-    if (c->size == 0)
-        return fail(c, ERR_FILE, 0, "is empty");
+    if (c->size == 0) return fail(c, ERR_FILE, 0, "is empty");
     if (c->size < 4 || memcmp(p, "GGUF", 4) != 0) {
         bool older = c->size >= 4 && (memcmp(p, "lmgg", 4) == 0 || memcmp(p, "tjgg", 4) == 0 || memcmp(p, "fmgg", 4) == 0);
         return fail(c, ERR_FILE, 0, older ? "is a GGML file from before GGUF, which is not supported" : "is not a GGUF file");
@@ -219,22 +209,16 @@ static bool read_header(struct cursor *c, struct gguf *g, size_t *n_tensors, siz
 {
     uint32_t version;
     uint64_t tensors, kvs;
-    if (!read_magic(c) || !cursor_u32(c, "the header", &version))
-        return false;
-    if (version != 0 && (version & 0xffff) == 0)
-        return fail(c, ERR_UNSUPPORTED, 4, "is a big-endian GGUF file, which is not supported");
-    if (version == 1)
-        return fail(c, ERR_UNSUPPORTED, 4, "is GGUF version 1, which is not supported; versions 2 and 3 are");
-    if (version != 2 && version != 3)
-        return fail(c, ERR_UNSUPPORTED, 4, "is GGUF version %u, which this program does not know", version);
+    if (!read_magic(c) || !cursor_u32(c, "the header", &version)) return false;
+    if (version != 0 && (version & 0xffff) == 0) return fail(c, ERR_UNSUPPORTED, 4, "is a big-endian GGUF file, which is not supported");
+    if (version == 1) return fail(c, ERR_UNSUPPORTED, 4, "is GGUF version 1, which is not supported; versions 2 and 3 are");
+    if (version != 2 && version != 3) return fail(c, ERR_UNSUPPORTED, 4, "is GGUF version %u, which this program does not know", version);
     g->version = (int)version;
     size_t at = c->at;
-    if (!cursor_u64(c, "the header", &tensors) || !cursor_u64(c, "the header", &kvs))
-        return false;
+    if (!cursor_u64(c, "the header", &tensors) || !cursor_u64(c, "the header", &kvs)) return false;
     if (tensors > LIMIT_TENSORS)
         return fail(c, ERR_FILE, at, "announces %" PRIu64 " tensors, more than the %d allowed", tensors, LIMIT_TENSORS);
-    if (kvs > LIMIT_KV)
-        return fail(c, ERR_FILE, at + 8, "announces %" PRIu64 " metadata entries, more than the %d allowed", kvs, LIMIT_KV);
+    if (kvs > LIMIT_KV) return fail(c, ERR_FILE, at + 8, "announces %" PRIu64 " metadata entries, more than the %d allowed", kvs, LIMIT_KV);
     size_t left = c->size - c->at;
     if (kvs * KV_MIN_BYTES + tensors * TENSOR_MIN_BYTES > left)
         return fail(c, ERR_FILE, at, "announces %" PRIu64 " tensors and %" PRIu64 " metadata entries in %zu bytes", tensors, kvs, left);
@@ -247,11 +231,9 @@ static bool read_header(struct cursor *c, struct gguf *g, size_t *n_tensors, siz
 static bool read_string_array(struct cursor *c, struct kv *kv)
 {
     size_t n = (size_t)kv->array.n, start = c->at;
-    if (n > (c->size - c->at) / 8)
-        return fail(c, ERR_FILE, start, "array of %zu strings in %zu bytes", n, c->size - c->at);
+    if (n > (c->size - c->at) / 8) return fail(c, ERR_FILE, start, "array of %zu strings in %zu bytes", n, c->size - c->at);
     kv->index = malloc((n ? n : 1) * sizeof(*kv->index));
-    if (!kv->index)
-        return fail(c, ERR_NOMEM, start, "out of memory for %zu strings", n);
+    if (!kv->index) return fail(c, ERR_NOMEM, start, "out of memory for %zu strings", n);
     size_t at = start;
     for (size_t i = 0; i < n; i++) {
         kv->index[i] = (uint32_t)(at - start);
@@ -260,10 +242,8 @@ static bool read_string_array(struct cursor *c, struct kv *kv)
             return fail(c, ERR_FILE, at, "ends inside an array of strings");
         }
         uint64_t len = load_u64(c->base + at);
-        if (len > LIMIT_STRING)
-            return fail(c, ERR_FILE, at, "string of %" PRIu64 " bytes, more than the %d allowed", len, LIMIT_STRING);
-        if (len > c->size - at - 8)
-            return fail(c, ERR_FILE, at, "ends inside a string");
+        if (len > LIMIT_STRING) return fail(c, ERR_FILE, at, "string of %" PRIu64 " bytes, more than the %d allowed", len, LIMIT_STRING);
+        if (len > c->size - at - 8) return fail(c, ERR_FILE, at, "ends inside a string");
         at += 8 + (size_t)len;
     }
     c->at = at;
@@ -275,19 +255,14 @@ static bool read_array(struct cursor *c, struct kv *kv)
     size_t at = c->at;
     uint32_t type;
     uint64_t n;
-    if (!cursor_u32(c, "an array", &type) || !cursor_u64(c, "an array", &n))
-        return false;
-    if (type == GGUF_ARRAY)
-        return fail(c, ERR_FILE, at, "has an array of arrays, which is not allowed");
-    if (type >= GGUF_N_TYPES)
-        return fail(c, ERR_FILE, at, "has an array of unknown type %u", type);
-    if (n > LIMIT_ARRAY)
-        return fail(c, ERR_FILE, at + 4, "array of %" PRIu64 " elements, more than the %d allowed", n, LIMIT_ARRAY);
+    if (!cursor_u32(c, "an array", &type) || !cursor_u64(c, "an array", &n)) return false;
+    if (type == GGUF_ARRAY) return fail(c, ERR_FILE, at, "has an array of arrays, which is not allowed");
+    if (type >= GGUF_N_TYPES) return fail(c, ERR_FILE, at, "has an array of unknown type %u", type);
+    if (n > LIMIT_ARRAY) return fail(c, ERR_FILE, at + 4, "array of %" PRIu64 " elements, more than the %d allowed", n, LIMIT_ARRAY);
     const uint8_t *p = c->base + c->at;
     kv->array = (struct gguf_array){.type = (enum gguf_type)type, .n = n, .p = p};
     if (type == GGUF_STRING) {
-        if (!read_string_array(c, kv))
-            return false;
+        if (!read_string_array(c, kv)) return false;
     } else if (!cursor_take(c, (size_t)n * type_sizes[type], "an array", &p)) {
         return false;
     }
@@ -300,30 +275,23 @@ static bool read_kv(struct cursor *c, struct kv *kv)
 {
     size_t at = c->at;
     uint32_t type;
-    if (!cursor_string(c, "a metadata key", LIMIT_KEY, &kv->key))
-        return false;
-    if (kv->key.n == 0)
-        return fail(c, ERR_FILE, at, "has a metadata entry without a key");
+    if (!cursor_string(c, "a metadata key", LIMIT_KEY, &kv->key)) return false;
+    if (kv->key.n == 0) return fail(c, ERR_FILE, at, "has a metadata entry without a key");
     at = c->at;
-    if (!cursor_u32(c, "a metadata type", &type))
-        return false;
+    if (!cursor_u32(c, "a metadata type", &type)) return false;
     char name[68];
-    if (type >= GGUF_N_TYPES)
-        return fail(c, ERR_FILE, at, "metadata entry %s has unknown type %u", shown(kv->key, name), type);
+    if (type >= GGUF_N_TYPES) return fail(c, ERR_FILE, at, "metadata entry %s has unknown type %u", shown(kv->key, name), type);
     kv->type = (enum gguf_type)type;
     at = c->at;
-    if (type == GGUF_ARRAY)
-        return read_array(c, kv);
+    if (type == GGUF_ARRAY) return read_array(c, kv);
     if (type == GGUF_STRING) {
         struct gguf_string s;
-        if (!cursor_string(c, "a metadata string", LIMIT_STRING, &s))
-            return false;
+        if (!cursor_string(c, "a metadata string", LIMIT_STRING, &s)) return false;
         kv->array = (struct gguf_array){.type = GGUF_STRING, .n = s.n, .p = (const uint8_t *)s.p, .bytes = s.n};
         return true;
     }
     kv->array = (struct gguf_array){.type = kv->type, .n = 1, .bytes = type_sizes[type]};
-    if (!cursor_take(c, type_sizes[type], "a metadata value", &kv->array.p))
-        return false;
+    if (!cursor_take(c, type_sizes[type], "a metadata value", &kv->array.p)) return false;
     if (type == GGUF_BOOL && kv->array.p[0] > 1)
         return fail(c, ERR_FILE, at, "metadata entry %s is neither true nor false", shown(kv->key, name));
     return true;
@@ -351,10 +319,8 @@ static int compare_tensors(const void *a, const void *b, void *arg)
 static bool sort_index(struct cursor *c, struct gguf *g, uint32_t **out, size_t n, int (*compare)(const void *, const void *, void *))
 {
     uint32_t *order = malloc((n ? n : 1) * sizeof(*order));
-    if (!order)
-        return fail(c, ERR_NOMEM, c->at, "out of memory for an index of %zu names", n);
-    for (size_t i = 0; i < n; i++)
-        order[i] = (uint32_t)i;
+    if (!order) return fail(c, ERR_NOMEM, c->at, "out of memory for an index of %zu names", n);
+    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
     qsort_r(order, n, sizeof(*order), compare, g);
     *out = order;
     return true;
@@ -368,8 +334,7 @@ static const struct kv *find_kv(const struct gguf *g, const char *key)
         size_t mid = lo + (hi - lo) / 2;
         const struct kv *kv = &g->kvs[g->kv_order[mid]];
         int d = compare_names(want, kv->key);
-        if (d == 0)
-            return kv;
+        if (d == 0) return kv;
         if (d < 0)
             hi = mid;
         else
@@ -382,15 +347,13 @@ static bool read_metadata(struct cursor *c, struct gguf *g, size_t n)
 {
     char name[68];
     g->kvs = calloc(n ? n : 1, sizeof(*g->kvs));
-    if (!g->kvs)
-        return fail(c, ERR_NOMEM, c->at, "out of memory for %zu metadata entries", n);
+    if (!g->kvs) return fail(c, ERR_NOMEM, c->at, "out of memory for %zu metadata entries", n);
     for (; g->n_kv < n; g->n_kv++)
         if (!read_kv(c, &g->kvs[g->n_kv])) {
             free(g->kvs[g->n_kv].index);
             return false;
         }
-    if (!sort_index(c, g, &g->kv_order, n, compare_kv))
-        return false;
+    if (!sort_index(c, g, &g->kv_order, n, compare_kv)) return false;
     for (size_t i = 1; i < n; i++)
         if (compare_kv(&g->kv_order[i - 1], &g->kv_order[i], g) == 0) {
             struct gguf_string key = g->kvs[g->kv_order[i]].key;
@@ -418,12 +381,11 @@ static bool tensor_bytes(const struct gguf_tensor *t, size_t *out)
     int64_t rows = 1, bytes;
     int64_t per_block = tensor_block_elements(t->type);
     for (int i = 1; i < LIMIT_DIMS; i++)
-        if (__builtin_mul_overflow(rows, t->dims[i], &rows))
-            return false;
+        if (__builtin_mul_overflow(rows, t->dims[i], &rows)) return false;
     int64_t elements;
-    if (__builtin_mul_overflow(rows, t->dims[0], &elements)
-        || __builtin_mul_overflow(t->dims[0] / per_block, (int64_t)tensor_block_bytes(t->type), &bytes)
-        || __builtin_mul_overflow(bytes, rows, &bytes))
+    if (__builtin_mul_overflow(rows, t->dims[0], &elements) ||
+        __builtin_mul_overflow(t->dims[0] / per_block, (int64_t)tensor_block_bytes(t->type), &bytes) ||
+        __builtin_mul_overflow(bytes, rows, &bytes))
         return false;
     *out = (size_t)bytes;
     return true;
@@ -434,18 +396,15 @@ static bool read_dims(struct cursor *c, struct gguf_tensor *t)
     char name[68];
     size_t at = c->at;
     uint32_t n_dims;
-    if (!cursor_u32(c, "a tensor's shape", &n_dims))
-        return false;
+    if (!cursor_u32(c, "a tensor's shape", &n_dims)) return false;
     if (n_dims == 0 || n_dims > LIMIT_DIMS)
         return fail(c, ERR_FILE, at, "tensor %s has %u dimensions instead of 1 to %d", shown(t->name, name), n_dims, LIMIT_DIMS);
     t->n_dims = (int)n_dims;
-    for (int i = 0; i < LIMIT_DIMS; i++)
-        t->dims[i] = 1;
+    for (int i = 0; i < LIMIT_DIMS; i++) t->dims[i] = 1;
     for (int i = 0; i < t->n_dims; i++) {
         uint64_t d;
         at = c->at;
-        if (!cursor_u64(c, "a tensor's shape", &d))
-            return false;
+        if (!cursor_u64(c, "a tensor's shape", &d)) return false;
         if (d == 0 || d > INT64_MAX)
             return fail(c, ERR_FILE, at, "tensor %s has a dimension of %" PRId64, shown(t->name, name), (int64_t)d);
         t->dims[i] = (int64_t)d;
@@ -458,21 +417,16 @@ static bool read_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offse
 {
     char name[68];
     size_t at = c->at;
-    if (!cursor_string(c, "a tensor name", LIMIT_TENSOR_NAME, &t->name))
-        return false;
-    if (t->name.n == 0)
-        return fail(c, ERR_FILE, at, "has a tensor without a name");
-    if (!read_dims(c, t))
-        return false;
+    if (!cursor_string(c, "a tensor name", LIMIT_TENSOR_NAME, &t->name)) return false;
+    if (t->name.n == 0) return fail(c, ERR_FILE, at, "has a tensor without a name");
+    if (!read_dims(c, t)) return false;
     at = c->at;
-    if (!cursor_u32(c, "a tensor type", &t->type))
-        return false;
+    if (!cursor_u32(c, "a tensor type", &t->type)) return false;
     int per_block = tensor_block_elements(t->type);
     if (per_block && t->dims[0] % per_block != 0)
         return fail(c, ERR_FILE, at, "tensor %s has rows of %" PRId64 " elements, not whole blocks of %d", shown(t->name, name), t->dims[0],
                     per_block);
-    if (per_block && !tensor_bytes(t, &t->bytes))
-        return fail(c, ERR_FILE, at, "tensor %s is larger than any file", shown(t->name, name));
+    if (per_block && !tensor_bytes(t, &t->bytes)) return fail(c, ERR_FILE, at, "tensor %s is larger than any file", shown(t->name, name));
     return cursor_u64(c, "a tensor offset", offset);
 }
 
@@ -485,15 +439,12 @@ static bool place_tensor(struct cursor *c, struct gguf *g, size_t i, size_t data
     size_t room = c->size - data;
     struct gguf_tensor *before = i ? &g->tensors[i - 1] : NULL;
     bool open_end = before && tensor_block_elements(before->type) == 0;
-    if (offset > room)
-        return fail(c, ERR_FILE, at, "tensor %s begins behind the end of the file", shown(t->name, name));
-    if (offset % g->alignment != 0)
-        return fail(c, ERR_FILE, at, "tensor %s is not aligned to %zu", shown(t->name, name), g->alignment);
+    if (offset > room) return fail(c, ERR_FILE, at, "tensor %s begins behind the end of the file", shown(t->name, name));
+    if (offset % g->alignment != 0) return fail(c, ERR_FILE, at, "tensor %s is not aligned to %zu", shown(t->name, name), g->alignment);
     if (open_end ? offset <= *expect : offset != *expect)
         return fail(c, ERR_FILE, at, "tensor %s begins at %" PRIu64 " of the data instead of %s%" PRIu64, shown(t->name, name), offset,
                     open_end ? "behind " : "", *expect);
-    if (open_end)
-        before->bytes = (size_t)(offset - *expect);
+    if (open_end) before->bytes = (size_t)(offset - *expect);
     t->data = c->base + data + offset;
     if (tensor_block_elements(t->type) == 0) {
         t->bytes = room - (size_t)offset;
@@ -514,10 +465,8 @@ static bool read_tensors(struct cursor *c, struct gguf *g, size_t n)
     g->tensors = calloc(n ? n : 1, sizeof(*g->tensors));
     uint64_t *offsets = malloc((n ? n : 1) * sizeof(*offsets));
     bool ok = g->tensors && offsets;
-    if (!ok)
-        record_failure(c, ERR_NOMEM, c->at, "out of memory for %zu tensors", n);
-    for (size_t i = 0; ok && i < n; i++)
-        ok = read_tensor(c, &g->tensors[i], &offsets[i]);
+    if (!ok) record_failure(c, ERR_NOMEM, c->at, "out of memory for %zu tensors", n);
+    for (size_t i = 0; ok && i < n; i++) ok = read_tensor(c, &g->tensors[i], &offsets[i]);
     if (ok) {
         g->n_tensors = n;
         ok = sort_index(c, g, &g->tensor_order, n, compare_tensors);
@@ -531,10 +480,8 @@ static bool read_tensors(struct cursor *c, struct gguf *g, size_t n)
         /* Cannot wrap: at is at most the file size, which fits a signed type. */
         size_t data = (c->at + g->alignment - 1) & ~(g->alignment - 1);
         uint64_t expect = 0;
-        if (data > c->size)
-            ok = fail(c, ERR_FILE, c->at, "ends before its tensor data");
-        for (size_t i = 0; ok && i < n; i++)
-            ok = place_tensor(c, g, i, data, offsets[i], &expect);
+        if (data > c->size) ok = fail(c, ERR_FILE, c->at, "ends before its tensor data");
+        for (size_t i = 0; ok && i < n; i++) ok = place_tensor(c, g, i, data, offsets[i], &expect);
     }
     free(offsets);
     return ok;
@@ -547,13 +494,10 @@ static int read_all(struct gguf *g, struct err *e)
     /* What the tables may reach; tensor data lies behind and is checked against the whole. */
     struct cursor c = {.base = g->base, .size = g->size, .path = g->path, .e = e};
     size_t n_tensors, n_kv;
-    if (c.size > LIMIT_METADATA)
-        c.size = LIMIT_METADATA;
-    if (!read_header(&c, g, &n_tensors, &n_kv) || !read_metadata(&c, g, n_kv))
-        return c.rc;
+    if (c.size > LIMIT_METADATA) c.size = LIMIT_METADATA;
+    if (!read_header(&c, g, &n_tensors, &n_kv) || !read_metadata(&c, g, n_kv)) return c.rc;
     c.size = g->size;
-    if (!read_tensors(&c, g, n_tensors))
-        return c.rc;
+    if (!read_tensors(&c, g, n_tensors)) return c.rc;
     return ERR_OK;
 }
 
@@ -561,8 +505,7 @@ int gguf_open_memory(struct gguf **out, const void *bytes, size_t n, const char 
 {
     *out = NULL;
     struct gguf *g = calloc(1, sizeof(*g));
-    if (g)
-        g->path = mem_dup_text(name, strlen(name));
+    if (g) g->path = mem_dup_text(name, strlen(name));
     if (!g || !g->path) {
         free(g);
         return err_set(e, ERR_NOMEM, "%s: out of memory", name);
@@ -584,16 +527,13 @@ static int map_file(int fd, const char *path, void **bytes, size_t *n, struct er
     struct stat st;
     *bytes = NULL;
     *n = 0;
-    if (fstat(fd, &st) != 0)
-        return err_set_errno(e, ERR_FILE, "%s: cannot be examined", path);
+    if (fstat(fd, &st) != 0) return err_set_errno(e, ERR_FILE, "%s: cannot be examined", path);
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_FILE, "%s: is %s, not a file", path, S_ISDIR(st.st_mode) ? "a folder" : "something else");
-    if (st.st_size <= 0)
-        return ERR_OK;
+    if (st.st_size <= 0) return ERR_OK;
     *n = (size_t)st.st_size;
     void *p = mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED)
-        return err_set_errno(e, errno == ENOMEM ? ERR_NOMEM : ERR_FILE, "%s: cannot be mapped", path);
+    if (p == MAP_FAILED) return err_set_errno(e, errno == ENOMEM ? ERR_NOMEM : ERR_FILE, "%s: cannot be mapped", path);
     *bytes = p;
     return ERR_OK;
 }
@@ -603,14 +543,12 @@ int gguf_open(struct gguf **out, const char *path, struct err *e)
     *out = NULL;
     /* Without O_NONBLOCK a named pipe would block here, before fstat can refuse it. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return err_set_errno(e, ERR_FILE, "%s: cannot be opened", path);
+    if (fd < 0) return err_set_errno(e, ERR_FILE, "%s: cannot be opened", path);
     void *bytes;
     size_t n;
     int rc = map_file(fd, path, &bytes, &n, e);
     close(fd);
-    if (rc)
-        return rc;
+    if (rc) return rc;
     rc = gguf_open_memory(out, bytes ? bytes : "", n, path, e);
     if (rc && bytes)
         munmap(bytes, n);
@@ -621,16 +559,13 @@ int gguf_open(struct gguf **out, const char *path, struct err *e)
 
 void gguf_close(struct gguf *g)
 {
-    if (!g)
-        return;
-    for (size_t i = 0; i < g->n_kv; i++)
-        free(g->kvs[i].index);
+    if (!g) return;
+    for (size_t i = 0; i < g->n_kv; i++) free(g->kvs[i].index);
     free(g->kvs);
     free(g->tensors);
     free(g->kv_order);
     free(g->tensor_order);
-    if (g->mapped)
-        munmap((void *)(uintptr_t)g->base, g->size);
+    if (g->mapped) munmap((void *)(uintptr_t)g->base, g->size);
     free(g->path);
     free(g);
 }
@@ -660,15 +595,29 @@ static bool load_int(enum gguf_type type, const uint8_t *p, int64_t *out)
     switch (type) {
     case GGUF_U8: *out = p[0]; return true;
     case GGUF_I8: *out = (int8_t)p[0]; return true;
-    case GGUF_U16: memcpy(&u16, p, 2); *out = u16; return true;
-    case GGUF_I16: memcpy(&u16, p, 2); *out = (int16_t)u16; return true;
-    case GGUF_U32: memcpy(&u32, p, 4); *out = u32; return true;
-    case GGUF_I32: memcpy(&u32, p, 4); *out = (int32_t)u32; return true;
-    case GGUF_I64: memcpy(&u64, p, 8); *out = (int64_t)u64; return true;
+    case GGUF_U16:
+        memcpy(&u16, p, 2);
+        *out = u16;
+        return true;
+    case GGUF_I16:
+        memcpy(&u16, p, 2);
+        *out = (int16_t)u16;
+        return true;
+    case GGUF_U32:
+        memcpy(&u32, p, 4);
+        *out = u32;
+        return true;
+    case GGUF_I32:
+        memcpy(&u32, p, 4);
+        *out = (int32_t)u32;
+        return true;
+    case GGUF_I64:
+        memcpy(&u64, p, 8);
+        *out = (int64_t)u64;
+        return true;
     case GGUF_U64:
         memcpy(&u64, p, 8);
-        if (u64 > INT64_MAX)
-            return false;
+        if (u64 > INT64_MAX) return false;
         *out = (int64_t)u64;
         return true;
     default: return false;
@@ -707,8 +656,7 @@ bool gguf_get_real(const struct gguf *g, const char *key, double *out)
 bool gguf_get_bool(const struct gguf *g, const char *key, bool *out)
 {
     const struct kv *kv = find_kv(g, key);
-    if (!kv || kv->type != GGUF_BOOL)
-        return false;
+    if (!kv || kv->type != GGUF_BOOL) return false;
     *out = kv->array.p[0] != 0;
     return true;
 }
@@ -716,8 +664,7 @@ bool gguf_get_bool(const struct gguf *g, const char *key, bool *out)
 bool gguf_get_string(const struct gguf *g, const char *key, struct gguf_string *out)
 {
     const struct kv *kv = find_kv(g, key);
-    if (!kv || kv->type != GGUF_STRING)
-        return false;
+    if (!kv || kv->type != GGUF_STRING) return false;
     *out = (struct gguf_string){(const char *)kv->array.p, (size_t)kv->array.n};
     return true;
 }
@@ -725,16 +672,14 @@ bool gguf_get_string(const struct gguf *g, const char *key, struct gguf_string *
 bool gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *out)
 {
     const struct kv *kv = find_kv(g, key);
-    if (!kv || kv->type != GGUF_ARRAY)
-        return false;
+    if (!kv || kv->type != GGUF_ARRAY) return false;
     *out = kv->array;
     return true;
 }
 
 bool gguf_array_string(const struct gguf_array *a, uint64_t i, struct gguf_string *out)
 {
-    if (a->type != GGUF_STRING || i >= a->n || !a->index)
-        return false;
+    if (a->type != GGUF_STRING || i >= a->n || !a->index) return false;
     const uint8_t *p = a->p + a->index[i];
     *out = (struct gguf_string){(const char *)p + 8, (size_t)load_u64(p)};
     return true;
@@ -742,8 +687,7 @@ bool gguf_array_string(const struct gguf_array *a, uint64_t i, struct gguf_strin
 
 bool gguf_array_next_string(struct gguf_array *a, struct gguf_string *out)
 {
-    if (a->type != GGUF_STRING || a->n == 0)
-        return false;
+    if (a->type != GGUF_STRING || a->n == 0) return false;
     *out = (struct gguf_string){(const char *)a->p + 8, (size_t)load_u64(a->p)};
     size_t step = 8 + out->n;
     a->p += step;
@@ -789,16 +733,14 @@ static void format_real(enum gguf_type type, double v, struct str *out)
     char text[40];
     for (int digits = type == GGUF_F32 ? 6 : 15; digits <= (type == GGUF_F32 ? 9 : 17); digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, v);
-        if (type == GGUF_F32 ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v)
-            break;
+        if (type == GGUF_F32 ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v) break;
     }
     str_add(out, text);
 }
 
 void gguf_kv_format(const struct gguf *g, size_t i, struct str *out)
 {
-    if (i >= g->n_kv)
-        return;
+    if (i >= g->n_kv) return;
     const struct kv *kv = &g->kvs[i];
     int64_t v;
     double r;
@@ -834,8 +776,7 @@ const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *nam
         size_t mid = lo + (hi - lo) / 2;
         const struct gguf_tensor *t = &g->tensors[g->tensor_order[mid]];
         int d = compare_names(want, t->name);
-        if (d == 0)
-            return t;
+        if (d == 0) return t;
         if (d < 0)
             hi = mid;
         else

@@ -17,7 +17,7 @@ enum {
     PUNCTUATION = 8, /* \p{P} */
     SPACE = 16,      /* \s */
     OTHER = 32,
-    CONTINUED = 64,  /* not the first byte of its code point */
+    CONTINUED = 64, /* not the first byte of its code point */
 };
 
 struct view {
@@ -30,17 +30,15 @@ struct view {
 
 static bool is_space(uint32_t cp)
 {
-    return (cp >= 0x09 && cp <= 0x0d) || cp == 0x20 || cp == 0x85 || cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a)
-        || cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f || cp == 0x3000;
+    return (cp >= 0x09 && cp <= 0x0d) || cp == 0x20 || cp == 0x85 || cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a) ||
+           cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f || cp == 0x3000;
 }
 
 static uint8_t class_of(uint32_t cp)
 {
-    if (is_space(cp))
-        return SPACE;
+    if (is_space(cp)) return SPACE;
     /* Ideographs of Unicode 15.1, which the reference's tables have and those of utf8proc before 2.9 lack. */
-    if (cp >= 0x2ebf0 && cp <= 0x2ee5d)
-        return LETTER;
+    if (cp >= 0x2ebf0 && cp <= 0x2ee5d) return LETTER;
     switch (utf8proc_category((utf8proc_int32_t)cp)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -66,22 +64,17 @@ static uint8_t class_of(uint32_t cp)
 
 static uint8_t class_of_ascii(unsigned char c)
 {
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-        return LETTER;
-    if (c >= '0' && c <= '9')
-        return NUMBER;
-    if (c == ' ' || (c >= '\t' && c <= '\r'))
-        return SPACE;
-    if (c <= ' ' || c == 0x7f || strchr("$+<=>^`|~", c))
-        return OTHER;
+    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') return LETTER;
+    if (c >= '0' && c <= '9') return NUMBER;
+    if (c == ' ' || (c >= '\t' && c <= '\r')) return SPACE;
+    if (c <= ' ' || c == 0x7f || strchr("$+<=>^`|~", c)) return OTHER;
     return PUNCTUATION;
 }
 
 void presplit_classify(const char *text, size_t n, uint8_t *classes)
 {
     uint8_t ascii[128];
-    for (unsigned i = 0; i < sizeof(ascii); i++)
-        ascii[i] = class_of_ascii((unsigned char)i);
+    for (unsigned i = 0; i < sizeof(ascii); i++) ascii[i] = class_of_ascii((unsigned char)i);
     for (size_t i = 0; i < n;) {
         unsigned char c = (unsigned char)text[i];
         if (c < 0x80) {
@@ -115,8 +108,7 @@ static int char_at(const struct view *v, size_t at)
 
 static size_t step(const struct view *v, size_t at)
 {
-    do
-        at++;
+    do at++;
     while (at < v->to && v->classes[at] == CONTINUED);
     return at;
 }
@@ -124,8 +116,7 @@ static size_t step(const struct view *v, size_t at)
 /* Behind the longest run of code points with a class of the mask. */
 static size_t run_of(const struct view *v, size_t at, unsigned mask)
 {
-    while (class_at(v, at) & mask)
-        at = step(v, at);
+    while (class_at(v, at) & mask) at = step(v, at);
     return at;
 }
 
@@ -137,17 +128,14 @@ static int lower(int c)
 /* 's|'t|'re|'ve|'m|'ll|'d at `at`: its end, or `at` where there is none. */
 static size_t contraction(const struct view *v, size_t at, bool any_case)
 {
-    if (char_at(v, at) != '\'')
-        return at;
+    if (char_at(v, at) != '\'') return at;
     int a = char_at(v, at + 1), b = char_at(v, at + 2);
     if (any_case) {
         a = lower(a);
         b = lower(b);
     }
-    if (a == 's' || a == 't' || a == 'm' || a == 'd')
-        return at + 2;
-    if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l'))
-        return at + 3;
+    if (a == 's' || a == 't' || a == 'm' || a == 'd') return at + 2;
+    if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l')) return at + 3;
     return at;
 }
 
@@ -160,8 +148,7 @@ static size_t blank(const struct view *v, size_t at)
         last = end;
         end = step(v, end);
     }
-    if (end == at)
-        return step(v, at);
+    if (end == at) return step(v, at);
     return end < v->to && last > at ? last : end;
 }
 
@@ -170,8 +157,7 @@ static size_t blank_with_lines(const struct view *v, size_t at)
 {
     size_t behind_line = at;
     for (size_t i = at; class_at(v, i) & SPACE; i = step(v, i))
-        if (char_at(v, i) == '\r' || char_at(v, i) == '\n')
-            behind_line = i + 1;
+        if (char_at(v, i) == '\r' || char_at(v, i) == '\n') behind_line = i + 1;
     return behind_line > at ? behind_line : blank(v, at);
 }
 
@@ -180,8 +166,7 @@ static size_t blank_with_lines(const struct view *v, size_t at)
 /* \p{N}, each on its own. */
 static size_t each_number(const struct view *v, size_t at)
 {
-    if (class_at(v, at) & NUMBER)
-        return step(v, at);
+    if (class_at(v, at) & NUMBER) return step(v, at);
     return run_of(v, at, ~(unsigned)NUMBER);
 }
 
@@ -193,16 +178,14 @@ static size_t all_numbers(const struct view *v, size_t at)
 
 static size_t up_to_numbers(const struct view *v, size_t at, int max)
 {
-    while (max-- > 0 && class_at(v, at) & NUMBER)
-        at = step(v, at);
+    while (max-- > 0 && class_at(v, at) & NUMBER) at = step(v, at);
     return at;
 }
 
 /* \p{N}{1,3} */
 static size_t three_numbers(const struct view *v, size_t at)
 {
-    if (class_at(v, at) & NUMBER)
-        return up_to_numbers(v, at, 3);
+    if (class_at(v, at) & NUMBER) return up_to_numbers(v, at, 3);
     return run_of(v, at, ~(unsigned)NUMBER);
 }
 
@@ -215,8 +198,7 @@ static bool is_digit(int c)
 static size_t three_digits(const struct view *v, size_t at)
 {
     for (size_t i = at; i < v->to; i++)
-        if (is_digit(char_at(v, i)) && is_digit(char_at(v, i + 1)) && is_digit(char_at(v, i + 2)))
-            return i > at ? i : i + 3;
+        if (is_digit(char_at(v, i)) && is_digit(char_at(v, i + 1)) && is_digit(char_at(v, i + 2))) return i > at ? i : i + 3;
     return v->to;
 }
 
@@ -230,8 +212,7 @@ static bool is_punctuation(const struct view *v, size_t at)
 static size_t punctuation(const struct view *v, size_t at)
 {
     bool inside = is_punctuation(v, at);
-    while (at < v->to && is_punctuation(v, at) == inside)
-        at = step(v, at);
+    while (at < v->to && is_punctuation(v, at) == inside) at = step(v, at);
     return at;
 }
 
@@ -239,14 +220,11 @@ static size_t punctuation(const struct view *v, size_t at)
 static size_t gpt2(const struct view *v, size_t at)
 {
     size_t end = contraction(v, at, false);
-    if (end > at)
-        return end;
+    if (end > at) return end;
     size_t body = at + (char_at(v, at) == ' ');
     unsigned c = class_at(v, body);
-    if (c & (LETTER | NUMBER))
-        return run_of(v, body, c);
-    if (c && !(c & SPACE))
-        return run_of(v, body, ~(unsigned)(SPACE | LETTER | NUMBER));
+    if (c & (LETTER | NUMBER)) return run_of(v, body, c);
+    if (c && !(c & SPACE)) return run_of(v, body, ~(unsigned)(SPACE | LETTER | NUMBER));
     return blank(v, at);
 }
 
@@ -255,23 +233,19 @@ static size_t gpt2(const struct view *v, size_t at)
 static size_t llama(const struct view *v, size_t at, unsigned letters, int max_numbers)
 {
     size_t end = contraction(v, at, true);
-    if (end > at)
-        return end;
+    if (end > at) return end;
     unsigned c = class_at(v, at);
     int first = char_at(v, at);
-    if (c & NUMBER)
-        return up_to_numbers(v, at, max_numbers);
+    if (c & NUMBER) return up_to_numbers(v, at, max_numbers);
     if (first != '\r' && first != '\n') {
         size_t next = step(v, at);
-        if ((c & letters) || (class_at(v, next) & letters))
-            return run_of(v, next, letters);
+        if ((c & letters) || (class_at(v, next) & letters)) return run_of(v, next, letters);
     }
     size_t body = at + (first == ' ');
     unsigned b = class_at(v, body);
     if (b && !(b & (SPACE | NUMBER | letters))) {
         end = run_of(v, body, ~(SPACE | NUMBER | letters));
-        while (char_at(v, end) == '\r' || char_at(v, end) == '\n')
-            end++;
+        while (char_at(v, end) == '\r' || char_at(v, end) == '\n') end++;
         return end;
     }
     return blank_with_lines(v, at);
@@ -310,18 +284,15 @@ static size_t cased_word(const struct view *v, size_t at)
 {
     size_t upper = at, last_both = v->to;
     while (can_be_upper(v, upper)) {
-        if (can_be_lower(v, upper))
-            last_both = upper;
+        if (can_be_lower(v, upper)) last_both = upper;
         upper = step(v, upper);
     }
     size_t end = upper;
     if (!can_be_lower(v, upper)) {
-        if (last_both == v->to)
-            return upper;
+        if (last_both == v->to) return upper;
         end = last_both;
     }
-    while (can_be_lower(v, end))
-        end = step(v, end);
+    while (can_be_lower(v, end)) end = step(v, end);
     return end;
 }
 
@@ -330,8 +301,7 @@ static size_t cased(const struct view *v, size_t at, int max_numbers, bool contr
 {
     unsigned c = class_at(v, at);
     int first = char_at(v, at);
-    if (c & NUMBER)
-        return up_to_numbers(v, at, max_numbers);
+    if (c & NUMBER) return up_to_numbers(v, at, max_numbers);
     if (first != '\r' && first != '\n') {
         size_t word = c & LETTER ? at : step(v, at);
         if (class_at(v, word) & LETTER) {
@@ -343,8 +313,7 @@ static size_t cased(const struct view *v, size_t at, int max_numbers, bool contr
     unsigned b = class_at(v, body);
     if (b && !(b & (SPACE | NUMBER | LETTER))) {
         size_t end = run_of(v, body, ~(unsigned)(SPACE | NUMBER | LETTER));
-        while (char_at(v, end) == '\r' || char_at(v, end) == '\n' || char_at(v, end) == '/')
-            end++;
+        while (char_at(v, end) == '\r' || char_at(v, end) == '\n' || char_at(v, end) == '/') end++;
         return end;
     }
     return blank_with_lines(v, at);
@@ -367,7 +336,7 @@ typedef size_t splitter(const struct view *v, size_t at);
 enum { MAX_STAGES = 4 };
 
 struct presplit {
-    const char *names;      /* space separated */
+    const char *names; /* space separated */
     splitter *stages[MAX_STAGES + 1];
     bool ignore_merges, add_bos;
 };
@@ -388,13 +357,11 @@ static const struct presplit table[] = {
 
 const struct presplit *presplit_find(const char *name, size_t n)
 {
-    if (n == 0 || memchr(name, ' ', n))
-        return NULL;
+    if (n == 0 || memchr(name, ' ', n)) return NULL;
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         for (const char *p = table[i].names; *p;) {
             size_t len = strcspn(p, " ");
-            if (len == n && memcmp(p, name, n) == 0)
-                return &table[i];
+            if (len == n && memcmp(p, name, n) == 0) return &table[i];
             p += len + (p[len] == ' ');
         }
     return NULL;
@@ -418,15 +385,13 @@ struct run {
 
 static int run_stage(const struct run *r, splitter *const *stage, size_t from, size_t to)
 {
-    if (!*stage)
-        return r->word(r->arg, from, to);
+    if (!*stage) return r->word(r->arg, from, to);
     struct view v = r->view;
     v.to = to;
     while (from < to) {
         size_t end = (*stage)(&v, from);
         int rc = run_stage(r, stage + 1, from, end);
-        if (rc)
-            return rc;
+        if (rc) return rc;
         from = end;
     }
     return 0;

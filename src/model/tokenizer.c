@@ -12,8 +12,24 @@
 /* Texts of tokens that end a reply whatever the file says of them. They also become control tokens: a file that calls them
  * ordinary is mistaken, and text from outside must never end a turn. */
 static const char *const end_texts[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>",
-    "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
     "<｜end▁of▁sentence｜>",
 };
 
@@ -24,15 +40,15 @@ static const struct {
     bool ends;
     const char *texts[7];
 } code_tokens[] = {
-    {"tokenizer.ggml.fim_pre_token_id", false,
-     {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "<|code_prefix|>",
-      "<|prefix|>"}},
-    {"tokenizer.ggml.fim_suf_token_id", false,
-     {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "<|code_suffix|>",
-      "<|suffix|>"}},
-    {"tokenizer.ggml.fim_mid_token_id", false,
-     {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "<|code_middle|>",
-      "<|middle|>"}},
+    {"tokenizer.ggml.fim_pre_token_id",
+     false,
+     {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "<|code_prefix|>", "<|prefix|>"}},
+    {"tokenizer.ggml.fim_suf_token_id",
+     false,
+     {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "<|code_suffix|>", "<|suffix|>"}},
+    {"tokenizer.ggml.fim_mid_token_id",
+     false,
+     {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "<|code_middle|>", "<|middle|>"}},
     {"tokenizer.ggml.fim_pad_token_id", true, {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"}},
     {"tokenizer.ggml.fim_rep_token_id", true, {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"}},
     {"tokenizer.ggml.fim_sep_token_id", true, {"<|file_sep|>"}},
@@ -66,10 +82,8 @@ static int check_model(struct tokenizer *t, const struct gguf *g, struct err *e)
 
 static int read_strings(const struct tokenizer *t, const struct gguf *g, const char *key, struct gguf_array *out, struct err *e)
 {
-    if (!gguf_get_array(g, key, out))
-        return err_set(e, ERR_FILE, "%s: %s is missing", t->path, key);
-    if (out->type != GGUF_STRING)
-        return err_set(e, ERR_FILE, "%s: %s is not an array of strings", t->path, key);
+    if (!gguf_get_array(g, key, out)) return err_set(e, ERR_FILE, "%s: %s is missing", t->path, key);
+    if (out->type != GGUF_STRING) return err_set(e, ERR_FILE, "%s: %s is not an array of strings", t->path, key);
     return ERR_OK;
 }
 
@@ -85,14 +99,12 @@ static int read_types(struct tokenizer *t, const struct gguf *g, struct err *e)
     static const char key[] = "tokenizer.ggml.token_type";
     struct gguf_array a;
     memset(t->types, TOKEN_NORMAL, (size_t)t->tokens.n);
-    if (!gguf_get_array(g, key, &a))
-        return ERR_OK;
+    if (!gguf_get_array(g, key, &a)) return ERR_OK;
     if (a.n != t->tokens.n)
         return err_set(e, ERR_FILE, "%s: %s has %zu entries for %zu tokens", t->path, key, (size_t)a.n, (size_t)t->tokens.n);
     for (uint64_t i = 0; i < a.n; i++) {
         int64_t number;
-        if (!gguf_array_int(&a, i, &number))
-            return err_set(e, ERR_FILE, "%s: %s is not an array of integers", t->path, key);
+        if (!gguf_array_int(&a, i, &number)) return err_set(e, ERR_FILE, "%s: %s is not an array of integers", t->path, key);
         t->types[i] = type_of_number(number);
     }
     return ERR_OK;
@@ -103,8 +115,7 @@ static int read_id(const struct tokenizer *t, const struct gguf *g, const char *
 {
     int64_t v;
     *out = -1;
-    if (!gguf_get_int(g, key, &v) || v == -1 || v == UINT32_MAX)
-        return ERR_OK;
+    if (!gguf_get_int(g, key, &v) || v == -1 || v == UINT32_MAX) return ERR_OK;
     if (v < 0 || v >= (int64_t)t->tokens.n)
         return err_set(e, ERR_FILE, "%s: %s is %lld, outside of the vocabulary", t->path, key, (long long)v);
     *out = (int32_t)v;
@@ -113,8 +124,7 @@ static int read_id(const struct tokenizer *t, const struct gguf *g, const char *
 
 static void mark_end(struct tokenizer *t, int32_t id)
 {
-    if (id >= 0)
-        t->ends[id] = 1;
+    if (id >= 0) t->ends[id] = 1;
 }
 
 static int read_code_tokens(struct tokenizer *t, const struct gguf *g, struct err *e)
@@ -122,15 +132,12 @@ static int read_code_tokens(struct tokenizer *t, const struct gguf *g, struct er
     for (size_t i = 0; i < ARRAY_LEN(code_tokens); i++) {
         int32_t id;
         int rc = read_id(t, g, code_tokens[i].key, &id, e);
-        if (rc)
-            return rc;
+        if (rc) return rc;
         for (size_t k = 0; id < 0 && k < ARRAY_LEN(code_tokens[i].texts) && code_tokens[i].texts[k]; k++) {
             id = find_by_text(t, code_tokens[i].texts[k]);
-            if (id >= 0)
-                t->types[id] = TOKEN_CONTROL;
+            if (id >= 0) t->types[id] = TOKEN_CONTROL;
         }
-        if (code_tokens[i].ends)
-            mark_end(t, id);
+        if (code_tokens[i].ends) mark_end(t, id);
     }
     return ERR_OK;
 }
@@ -139,23 +146,21 @@ static int read_special_ids(struct tokenizer *t, const struct gguf *g, struct er
 {
     int32_t eot, eom;
     int rc;
-    if ((rc = read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, e)) || (rc = read_id(t, g, "tokenizer.ggml.eos_token_id", &t->eos, e))
-        || (rc = read_id(t, g, "tokenizer.ggml.eot_token_id", &eot, e)) || (rc = read_id(t, g, "tokenizer.ggml.eom_token_id", &eom, e))
-        || (rc = read_code_tokens(t, g, e)))
+    if ((rc = read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, e)) ||
+        (rc = read_id(t, g, "tokenizer.ggml.eos_token_id", &t->eos, e)) || (rc = read_id(t, g, "tokenizer.ggml.eot_token_id", &eot, e)) ||
+        (rc = read_id(t, g, "tokenizer.ggml.eom_token_id", &eom, e)) || (rc = read_code_tokens(t, g, e)))
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(end_texts); i++) {
         int32_t id = find_by_text(t, end_texts[i]);
         mark_end(t, id);
-        if (id >= 0)
-            t->types[id] = TOKEN_CONTROL;
+        if (id >= 0) t->types[id] = TOKEN_CONTROL;
     }
     mark_end(t, t->eos);
     mark_end(t, eot);
     mark_end(t, eom);
     /* The harmony format has <|end|> between the parts of one reply. */
     int32_t end = find_by_text(t, "<|end|>");
-    if (end >= 0 && find_by_text(t, "<|return|>") >= 0 && find_by_text(t, "<|call|>") >= 0)
-        t->ends[end] = 0;
+    if (end >= 0 && find_by_text(t, "<|return|>") >= 0 && find_by_text(t, "<|call|>") >= 0) t->ends[end] = 0;
     t->add_bos = presplit_adds_bos(t->split);
     gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos);
     t->add_bos = t->add_bos && t->bos >= 0;
@@ -170,8 +175,7 @@ static int hex_digit(char c)
 /* The byte of a token "<0x1F>"; -1 for other texts. */
 static int byte_of_text(struct gguf_string s)
 {
-    if (s.n != 6 || memcmp(s.p, "<0x", 3) != 0 || s.p[5] != '>' || hex_digit(s.p[3]) < 0 || hex_digit(s.p[4]) < 0)
-        return -1;
+    if (s.n != 6 || memcmp(s.p, "<0x", 3) != 0 || s.p[5] != '>' || hex_digit(s.p[3]) < 0 || hex_digit(s.p[4]) < 0) return -1;
     return hex_digit(s.p[3]) << 4 | hex_digit(s.p[4]);
 }
 
@@ -179,15 +183,12 @@ static int find_byte_tokens(const struct tokenizer *t, int32_t byte_tokens[256],
 {
     memset(byte_tokens, 0xff, 256 * sizeof(*byte_tokens));
     for (uint64_t i = 0; i < t->tokens.n; i++) {
-        if (t->types[i] != TOKEN_BYTE)
-            continue;
+        if (t->types[i] != TOKEN_BYTE) continue;
         struct gguf_string s = {"", 0};
         gguf_array_string(&t->tokens, i, &s);
         int byte = byte_of_text(s);
-        if (byte < 0)
-            return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens: byte token %zu is not spelt like <0x1F>", t->path, (size_t)i);
-        if (byte_tokens[byte] < 0)
-            byte_tokens[byte] = (int32_t)i;
+        if (byte < 0) return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens: byte token %zu is not spelt like <0x1F>", t->path, (size_t)i);
+        if (byte_tokens[byte] < 0) byte_tokens[byte] = (int32_t)i;
     }
     return ERR_OK;
 }
@@ -198,8 +199,7 @@ static int make_pieces(struct tokenizer *t, struct err *e)
     size_t n = (size_t)t->tokens.n, at = 0;
     t->pieces = malloc(t->tokens.bytes + 1);
     t->piece_at = malloc((n + 1) * sizeof(*t->piece_at));
-    if (!t->pieces || !t->piece_at)
-        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu tokens", t->path, n);
+    if (!t->pieces || !t->piece_at) return err_set(e, ERR_NOMEM, "%s: out of memory for %zu tokens", t->path, n);
     for (size_t i = 0; i < n; i++) {
         struct gguf_string s = {"", 0};
         gguf_array_string(&t->tokens, i, &s);
@@ -221,8 +221,7 @@ static int make_pieces(struct tokenizer *t, struct err *e)
 static int read_template(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
     struct gguf_string s;
-    if (!gguf_get_string(g, "tokenizer.chat_template", &s) || s.n == 0)
-        return ERR_OK;
+    if (!gguf_get_string(g, "tokenizer.chat_template", &s) || s.n == 0) return ERR_OK;
     t->chat_template = mem_dup_text(s.p, s.n);
     t->chat_template_len = s.n;
     return t->chat_template ? ERR_OK : err_set(e, ERR_NOMEM, "%s: out of memory", t->path);
@@ -233,19 +232,17 @@ static int read_all(struct tokenizer *t, const struct gguf *g, struct err *e)
     struct gguf_array merges;
     int32_t byte_tokens[256];
     int rc;
-    if ((rc = check_model(t, g, e)) || (rc = read_strings(t, g, "tokenizer.ggml.tokens", &t->tokens, e))
-        || (rc = read_strings(t, g, "tokenizer.ggml.merges", &merges, e)))
+    if ((rc = check_model(t, g, e)) || (rc = read_strings(t, g, "tokenizer.ggml.tokens", &t->tokens, e)) ||
+        (rc = read_strings(t, g, "tokenizer.ggml.merges", &merges, e)))
         return rc;
-    if (t->tokens.n == 0)
-        return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens is empty", t->path);
+    if (t->tokens.n == 0) return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens is empty", t->path);
     t->types = malloc((size_t)t->tokens.n);
     t->ends = calloc((size_t)t->tokens.n, 1);
-    if (!t->types || !t->ends)
-        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu tokens", t->path, (size_t)t->tokens.n);
+    if (!t->types || !t->ends) return err_set(e, ERR_NOMEM, "%s: out of memory for %zu tokens", t->path, (size_t)t->tokens.n);
     /* Types first as the file has them, then corrected, and only then the merges, which depend on them. */
-    if ((rc = read_types(t, g, e)) || (rc = find_byte_tokens(t, byte_tokens, e)) || (rc = bpe_new(&t->bpe, &t->tokens, t->path, e))
-        || (rc = read_special_ids(t, g, e)) || (rc = bpe_add_merges(t->bpe, &merges, t->types, byte_tokens, t->path, e))
-        || (rc = make_pieces(t, e)) || (rc = read_template(t, g, e)))
+    if ((rc = read_types(t, g, e)) || (rc = find_byte_tokens(t, byte_tokens, e)) || (rc = bpe_new(&t->bpe, &t->tokens, t->path, e)) ||
+        (rc = read_special_ids(t, g, e)) || (rc = bpe_add_merges(t->bpe, &merges, t->types, byte_tokens, t->path, e)) ||
+        (rc = make_pieces(t, e)) || (rc = read_template(t, g, e)))
         return rc;
     if (specials_init(&t->specials, &t->tokens, t->types) != ERR_OK)
         return err_set(e, ERR_NOMEM, "%s: out of memory for control tokens", t->path);
@@ -256,8 +253,7 @@ int tokenizer_new(struct tokenizer **out, const struct gguf *g, struct err *e)
 {
     *out = NULL;
     struct tokenizer *t = calloc(1, sizeof(*t));
-    if (!t)
-        return err_set(e, ERR_NOMEM, "%s: out of memory", gguf_path(g));
+    if (!t) return err_set(e, ERR_NOMEM, "%s: out of memory", gguf_path(g));
     t->path = gguf_path(g);
     int rc = read_all(t, g, e);
     if (rc) {
@@ -273,8 +269,7 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct err *e)
     struct gguf *g;
     *out = NULL;
     int rc = gguf_open(&g, path, e);
-    if (rc)
-        return rc;
+    if (rc) return rc;
     rc = tokenizer_new(out, g, e);
     if (rc)
         gguf_close(g);
@@ -285,8 +280,7 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct err *e)
 
 void tokenizer_free(struct tokenizer *t)
 {
-    if (!t)
-        return;
+    if (!t) return;
     specials_release(&t->specials);
     bpe_free(t->bpe);
     free(t->types);
@@ -328,8 +322,7 @@ enum token_type tokenizer_type(const struct tokenizer *t, int32_t id)
 int32_t tokenizer_find(const struct tokenizer *t, const char *text)
 {
     int32_t id = find_by_text(t, text);
-    if (id >= 0 && (t->types[id] == TOKEN_CONTROL || t->types[id] == TOKEN_USER || t->types[id] == TOKEN_UNKNOWN))
-        return id;
+    if (id >= 0 && (t->types[id] == TOKEN_CONTROL || t->types[id] == TOKEN_USER || t->types[id] == TOKEN_UNKNOWN)) return id;
     struct bpe_work w = {0};
     id = bpe_find_bytes(t->bpe, &w, text, strlen(text));
     bpe_work_release(&w);

@@ -26,8 +26,8 @@ struct encoder {
     size_t n;
     struct match *matches;
     size_t n_matches, cap_matches;
-    uint8_t *scratch;            /* a byte for each byte of text: first which are taken, then their classes */
-    size_t run;                  /* where the run being cut begins */
+    uint8_t *scratch; /* a byte for each byte of text: first which are taken, then their classes */
+    size_t run;       /* where the run being cut begins */
     struct bpe_work work;
     struct tokens *out;
 };
@@ -50,11 +50,9 @@ static bool is_special(uint8_t type)
 int specials_init(struct specials *s, const struct gguf_array *tokens, const uint8_t *types)
 {
     uint32_t n = 0;
-    for (uint64_t i = 0; i < tokens->n; i++)
-        n += is_special(types[i]);
+    for (uint64_t i = 0; i < tokens->n; i++) n += is_special(types[i]);
     s->list = malloc((n ? n : 1) * sizeof(*s->list));
-    if (!s->list)
-        return ERR_NOMEM;
+    if (!s->list) return ERR_NOMEM;
     for (uint64_t i = 0; i < tokens->n; i++) {
         struct gguf_string text;
         if (is_special(types[i]) && gguf_array_string(tokens, i, &text) && text.n)
@@ -62,8 +60,7 @@ int specials_init(struct specials *s, const struct gguf_array *tokens, const uin
     }
     qsort(s->list, s->n, sizeof(*s->list), compare_special);
     for (uint32_t c = 0, i = 0; c <= 256; c++) {
-        while (i < s->n && (unsigned char)s->list[i].text.p[0] < c)
-            i++;
+        while (i < s->n && (unsigned char)s->list[i].text.p[0] < c) i++;
         s->first[c] = i;
     }
     return ERR_OK;
@@ -91,10 +88,8 @@ static uint32_t lower_bound(const struct specials *s, uint32_t lo, uint32_t hi, 
 
 static int add_match(struct encoder *x, size_t from, const struct special *s)
 {
-    if (x->n_matches >= MAX_MATCHES)
-        return ERR_TOO_LONG;
-    if (x->n_matches == x->cap_matches && !mem_grow(&x->matches, &x->cap_matches, x->n_matches + 1, sizeof(*x->matches)))
-        return ERR_NOMEM;
+    if (x->n_matches >= MAX_MATCHES) return ERR_TOO_LONG;
+    if (x->n_matches == x->cap_matches && !mem_grow(&x->matches, &x->cap_matches, x->n_matches + 1, sizeof(*x->matches))) return ERR_NOMEM;
     x->matches[x->n_matches++] = (struct match){(uint32_t)from, (uint32_t)s->text.n, s->id};
     return ERR_OK;
 }
@@ -110,12 +105,10 @@ static int find_matches(struct encoder *x, size_t from, size_t to, enum token_pa
             /* The shortest of those that agree so far comes first. */
             if (s->list[lo].text.n == depth) {
                 int rc = parse == PARSE_CONTROL || s->list[lo].type == TOKEN_USER ? add_match(x, at, &s->list[lo]) : ERR_OK;
-                if (rc)
-                    return rc;
+                if (rc) return rc;
                 lo++;
             }
-            if (at + depth >= to)
-                break;
+            if (at + depth >= to) break;
             c = (unsigned char)x->text[at + depth];
             lo = lower_bound(s, lo, hi, depth, c);
             hi = lower_bound(s, lo, hi, depth, c + 1);
@@ -127,10 +120,8 @@ static int find_matches(struct encoder *x, size_t from, size_t to, enum token_pa
 static int compare_by_rank(const void *a, const void *b)
 {
     const struct match *x = a, *y = b;
-    if (x->len != y->len)
-        return x->len > y->len ? -1 : 1;
-    if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
+    if (x->len != y->len) return x->len > y->len ? -1 : 1;
+    if (x->id != y->id) return x->id < y->id ? -1 : 1;
     return (x->from > y->from) - (x->from < y->from);
 }
 
@@ -144,18 +135,15 @@ static int compare_by_place(const void *a, const void *b)
 static void choose_matches(struct encoder *x)
 {
     bool overlap = false;
-    for (size_t i = 1; i < x->n_matches; i++)
-        overlap = overlap || x->matches[i].from < x->matches[i - 1].from + x->matches[i - 1].len;
-    if (!overlap)
-        return;
+    for (size_t i = 1; i < x->n_matches; i++) overlap = overlap || x->matches[i].from < x->matches[i - 1].from + x->matches[i - 1].len;
+    if (!overlap) return;
     size_t kept = 0;
     qsort(x->matches, x->n_matches, sizeof(*x->matches), compare_by_rank);
     memset(x->scratch, 0, x->n);
     for (size_t i = 0; i < x->n_matches; i++) {
         struct match m = x->matches[i];
         /* Those taken before are not shorter, so one that overlaps covers the first or the last byte. */
-        if (x->scratch[m.from] || x->scratch[m.from + m.len - 1])
-            continue;
+        if (x->scratch[m.from] || x->scratch[m.from + m.len - 1]) continue;
         memset(x->scratch + m.from, 1, m.len);
         x->matches[kept++] = m;
     }
@@ -185,8 +173,7 @@ static int encode_all(struct encoder *x)
     for (size_t i = 0; rc == ERR_OK && i < x->n_matches; i++) {
         struct match m = x->matches[i];
         rc = encode_run(x, at, m.from);
-        if (rc == ERR_OK)
-            rc = tokens_push(x->out, m.id);
+        if (rc == ERR_OK) rc = tokens_push(x->out, m.id);
         at = (size_t)m.from + m.len;
     }
     return rc ? rc : encode_run(x, at, x->n);
@@ -195,8 +182,7 @@ static int encode_all(struct encoder *x)
 static int encoder_init(struct encoder *x, const struct tokenizer *t, const char *text, size_t n, struct tokens *out)
 {
     *x = (struct encoder){.t = t, .text = text, .n = n, .out = out};
-    if (n > INT32_MAX)
-        return ERR_TOO_LONG;
+    if (n > INT32_MAX) return ERR_TOO_LONG;
     x->scratch = malloc(n ? n : 1);
     return x->scratch ? ERR_OK : ERR_NOMEM;
 }
@@ -207,8 +193,7 @@ static int encoder_end(struct encoder *x, size_t before, int rc, struct err *e)
     free(x->matches);
     free(x->scratch);
     bpe_work_release(&x->work);
-    if (rc == ERR_OK)
-        return rc;
+    if (rc == ERR_OK) return rc;
     x->out->n = before;
     return err_set(e, rc, rc == ERR_NOMEM ? "out of memory for a text of %zu bytes" : "a text of %zu bytes cannot be tokenised", x->n);
 }
@@ -218,8 +203,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum
     struct encoder x;
     size_t before = out->n;
     int rc = encoder_init(&x, t, text, n, out);
-    if (rc == ERR_OK && parse != PARSE_NONE)
-        rc = find_matches(&x, 0, n, parse);
+    if (rc == ERR_OK && parse != PARSE_NONE) rc = find_matches(&x, 0, n, parse);
     if (rc == ERR_OK) {
         choose_matches(&x);
         rc = encode_all(&x);
@@ -233,11 +217,9 @@ static int find_prompt_matches(struct encoder *x, const struct prompt *p)
     size_t at = 0;
     for (size_t i = 0; i < p->n_outside; i++) {
         struct prompt_span s = p->outside[i];
-        if (s.from < at || s.to < s.from || s.to > x->n)
-            return ERR_INVALID;
+        if (s.from < at || s.to < s.from || s.to > x->n) return ERR_INVALID;
         int rc = find_matches(x, at, s.from, PARSE_CONTROL);
-        if (rc)
-            return rc;
+        if (rc) return rc;
         at = s.to;
     }
     return find_matches(x, at, x->n, PARSE_CONTROL);
@@ -248,15 +230,12 @@ int tokenizer_encode_prompt(const struct tokenizer *t, const struct prompt *p, s
     struct encoder x;
     size_t before = out->n;
     int rc = encoder_init(&x, t, str_cstr(&p->text), p->text.len, out);
-    if (rc == ERR_OK)
-        rc = find_prompt_matches(&x, p);
+    if (rc == ERR_OK) rc = find_prompt_matches(&x, p);
     if (rc == ERR_OK) {
         choose_matches(&x);
         bool has_bos = x.n_matches && x.matches[0].from == 0 && x.matches[0].id == t->bos;
-        if (t->add_bos && !has_bos)
-            rc = tokens_push(out, t->bos);
+        if (t->add_bos && !has_bos) rc = tokens_push(out, t->bos);
     }
-    if (rc == ERR_OK)
-        rc = encode_all(&x);
+    if (rc == ERR_OK) rc = encode_all(&x);
     return encoder_end(&x, before, rc, e);
 }

@@ -8,29 +8,29 @@
 
 /* A token that is recognised in text by its own spelling. */
 struct special {
-    struct gguf_string text;    /* in the mapping, never empty */
+    struct gguf_string text; /* in the mapping, never empty */
     int32_t id;
-    uint8_t type;               /* enum token_type: control, user-defined or unknown */
+    uint8_t type; /* enum token_type: control, user-defined or unknown */
 };
 
 /* By text, so that the ones which share a prefix lie together. */
 struct specials {
     struct special *list;
     uint32_t n;
-    uint32_t first[257];        /* list[first[c]] to list[first[c + 1]] begin with byte c */
+    uint32_t first[257]; /* list[first[c]] to list[first[c + 1]] begin with byte c */
 };
 
 struct tokenizer {
-    struct gguf *owned;         /* NULL when the caller keeps the file */
-    const char *path;           /* of the file, for messages; belongs to the file */
+    struct gguf *owned; /* NULL when the caller keeps the file */
+    const char *path;   /* of the file, for messages; belongs to the file */
     struct gguf_array tokens;
     const struct presplit *split;
     struct bpe *bpe;
     struct specials specials;
-    uint8_t *types;             /* enum token_type of each token */
-    uint8_t *ends;              /* 1 for tokens that end a reply */
-    char *pieces;               /* bytes of all tokens, a NUL behind each */
-    uint32_t *piece_at;         /* n + 1 offsets into it */
+    uint8_t *types;     /* enum token_type of each token */
+    uint8_t *ends;      /* 1 for tokens that end a reply */
+    char *pieces;       /* bytes of all tokens, a NUL behind each */
+    uint32_t *piece_at; /* n + 1 offsets into it */
     char *chat_template;
     size_t chat_template_len;
     int32_t bos, eos;
