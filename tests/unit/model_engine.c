@@ -1,0 +1,808 @@
+/* Engine and session on tiny models: against a double-precision forward pass, and bit for bit against themselves. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "model/model.h"
+#include "tiny_model.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/ponder-engine-XXXXXX";
+static char file[128];
+
+/* Shapes chosen so that every special path is met: two slices of output rows and two of inputs (1056 > 1024), heads that are not
+ * n_embd / n_head wide, rotary parts of a head, groups of 1, 3 and 4 query heads, odd numbers of heads. */
+static const struct tiny_spec specs[] = {
+    {"llama f32", "llama", TENSOR_F32, 2, 64, 160, 4, 4, 16, 16, 300, 2048, true, false, SCALING_NONE},
+    {"llama q8", "llama", TENSOR_Q8_0, 2, 96, 1056, 6, 2, 16, 16, 300, 2048, false, false, SCALING_FACTORS},
+    {"qwen2 q4", "qwen2", TENSOR_Q4_0, 2, 64, 288, 4, 1, 16, 16, 300, 2048, true, true, SCALING_NONE},
+    {"qwen2 f16", "qwen2", TENSOR_F16, 1, 64, 96, 3, 3, 32, 16, 300, 2048, false, true, SCALING_LINEAR},
+    {"llama q4_1", "llama", TENSOR_Q4_1, 2, 96, 96, 3, 1, 64, 32, 300, 2048, true, false, SCALING_LLAMA3},
+    {"llama bf16", "llama", TENSOR_BF16, 1, 48, 80, 3, 3, 16, 8, 300, 2048, false, true, SCALING_NONE},
+    {"llama q6_k", "llama", TENSOR_Q6_K, 1, 256, 512, 4, 2, 64, 64, 300, 2048, true, false, SCALING_NONE},
+    {"qwen2 q4_k", "qwen2", TENSOR_Q4_K, 2, 256, 256, 8, 2, 32, 32, 300, 2048, true, true, SCALING_NONE},
+};
+/* The one that the tests of bits use. */
+#define MAIN_SPEC 1
+
+static struct engine *open_spec(struct tiny_model *m, const struct tiny_spec *spec)
+{
+    struct engine *engine;
+    struct err e = {0};
+
+    tiny_init(m, spec);
+    assert_int_equal(gw_save(&m->w, file, SIZE_MAX), 0);
+    if (engine_open(&engine, file, &e)) fail_msg("%s", e.text);
+    return engine;
+}
+
+static void fill_ids(int32_t *ids, size_t n, int n_vocab)
+{
+    for (size_t i = 0; i < n; i++) ids[i] = (int32_t)((i * 7919 + i / 5 + 1) % (size_t)n_vocab);
+}
+
+static struct session *new_session(const struct engine *m, int n_ctx, int n_threads)
+{
+    struct session *s;
+    struct err e = {0};
+
+    if (session_new(&s, m, n_ctx, n_threads, &e)) fail_msg("%s", e.text);
+    return s;
+}
+
+static void sync_to(struct session *s, const int32_t *ids, size_t n)
+{
+    struct err e = {0};
+    if (session_sync(s, ids, n, NULL, NULL, NULL, &e)) fail_msg("%s", e.text);
+}
+
+static void decode(struct session *s, const int32_t *ids, size_t n)
+{
+    struct err e = {0};
+    if (session_decode(s, ids, n, &e)) fail_msg("%s", e.text);
+}
+
+static void assert_same_logits(struct session *s, const float *want, int n_vocab)
+{
+    assert_memory_equal(session_logits(s), want, (size_t)n_vocab * sizeof(float));
+}
+
+static float *copy_logits(struct session *s, int n_vocab)
+{
+    float *out = tiny_alloc((size_t)n_vocab * sizeof(float));
+    memcpy(out, session_logits(s), (size_t)n_vocab * sizeof(float));
+    return out;
+}
+
+/* ---- against the reference ----------------------------------------------------------------------------------------- */
+
+struct comparison {
+    const double *want;      /* [n][n_vocab] */
+    int n_vocab;
+    size_t next;
+    double worst;            /* distance over the row's largest logit */
+};
+
+static void compare_row(void *arg, size_t position, const float *logits)
+{
+    struct comparison *c = arg;
+    const double *want = c->want + position * (size_t)c->n_vocab;
+    double largest = 0, distance = 0;
+
+    assert_int_equal(position, c->next++);
+    for (int i = 0; i < c->n_vocab; i++) {
+        largest = fabs(want[i]) > largest ? fabs(want[i]) : largest;
+        double d = fabs(want[i] - (double)logits[i]);
+        if (!(d <= distance)) distance = d; /* a NaN sticks */
+    }
+    if (!(distance / largest <= c->worst)) c->worst = distance / largest;
+}
+
+static void logits_match_the_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+        struct tiny_model m;
+        struct engine *engine = open_spec(&m, &specs[i]);
+        struct session *s = new_session(engine, 600, 2);
+        /* one model also beyond a key tile, a chunk and a piece of decode attention */
+        int n = i == MAIN_SPEC ? 550 : 45;
+        int32_t ids[550];
+        struct err e = {0};
+        fill_ids(ids, (size_t)n, specs[i].n_vocab);
+        double *want = tiny_forward(&m, ids, n);
+        for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
+            struct comparison c = {.want = want, .n_vocab = specs[i].n_vocab};
+            assert_int_equal(session_score(s, ids, (size_t)n, one_by_one, compare_row, &c, &e), 0);
+            assert_int_equal(c.next, n);
+            /* decode rounds activations to 16 bits; prefill is f32 throughout */
+            if (!(c.worst < (one_by_one ? 1e-3 : 2e-4))) fail_msg("%s %s: off by %g of the largest logit", specs[i].name, one_by_one ? "decode" : "prefill", c.worst);
+        }
+        free(want);
+        session_free(s);
+        engine_free(engine);
+        tiny_release(&m);
+    }
+}
+
+/* ---- bit for bit --------------------------------------------------------------------------------------------------- */
+
+static void prompt_does_not_depend_on_its_cuts(void **state)
+{
+    (void)state;
+    static const size_t cuts[][6] = {{1}, {31, 32, 33}, {5, 130, 131, 400}, {512}, {64, 300, 556, 699}, {100, 228, 484}};
+    struct tiny_model m;
+    enum { N = 700 };
+    int32_t ids[N];
+
+    for (size_t spec = MAIN_SPEC; spec < MAIN_SPEC + 2; spec++) {
+        struct engine *engine = open_spec(&m, &specs[spec]);
+        struct session *s = new_session(engine, 800, 2);
+        fill_ids(ids, N, 300);
+        sync_to(s, ids, N);
+        float *want = copy_logits(s, 300);
+        decode(s, ids, 3);
+        float *then = copy_logits(s, 300);
+        for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+            session_truncate(s, 0);
+            for (size_t k = 0; k < 6 && cuts[i][k]; k++) sync_to(s, ids, cuts[i][k]);
+            sync_to(s, ids, N);
+            assert_same_logits(s, want, 300);
+            /* what follows reads every cached position */
+            decode(s, ids, 3);
+            assert_same_logits(s, then, 300);
+        }
+        free(want);
+        free(then);
+        session_free(s);
+        engine_free(engine);
+        tiny_release(&m);
+    }
+}
+
+static void threads_do_not_change_results(void **state)
+{
+    (void)state;
+    static const int threads[] = {2, 3, 5};
+    struct tiny_model m;
+    int32_t ids[420];
+
+    for (size_t spec = 0; spec < ARRAY_LEN(specs); spec++) {
+        struct engine *engine = open_spec(&m, &specs[spec]);
+        float *prompt = NULL, *reply = NULL;
+        fill_ids(ids, 420, 300);
+        for (size_t i = 0; i <= ARRAY_LEN(threads); i++) {
+            struct session *s = new_session(engine, 500, i ? threads[i - 1] : 1);
+            sync_to(s, ids, 420);
+            if (i) assert_same_logits(s, prompt, 300);
+            else prompt = copy_logits(s, 300);
+            for (int k = 0; k < 5; k++) decode(s, ids + k, 1);
+            if (i) assert_same_logits(s, reply, 300);
+            else reply = copy_logits(s, 300);
+            session_free(s);
+        }
+        free(prompt);
+        free(reply);
+        engine_free(engine);
+        tiny_release(&m);
+    }
+}
+
+static void tokens_at_once_equal_one_at_a_time(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    int32_t ids[300];
+
+    for (size_t spec = 0; spec < ARRAY_LEN(specs); spec++) {
+        struct engine *engine = open_spec(&m, &specs[spec]);
+        struct session *s = new_session(engine, 400, 2);
+        float *want[9] = {0};
+        fill_ids(ids, 300, 300);
+        /* across the edge of a piece of attention at 256 */
+        sync_to(s, ids, 251);
+        for (size_t k = 1; k <= 8; k++) {
+            decode(s, ids + k, 1);
+            want[k] = copy_logits(s, 300);
+        }
+        for (size_t n = 2; n <= 8; n++) {
+            sync_to(s, ids, 251);
+            decode(s, ids + 1, n);
+            assert_same_logits(s, want[n], 300);
+            /* and the cache behind them */
+            if (n < 8) {
+                decode(s, ids + 1 + n, 8 - n);
+                assert_same_logits(s, want[8], 300);
+            }
+        }
+        for (size_t k = 1; k <= 8; k++) free(want[k]);
+        session_free(s);
+        engine_free(engine);
+        tiny_release(&m);
+    }
+}
+
+/* BLAS has other inner loops on other processors, some of which do not give a row the same bits everywhere in a tile: the
+ * tests of bits run again on those, in a process of their own, since BLAS chooses when it is loaded. */
+#define OTHER_BLAS "--other-blas"
+
+static void other_inner_loops_of_blas(void **state)
+{
+    (void)state;
+    static const char *const cores[] = {
+#if defined(__x86_64__)
+        "Haswell", "Zen", "Nehalem",
+#endif
+        NULL};
+    for (size_t i = 0; cores[i]; i++) {
+#if defined(__x86_64__)
+        if (i < 2 && !__builtin_cpu_supports("avx2")) continue;
+#endif
+        int status;
+        pid_t pid = fork();
+        if (!pid) {
+            setenv("OPENBLAS_CORETYPE", cores[i], 1);
+            if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
+            execl("/proc/self/exe", "model_engine", OTHER_BLAS, (char *)NULL);
+            _exit(99);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status) fail_msg("with OPENBLAS_CORETYPE=%s: status %#x", cores[i], (unsigned)status);
+    }
+}
+
+/* ---- the timeline -------------------------------------------------------------------------------------------------- */
+
+static void assert_timeline(struct session *s, const int32_t *ids, size_t n)
+{
+    size_t have;
+    const int32_t *tokens = session_tokens(s, &have);
+
+    assert_int_equal(have, n);
+    assert_memory_equal(tokens, ids, n * sizeof(*ids));
+}
+
+static void prefixes_are_reused(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct engine *engine = open_spec(&m, &specs[MAIN_SPEC]);
+    struct session *s = new_session(engine, 200, 2), *fresh = new_session(engine, 200, 1);
+    int32_t ids[120], other[120];
+    size_t reused;
+
+    fill_ids(ids, 120, 300);
+    memcpy(other, ids, sizeof(other));
+    other[70] = 299;
+    sync_to(s, ids, 100);
+    assert_timeline(s, ids, 100);
+    float *first = copy_logits(s, 300);
+
+    /* the same again: nothing to do, though the caller has changed the logits */
+    session_logits(s)[0] = 1e9f;
+    assert_int_equal(session_sync(s, ids, 100, NULL, NULL, &reused, NULL), 0);
+    assert_int_equal(reused, 100);
+    assert_same_logits(s, first, 300);
+
+    /* a reply, and the prompt again: as `regenerate` does */
+    decode(s, ids + 100, 8);
+    assert_timeline(s, ids, 108);
+    assert_int_equal(session_sync(s, ids, 100, NULL, NULL, &reused, NULL), 0);
+    assert_int_equal(reused, 100);
+    assert_same_logits(s, first, 300);
+    assert_timeline(s, ids, 100);
+
+    /* a shorter one needs its last token's state */
+    assert_int_equal(session_sync(s, ids, 90, NULL, NULL, &reused, NULL), 0);
+    assert_int_equal(reused, 89);
+    sync_to(fresh, ids, 90);
+    assert_same_logits(s, session_logits(fresh), 300);
+
+    /* one that differs in the middle */
+    assert_int_equal(session_sync(s, other, 120, NULL, NULL, &reused, NULL), 0);
+    assert_int_equal(reused, 70);
+    session_truncate(fresh, 0);
+    sync_to(fresh, other, 120);
+    assert_same_logits(s, session_logits(fresh), 300);
+    assert_timeline(s, other, 120);
+    free(first);
+    session_free(fresh);
+    session_free(s);
+    engine_free(engine);
+    tiny_release(&m);
+}
+
+static void replies_become_prompt_when_kept(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct engine *engine = open_spec(&m, &specs[MAIN_SPEC]);
+    struct session *s = new_session(engine, 200, 2), *fresh = new_session(engine, 200, 2);
+    int32_t ids[120];
+    size_t reused;
+
+    fill_ids(ids, 120, 300);
+    sync_to(fresh, ids, 120);
+    sync_to(s, ids, 60);
+    for (int i = 0; i < 40; i++) decode(s, ids + 60 + i, 1);
+    assert_int_equal(session_sync(s, ids, 120, NULL, NULL, &reused, NULL), 0);
+    assert_int_equal(reused, 60);
+    assert_same_logits(s, session_logits(fresh), 300);
+    /* the reply's own positions were rewritten, not only skipped: decode from both reads all of them */
+    decode(s, ids, 1);
+    decode(fresh, ids, 1);
+    assert_same_logits(s, session_logits(fresh), 300);
+    session_free(fresh);
+    session_free(s);
+    engine_free(engine);
+    tiny_release(&m);
+}
+
+struct stopper {
+    int calls, stop_at;
+    size_t last, total;
+    bool backwards;
+};
+
+static bool stop_step(void *arg, size_t done, size_t total)
+{
+    struct stopper *t = arg;
+
+    if (done < t->last || done > total) t->backwards = true;
+    t->last = done;
+    t->total = total;
+    return t->calls++ != t->stop_at;
+}
+
+static void a_stopped_prompt_can_go_on(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct engine *engine = open_spec(&m, &specs[MAIN_SPEC]);
+    struct session *s = new_session(engine, 1300, 2);
+    struct stopper count = {.stop_at = -1};
+    static int32_t ids[1200];
+    struct err e = {0};
+
+    fill_ids(ids, 1200, 300);
+    assert_int_equal(session_sync(s, ids, 1200, stop_step, &count, NULL, &e), 0);
+    assert_false(count.backwards);
+    assert_int_equal(count.total, 1200);
+    assert_true(count.calls >= 3 * 2);
+    float *want = copy_logits(s, 300);
+    for (int at = 0; at < count.calls; at++) {
+        struct stopper t = {.stop_at = at};
+        size_t have;
+        session_truncate(s, 7);
+        assert_int_equal(session_sync(s, ids, 1200, stop_step, &t, NULL, &e), ERR_STOPPED);
+        assert_int_equal(t.calls, at + 1);
+        session_tokens(s, &have);
+        assert_true(have >= 7 && have < 1200);
+        sync_to(s, ids, 1200);
+        assert_same_logits(s, want, 300);
+    }
+    free(want);
+    session_free(s);
+    engine_free(engine);
+    tiny_release(&m);
+}
+
+static void refuse_row(void *arg, size_t position, const float *logits)
+{
+    (void)arg;
+    (void)position;
+    (void)logits;
+    fail_msg("no row was due");
+}
+
+static void wrong_calls_change_nothing(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct engine *engine = open_spec(&m, &specs[MAIN_SPEC]);
+    struct session *s = new_session(engine, 40, 1), *none;
+    int32_t ids[64], bad[2] = {1, 300}, negative[1] = {-1};
+    struct err e = {0};
+
+    fill_ids(ids, 64, 300);
+    sync_to(s, ids, 38);
+    float *before = copy_logits(s, 300);
+    assert_int_equal(session_sync(s, bad, 2, NULL, NULL, NULL, &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "300"));
+    assert_int_equal(session_sync(s, negative, 1, NULL, NULL, NULL, &e), ERR_INVALID);
+    assert_int_equal(session_sync(s, ids, 0, NULL, NULL, NULL, &e), ERR_INVALID);
+    assert_int_equal(session_sync(s, ids, 41, NULL, NULL, NULL, &e), ERR_TOO_LONG);
+    assert_int_equal(session_decode(s, bad, 2, &e), ERR_INVALID);
+    assert_int_equal(session_decode(s, ids, 0, &e), ERR_INVALID);
+    assert_int_equal(session_decode(s, ids, 9, &e), ERR_INVALID);
+    assert_int_equal(session_decode(s, ids, 3, &e), ERR_TOO_LONG);
+    assert_int_equal(session_score(s, negative, 1, false, refuse_row, NULL, &e), ERR_INVALID);
+    assert_int_equal(session_score(s, ids, 41, true, refuse_row, NULL, &e), ERR_TOO_LONG);
+    assert_timeline(s, ids, 38);
+    assert_same_logits(s, before, 300);
+    /* the context can be filled to the last position, and no further */
+    decode(s, ids, 2);
+    assert_int_equal(session_decode(s, ids, 1, &e), ERR_TOO_LONG);
+    assert_int_equal(session_ctx(s), 40);
+    sync_to(s, ids, 40);
+
+    assert_int_equal(session_new(&none, engine, 0, 1, &e), ERR_INVALID);
+    assert_null(none);
+    assert_int_equal(session_new(&none, engine, 2049, 1, &e), ERR_INVALID);
+    assert_int_equal(session_new(&none, engine, 16, 0, &e), ERR_INVALID);
+    assert_null(none);
+    session_free(NULL);
+    free(before);
+    session_free(s);
+    engine_free(engine);
+    tiny_release(&m);
+}
+
+/* ---- files that are refused ---------------------------------------------------------------------------------------- */
+
+/* Opens what the writer holds; the error must be one line that begins with the file's name and says `why`. */
+static void assert_refused(const struct gguf_writer *w, size_t limit, int code, const char *why)
+{
+    struct engine *engine;
+    struct err e = {0};
+
+    assert_int_equal(gw_save(w, file, limit), 0);
+    int rc = engine_open(&engine, file, &e);
+    if (rc != code || engine || strncmp(e.text, file, strlen(file)) || !strstr(e.text, why))
+        fail_msg("wanted error %d with \"%s\", got %d: %s", code, why, rc, e.text);
+}
+
+/* Model metadata and tensors of a spec with one change of the numbers, but the tensors of the unchanged one. */
+struct wrong_numbers {
+    struct tiny_spec change;         /* 0 and NULL: as it is */
+    int code;
+    const char *why;
+};
+
+static void pick(int *v, int change)
+{
+    if (change) *v = change;
+}
+
+static void wrong_numbers_are_refused(void **state)
+{
+    (void)state;
+    static const struct wrong_numbers cases[] = {
+        {{.arch = "mamba"}, ERR_UNSUPPORTED, "architecture \"mamba\""},
+        {{.n_layer = -1}, ERR_FILE, "block_count"},
+        {{.n_layer = 1000}, ERR_FILE, "1000 layers"},
+        {{.n_layer = 3}, ERR_FILE, "blk.2."},
+        {{.n_embd = 1 << 30}, ERR_FILE, "embedding_length"},
+        {{.n_embd = 90}, ERR_FILE, "token_embd.weight"},
+        {{.n_ff = 1024}, ERR_FILE, "ffn_gate"},
+        {{.n_ff = -5}, ERR_FILE, "feed_forward_length"},
+        {{.n_head = 7}, ERR_FILE, "cannot share"},
+        {{.n_head = 2000}, ERR_FILE, "head_count"},
+        {{.n_head = 12}, ERR_FILE, "attn_q.weight"},
+        {{.n_head_kv = 3}, ERR_FILE, "attn_k.weight"},
+        {{.head_dim = 32, .n_rot = 16}, ERR_FILE, "attn_q.weight"},
+        {{.n_rot = 7}, ERR_FILE, "rotary"},
+        {{.n_rot = 64}, ERR_FILE, "rotary"},
+        {{.ctx = -1}, ERR_FILE, "context_length"},
+    };
+    struct tiny_model m;
+
+    tiny_init(&m, &specs[MAIN_SPEC]);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct tiny_spec *c = &cases[i].change;
+        struct tiny_model wrong = {.s = m.s};
+        if (c->arch) wrong.s.arch = c->arch;
+        pick(&wrong.s.n_layer, c->n_layer);
+        pick(&wrong.s.n_embd, c->n_embd);
+        pick(&wrong.s.n_ff, c->n_ff);
+        pick(&wrong.s.n_head, c->n_head);
+        pick(&wrong.s.n_head_kv, c->n_head_kv);
+        pick(&wrong.s.head_dim, c->head_dim);
+        wrong.s.n_rot = wrong.s.head_dim;
+        pick(&wrong.s.n_rot, c->n_rot);
+        pick(&wrong.s.ctx, c->ctx);
+        tiny_metadata(&wrong);
+        tiny_vocabulary(&wrong.w, m.s.n_vocab);
+        wrong.w.table = m.w.table;
+        wrong.w.data = m.w.data;
+        wrong.w.n_tensors = m.w.n_tensors;
+        assert_refused(&wrong.w, SIZE_MAX, cases[i].code, cases[i].why);
+        free(wrong.w.kv.p);
+    }
+    tiny_release(&m);
+}
+
+static void wrong_tensors_are_refused(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct tiny_spec spec = specs[MAIN_SPEC];
+    static const uint8_t zeros[8192];
+    int64_t dims[2] = {96, 1};
+
+    /* one tensor more than the model knows */
+    tiny_init(&m, &spec);
+    gw_tensor(&m.w, "blk.0.ffn_gate_inp.weight", 1, dims, TENSOR_F32, zeros, 96 * 4);
+    assert_refused(&m.w, SIZE_MAX, ERR_UNSUPPORTED, "blk.0.ffn_gate_inp.weight");
+    tiny_release(&m);
+    /* a storage type without kernels: 256 values of Q2_K are 84 bytes */
+    tiny_init(&m, &specs[6]);
+    struct gguf_writer w = {.kv = m.w.kv, .n_kv = m.w.n_kv};
+    dims[0] = 256;
+    dims[1] = 300;
+    uint8_t *big = tiny_alloc(84 * 300);
+    gw_tensor(&w, "token_embd.weight", 2, dims, TENSOR_Q2_K, big, 84 * 300);
+    assert_refused(&w, SIZE_MAX, ERR_UNSUPPORTED, "Q2_K");
+    free(w.table.p);
+    free(w.data.p);
+    free(big);
+    /* metadata and vocabulary, and nothing else */
+    struct gguf_writer empty = {.kv = m.w.kv, .n_kv = m.w.n_kv};
+    assert_refused(&empty, SIZE_MAX, ERR_FILE, "vocabulary only");
+    /* qwen2 without its biases */
+    tiny_release(&m);
+    spec = specs[2];
+    spec.bias = false;
+    tiny_init(&m, &spec);
+    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "attn_q.bias");
+    tiny_release(&m);
+    /* a vocabulary larger than the embedding */
+    tiny_init(&m, &specs[0]);
+    struct tiny_model other = {.s = m.s};
+    tiny_metadata(&other);
+    tiny_vocabulary(&other.w, 301);
+    other.w.table = m.w.table;
+    other.w.data = m.w.data;
+    other.w.n_tensors = m.w.n_tensors;
+    assert_refused(&other.w, SIZE_MAX, ERR_FILE, "301");
+    free(other.w.kv.p);
+    tiny_release(&m);
+}
+
+static void unknown_scalings_are_refused(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+
+    tiny_init(&m, &specs[0]);
+    gw_string(&m.w, "llama.rope.scaling.type", "yarn");
+    gw_f32(&m.w, "llama.rope.scaling.factor", 4);
+    assert_refused(&m.w, SIZE_MAX, ERR_UNSUPPORTED, "yarn");
+    tiny_release(&m);
+    tiny_init(&m, &specs[0]);
+    gw_string(&m.w, "llama.rope.scaling.type", "linear");
+    gw_f32(&m.w, "llama.rope.scaling.factor", 0);
+    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "rope.scaling.factor");
+    tiny_release(&m);
+    tiny_init(&m, &specs[0]);
+    gw_u32(&m.w, "llama.expert_count", 8);
+    assert_refused(&m.w, SIZE_MAX, ERR_UNSUPPORTED, "mixture of experts");
+    tiny_release(&m);
+}
+
+static void truncated_files_are_refused(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct engine *engine;
+    struct err e;
+    size_t n;
+
+    tiny_init(&m, &specs[0]);
+    free(gw_finish(&m.w, &n));
+    for (size_t limit = 0; limit < n - 32; limit += limit < 2000 ? 101 : 4001) {
+        memset(&e, 0, sizeof(e));
+        assert_int_equal(gw_save(&m.w, file, limit), 0);
+        assert_int_not_equal(engine_open(&engine, file, &e), 0);
+        assert_null(engine);
+        assert_true(strlen(e.text) > strlen(file));
+    }
+    tiny_release(&m);
+    assert_int_not_equal(engine_open(&engine, "/nonexistent/model.gguf", &e), 0);
+    assert_null(engine);
+    engine_free(NULL);
+}
+
+/* ---- what is said of a model --------------------------------------------------------------------------------------- */
+
+static void info_describes_the_file(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct engine *engine = open_spec(&m, &specs[MAIN_SPEC]);
+    const struct model_info *info = engine_info(engine);
+    uint64_t n_params = 2 * 300 * 96 + 96 + 8 + 2 * (2 * 96 * 96 + 2 * 96 * 32 + 3 * 96 * 1056 + 2 * 96);
+
+    assert_string_equal(info->path, file);
+    assert_string_equal(info->name, "llama q8");
+    assert_string_equal(info->arch, "llama");
+    assert_string_equal(info->quant, "Q8_0");       /* no general.file_type: what most bytes are */
+    assert_int_equal(info->n_vocab, 300);
+    assert_int_equal(info->n_layer, 2);
+    assert_int_equal(info->n_embd, 96);
+    assert_int_equal(info->n_ff, 1056);
+    assert_int_equal(info->n_head, 6);
+    assert_int_equal(info->n_head_kv, 2);
+    assert_int_equal(info->head_dim, 16);
+    assert_int_equal(info->ctx_train, 2048);
+    assert_int_equal(info->n_params, n_params);
+    assert_true(info->file_bytes > n_params);
+    assert_non_null(info->family);
+    assert_int_equal(tokenizer_size(engine_tokenizer(engine)), 300);
+    /* the cache alone: 2 layers of keys and values, 2 heads of 16, 2 bytes */
+    assert_true(engine_session_bytes(engine, 1000) >= 1000 * 2 * 2 * 2 * 16 * 2);
+    assert_true(engine_session_bytes(engine, 2000) > engine_session_bytes(engine, 1000));
+    assert_non_null(engine_kernels());
+    engine_free(engine);
+    tiny_release(&m);
+
+    tiny_init(&m, &specs[0]);
+    gw_u32(&m.w, "general.file_type", 15);
+    assert_int_equal(gw_save(&m.w, file, SIZE_MAX), 0);
+    assert_int_equal(engine_open(&engine, file, NULL), 0);
+    assert_string_equal(engine_info(engine)->quant, "Q4_K_M");
+    engine_free(engine);
+    tiny_release(&m);
+    assert_true(engine_default_threads() >= 1);
+    assert_true(engine_default_threads() <= (int)sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void names_are_made_one_clean_line(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct tiny_spec spec = specs[0];
+    struct engine *engine;
+
+    spec.name = "evil\x1b[31m\nname";
+    engine = open_spec(&m, &spec);
+    for (const char *c = engine_info(engine)->name; *c; c++) assert_true((unsigned char)*c >= 0x20 && *c != 0x7f);
+    assert_non_null(strstr(engine_info(engine)->name, "name"));
+    engine_free(engine);
+    tiny_release(&m);
+}
+
+/* ---- the file's hash ------------------------------------------------------------------------------------------------- */
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void read_text(const char *path, char *out, size_t size)
+{
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(out, 1, size - 1, f) : 0;
+    if (f) fclose(f);
+    out[n] = '\0';
+}
+
+static void hashes_are_remembered(void **state)
+{
+    (void)state;
+    /* SHA-256 of "abc" and of nothing: FIPS 180-4's examples */
+    static const char abc[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    static const char nothing[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    char cache[160], model[160], hex[65], text[4096];
+    struct err e = {0};
+    bool stop = true;
+
+    setenv("XDG_CACHE_HOME", folder, 1);
+    snprintf(cache, sizeof(cache), "%s/ponder/hashes", folder);
+    snprintf(model, sizeof(model), "%s/hashed", folder);
+    write_text(model, "abc");
+    assert_int_equal(model_file_hash(model, hex, NULL, &e), 0);
+    assert_string_equal(hex, abc);
+    read_text(cache, text, sizeof(text));
+    assert_non_null(strstr(text, abc));
+
+    /* what the cache says is believed: the file is not read again */
+    char *at = strstr(text, abc);
+    memset(at, 'f', 64);
+    write_text(cache, text);
+    assert_int_equal(model_file_hash(model, hex, &stop, &e), 0);
+    assert_int_equal(strspn(hex, "f"), 64);
+
+    /* damaged lines are passed over and dropped */
+    strcat(text, "1 2 3\n\xff\xfe garbage\n9 9 9 9 abc\n");
+    at = strstr(text, "fff");
+    at[10] = 'G';
+    write_text(cache, text);
+    assert_int_equal(model_file_hash(model, hex, NULL, &e), 0);
+    assert_string_equal(hex, abc);
+    read_text(cache, text, sizeof(text));
+    assert_non_null(strstr(text, abc));
+    assert_null(strstr(text, "garbage"));
+
+    /* another content of the same file replaces its line */
+    write_text(model, "");
+    assert_int_equal(model_file_hash(model, hex, NULL, &e), 0);
+    assert_string_equal(hex, nothing);
+    read_text(cache, text, sizeof(text));
+    assert_null(strstr(text, abc));
+
+    /* a missing file, a folder; no cache at all */
+    assert_int_equal(model_file_hash("/nonexistent/x", hex, NULL, &e), ERR_FILE);
+    assert_int_equal(model_file_hash(folder, hex, NULL, &e), ERR_FILE);
+    setenv("XDG_CACHE_HOME", "/proc/nothing", 1);
+    assert_int_equal(model_file_hash(model, hex, NULL, &e), 0);
+    assert_string_equal(hex, nothing);
+}
+
+static void hashing_can_be_stopped(void **state)
+{
+    (void)state;
+    char model[160], hex[65];
+    struct err e = {0};
+    bool stop = true;
+
+    setenv("XDG_CACHE_HOME", folder, 1);
+    snprintf(model, sizeof(model), "%s/large", folder);
+    FILE *f = fopen(model, "w");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 40 << 20, SEEK_SET), 0);
+    fputc('x', f);
+    fclose(f);
+    assert_int_equal(model_file_hash(model, hex, &stop, &e), ERR_STOPPED);
+    stop = false;
+    assert_int_equal(model_file_hash(model, hex, &stop, &e), 0);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------- */
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    snprintf(file, sizeof(file), "%s/model.gguf", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    static const char *const names[] = {"model.gguf", "hashed", "large", "ponder/hashes", "ponder", ""};
+    char path[160];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        if (remove(path) && i + 1 == ARRAY_LEN(names)) return -1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest bits[] = {
+        cmocka_unit_test(prompt_does_not_depend_on_its_cuts),
+        cmocka_unit_test(threads_do_not_change_results),
+    };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_match_the_reference),
+        cmocka_unit_test(prompt_does_not_depend_on_its_cuts),
+        cmocka_unit_test(threads_do_not_change_results),
+        cmocka_unit_test(tokens_at_once_equal_one_at_a_time),
+        cmocka_unit_test(other_inner_loops_of_blas),
+        cmocka_unit_test(prefixes_are_reused),
+        cmocka_unit_test(replies_become_prompt_when_kept),
+        cmocka_unit_test(a_stopped_prompt_can_go_on),
+        cmocka_unit_test(wrong_calls_change_nothing),
+        cmocka_unit_test(wrong_numbers_are_refused),
+        cmocka_unit_test(wrong_tensors_are_refused),
+        cmocka_unit_test(unknown_scalings_are_refused),
+        cmocka_unit_test(truncated_files_are_refused),
+        cmocka_unit_test(info_describes_the_file),
+        cmocka_unit_test(names_are_made_one_clean_line),
+        cmocka_unit_test(hashes_are_remembered),
+        cmocka_unit_test(hashing_can_be_stopped),
+    };
+    if (argc > 1 && !strcmp(argv[1], OTHER_BLAS)) return cmocka_run_group_tests(bits, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
