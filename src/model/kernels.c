@@ -92,9 +92,9 @@ static bool probe(const struct kernel_family *f)
     f->prepare(a, 0);
     find_format(f, TENSOR_Q8_0)->gemv((const uint8_t *)w, sizeof w[0], 0, 2, a, y, 2);
     bool same = y[0] == (float)want[0] && y[1] == (float)want[1];
-    const struct format_kernels *k = find_format(f, TENSOR_Q8_0);
-    if (k->dequant) {
-        k->dequant((const uint8_t *)w, expanded, N);
+    dequant_fn *dequant = f->dequant(TENSOR_Q8_0);
+    if (dequant) {
+        dequant((const uint8_t *)w, expanded, N);
         for (int i = 0; i < N; i++) same = same && expanded[i] == (float)w[0][i / 32].qs[i % 32];
     }
     act_free(a);
@@ -220,8 +220,8 @@ bool kernel_supports(uint32_t type) { return find_format(&kernels_scalar, type) 
 
 void dequant_row(uint32_t type, const void *row, float *out, int64_t n)
 {
-    const struct format_kernels *k = find_format(family(), type);
-    if (k && k->dequant) k->dequant(row, out, n);
+    dequant_fn *dequant = family()->dequant(type);
+    if (dequant) dequant(row, out, n);
     else quant_dequant(type, row, out, n);
 }
 

@@ -327,9 +327,9 @@ GEMV_DRIVER(f16, tile_floats, TENSOR_F16, 4)
 GEMV_DRIVER(bf16, tile_floats, TENSOR_BF16, 4)
 
 static const struct format_kernels formats[] = {
-    {TENSOR_F32, gemv_f32, NULL},   {TENSOR_F16, gemv_f16, NULL},   {TENSOR_BF16, gemv_bf16, NULL}, {TENSOR_Q4_0, gemv_q4_0, NULL},
-    {TENSOR_Q4_1, gemv_q4_1, NULL}, {TENSOR_Q5_0, gemv_q5_0, NULL}, {TENSOR_Q5_1, gemv_q5_1, NULL}, {TENSOR_Q8_0, gemv_q8_0, NULL},
-    {TENSOR_Q4_K, gemv_q4_k, NULL}, {TENSOR_Q5_K, gemv_q5_k, NULL}, {TENSOR_Q6_K, gemv_q6_k, NULL}, {0, NULL, NULL},
+    {TENSOR_F32, gemv_f32}, {TENSOR_F16, gemv_f16}, {TENSOR_BF16, gemv_bf16}, {TENSOR_Q4_0, gemv_q4_0}, {TENSOR_Q4_1, gemv_q4_1},
+    {TENSOR_Q5_0, gemv_q5_0}, {TENSOR_Q5_1, gemv_q5_1}, {TENSOR_Q8_0, gemv_q8_0}, {TENSOR_Q4_K, gemv_q4_k}, {TENSOR_Q5_K, gemv_q5_k},
+    {TENSOR_Q6_K, gemv_q6_k}, {0, NULL},
 };
 
 const struct kernel_family kernels_avx2 = {
@@ -337,7 +337,8 @@ const struct kernel_family kernels_avx2 = {
     .cpu_has = cpu_has_avx2,
     .prepare = prepare_avx2,
     .formats = formats,
-    .attend = attend_scalar,
+    .dequant = dequant_avx2,
+    .attend = attend_avx2,
     .f32_to_f16 = f32_to_f16_avx2,
     .f16_to_f32 = f16_to_f32_avx2,
     .rms_norm = rms_norm_avx2,

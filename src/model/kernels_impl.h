@@ -207,7 +207,6 @@ ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
 struct format_kernels {
     uint32_t type;
     gemv_fn *gemv;
-    dequant_fn *dequant;    /* NULL: quant_dequant serves */
 };
 
 struct attend_args {
@@ -224,6 +223,7 @@ struct kernel_family {
     bool (*cpu_has)(void);
     void (*prepare)(struct act *a, int col);    /* fills the fixed-point part of column col from a->x */
     const struct format_kernels *formats;       /* ends with gemv NULL */
+    dequant_fn *(*dequant)(uint32_t type);      /* NULL where quant_dequant serves */
     void (*attend)(const struct attend_args *t);
     void (*f32_to_f16)(const float *x, uint16_t *out, int64_t n);
     void (*f16_to_f32)(const uint16_t *x, float *out, int64_t n);
@@ -238,10 +238,13 @@ extern const struct kernel_family kernels_scalar;
 extern const struct kernel_family kernels_avx2;
 extern const struct kernel_family kernels_avx512;
 void prepare_avx2(struct act *a, int col);
+dequant_fn *dequant_avx2(uint32_t type);
 void f32_to_f16_avx2(const float *x, uint16_t *out, int64_t n);
 void f16_to_f32_avx2(const uint16_t *x, float *out, int64_t n);
 void rms_norm_avx2(const float *x, const float *weight, float *out, int64_t n, float eps);
 void swiglu_avx2(const float *gate, const float *up, float *out, int64_t n);
+void attend_avx2(const struct attend_args *t);
+void attend_avx512(const struct attend_args *t);
 bool cpu_has_avx2(void);          /* AVX2, FMA, F16C, and the system saves the registers */
 bool cpu_has_avx512(void);        /* the above and AVX-512 F BW DQ VL VNNI */
 #endif

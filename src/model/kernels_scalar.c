@@ -123,9 +123,9 @@ static void gemv_bf16(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1
 }
 
 static const struct format_kernels formats[] = {
-    {TENSOR_F32, gemv_f32, NULL},   {TENSOR_F16, gemv_f16, NULL},   {TENSOR_BF16, gemv_bf16, NULL}, {TENSOR_Q4_0, gemv_q4_0, NULL},
-    {TENSOR_Q4_1, gemv_q4_1, NULL}, {TENSOR_Q5_0, gemv_q5_0, NULL}, {TENSOR_Q5_1, gemv_q5_1, NULL}, {TENSOR_Q8_0, gemv_q8_0, NULL},
-    {TENSOR_Q4_K, gemv_q4_k, NULL}, {TENSOR_Q5_K, gemv_q5_k, NULL}, {TENSOR_Q6_K, gemv_q6_k, NULL}, {0, NULL, NULL},
+    {TENSOR_F32, gemv_f32}, {TENSOR_F16, gemv_f16}, {TENSOR_BF16, gemv_bf16}, {TENSOR_Q4_0, gemv_q4_0}, {TENSOR_Q4_1, gemv_q4_1},
+    {TENSOR_Q5_0, gemv_q5_0}, {TENSOR_Q5_1, gemv_q5_1}, {TENSOR_Q8_0, gemv_q8_0}, {TENSOR_Q4_K, gemv_q4_k}, {TENSOR_Q5_K, gemv_q5_k},
+    {TENSOR_Q6_K, gemv_q6_k}, {0, NULL},
 };
 
 static void to_f16(const float *x, uint16_t *out, int64_t n)
@@ -153,11 +153,18 @@ static void gate_up(const float *gate, const float *up, float *out, int64_t n)
 
 static bool always(void) { return true; }
 
+static dequant_fn *no_dequant(uint32_t type)
+{
+    (void)type;
+    return NULL;
+}
+
 const struct kernel_family kernels_scalar = {
     .name = "scalar",
     .cpu_has = always,
     .prepare = prepare,
     .formats = formats,
+    .dequant = no_dequant,
     .attend = attend_scalar,
     .f32_to_f16 = to_f16,
     .f16_to_f32 = to_f32,

@@ -1,0 +1,190 @@
+/*
+ * attend_avx512.c - attention of the heads of one group with AVX-512: keys and values are widened once for up to 6 heads.
+ *
+ * Per tile of ATTEND_TILE positions: all scores, then their maximum and exponentials, then the values. What is done for one head and
+ * one position does not depend on how many heads go together. See attend.c for what a partial result is.
+ */
+#include "model/kernels_impl.h"
+
+#ifdef KERNELS_X86
+
+#include <immintrin.h>
+#include <math.h>
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+#endif
+
+#define HEADS_MAX 6
+
+ALWAYS_INLINE __m512 widen(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+ALWAYS_INLINE __m512 widen_some(const uint16_t *p, __mmask16 k) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(k, p)); }
+
+ALWAYS_INLINE __mmask16 lanes_below(int n) { return n >= 16 ? 0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0; }
+
+ALWAYS_INLINE void fetch_row(const uint16_t *p, int dim)
+{
+    for (int i = 0; i < dim; i += 32) _mm_prefetch((const char *)(p + i), _MM_HINT_T0);
+}
+
+ALWAYS_INLINE __m128 sum_lanes_4(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+    __m256 a8 = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m256 b8 = _mm256_add_ps(_mm512_castps512_ps256(b), _mm512_extractf32x8_ps(b, 1));
+    __m256 c8 = _mm256_add_ps(_mm512_castps512_ps256(c), _mm512_extractf32x8_ps(c, 1));
+    __m256 d8 = _mm256_add_ps(_mm512_castps512_ps256(d), _mm512_extractf32x8_ps(d, 1));
+    __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a8, b8), _mm256_hadd_ps(c8, d8));
+    return _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+}
+
+/* Scores of G heads over n positions from k on, rounded up to whole fours: the last position stands in for missing ones. The rows
+ * of v are fetched meanwhile. */
+ALWAYS_INLINE void tile_scores(int G, const struct attend_args *t, const float *q, const uint16_t *k, const uint16_t *v, int n,
+                               float scores[][ATTEND_TILE])
+{
+    const int dim = t->dim;
+    for (int p = 0; p < n; p += 4) {
+        const uint16_t *row[4];
+        __m512 acc[HEADS_MAX][4];
+        UNROLL for (int j = 0; j < 4; j++) {
+            int64_t at = (p + j < n ? p + j : n - 1) * t->kv_stride;
+            row[j] = k + at;
+            fetch_row(v + at, dim);
+        }
+        UNROLL for (int g = 0; g < G; g++)
+            UNROLL for (int j = 0; j < 4; j++) acc[g][j] = _mm512_setzero_ps();
+        int i = 0;
+        for (; i + 16 <= dim; i += 16) {
+            __m512 x[4];
+            UNROLL for (int j = 0; j < 4; j++) x[j] = widen(row[j] + i);
+            UNROLL for (int g = 0; g < G; g++) {
+                __m512 y = _mm512_loadu_ps(q + g * dim + i);
+                UNROLL for (int j = 0; j < 4; j++) acc[g][j] = _mm512_fmadd_ps(x[j], y, acc[g][j]);
+            }
+        }
+        if (i < dim) {
+            const __mmask16 some = lanes_below(dim - i);
+            UNROLL for (int g = 0; g < G; g++) {
+                __m512 y = _mm512_maskz_loadu_ps(some, q + g * dim + i);
+                UNROLL for (int j = 0; j < 4; j++) acc[g][j] = _mm512_fmadd_ps(widen_some(row[j] + i, some), y, acc[g][j]);
+            }
+        }
+        UNROLL for (int g = 0; g < G; g++) {
+            __m128 s = sum_lanes_4(acc[g][0], acc[g][1], acc[g][2], acc[g][3]);
+            _mm_storeu_ps(&scores[g][p], _mm_mul_ps(s, _mm_set1_ps(t->scale)));
+        }
+    }
+}
+
+/* exp of what is at most 0, to about one unit in the last place; NaN stays. */
+ALWAYS_INLINE __m512 exp_16(__m512 x)
+{
+    x = _mm512_max_ps(_mm512_set1_ps(-120.0f), x);    /* the second operand is what comes out of a NaN */
+    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+    p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
+    return _mm512_scalef_ps(p, n);
+}
+
+/* Turns n scores into weights against the larger of *max and their own maximum; brings *max and *sum up to date. Returns what
+ * the earlier values count for now. */
+static float tile_weights(float scores[ATTEND_TILE], int n, float *max, float *sum)
+{
+    __m512 top = _mm512_set1_ps(*max);
+    for (int i = 0; i < n; i += 16) {
+        const __mmask16 k = lanes_below(n - i);
+        top = _mm512_mask_max_ps(top, k, _mm512_maskz_loadu_ps(k, scores + i), top);
+    }
+    const float new_max = _mm512_reduce_max_ps(top);
+    /* With no score above -inf yet, -inf minus -inf would make a NaN out of nothing. */
+    const float base = new_max == -INFINITY ? 0 : new_max;
+    __m512 total = _mm512_setzero_ps();
+    for (int i = 0; i < n; i += 16) {
+        const __mmask16 k = lanes_below(n - i);
+        __m512 w = exp_16(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, scores + i), _mm512_set1_ps(base)));
+        _mm512_mask_storeu_ps(scores + i, k, w);
+        total = _mm512_mask_add_ps(total, k, total, w);
+    }
+    const float keep = expf(*max - base);
+    *sum = *sum * keep + _mm512_reduce_add_ps(total);
+    *max = new_max;
+    return keep;
+}
+
+/* Adds the weighted values of n positions to 16 * V dimensions of G heads, of which `dims` are there. */
+ALWAYS_INLINE void tile_values(int G, int V, const struct attend_args *t, const uint16_t *v, int n, int dims, float scores[][ATTEND_TILE],
+                               const float *keep, float *out)
+{
+    __m512 acc[HEADS_MAX][4];
+    __mmask16 some[4];
+    UNROLL for (int j = 0; j < V; j++) some[j] = V == 4 ? 0xffff : lanes_below(dims - 16 * j);
+    UNROLL for (int g = 0; g < G; g++)
+        UNROLL for (int j = 0; j < V; j++)
+            acc[g][j] = _mm512_mul_ps(_mm512_maskz_loadu_ps(some[j], out + g * t->dim + 16 * j), _mm512_set1_ps(keep[g]));
+    for (int p = 0; p < n; p++) {
+        const uint16_t *row = v + p * t->kv_stride;
+        __m512 x[4];
+        UNROLL for (int j = 0; j < V; j++) x[j] = V == 4 ? widen(row + 16 * j) : widen_some(row + 16 * j, some[j]);
+        UNROLL for (int g = 0; g < G; g++) {
+            __m512 w = _mm512_set1_ps(scores[g][p]);
+            UNROLL for (int j = 0; j < V; j++) acc[g][j] = _mm512_fmadd_ps(w, x[j], acc[g][j]);
+        }
+    }
+    UNROLL for (int g = 0; g < G; g++)
+        UNROLL for (int j = 0; j < V; j++) _mm512_mask_storeu_ps(out + g * t->dim + 16 * j, some[j], acc[g][j]);
+}
+
+ALWAYS_INLINE void attend_heads(int G, const struct attend_args *t, int g0)
+{
+    float scores[HEADS_MAX][ATTEND_TILE], keep[HEADS_MAX], *max = t->part->max + g0, *sum = t->part->sum + g0;
+    float *acc = t->part->acc + g0 * t->dim;
+    for (int g = 0; g < G; g++) {
+        max[g] = -INFINITY;
+        sum[g] = 0;
+    }
+    memset(acc, 0, (size_t)(G * t->dim) * sizeof *acc);
+    for (int64_t p = t->p0; p < t->p1; p += ATTEND_TILE) {
+        const int n = t->p1 - p < ATTEND_TILE ? (int)(t->p1 - p) : ATTEND_TILE;
+        const uint16_t *v = t->v + p * t->kv_stride;
+        tile_scores(G, t, t->q + g0 * t->dim, t->k + p * t->kv_stride, v, n, scores);
+        for (int g = 0; g < G; g++) keep[g] = tile_weights(scores[g], n, max + g, sum + g);
+        int i = 0;
+        for (; i + 64 <= t->dim; i += 64) tile_values(G, 4, t, v + i, n, 64, scores, keep, acc + i);
+        for (; i < t->dim; i += 32) tile_values(G, 2, t, v + i, n, t->dim - i, scores, keep, acc + i);
+    }
+}
+
+void attend_avx512(const struct attend_args *t)
+{
+    for (int g = 0; g < t->n_group;) {
+        const int left = t->n_group - g, heads = left <= HEADS_MAX ? left : left < 2 * HEADS_MAX ? (left + 1) / 2 : HEADS_MAX;
+        switch (heads) {
+        case 1: attend_heads(1, t, g); break;
+        case 2: attend_heads(2, t, g); break;
+        case 3: attend_heads(3, t, g); break;
+        case 4: attend_heads(4, t, g); break;
+        case 5: attend_heads(5, t, g); break;
+        default: attend_heads(6, t, g); break;
+        }
+        g += heads;
+    }
+}
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#endif
