@@ -455,8 +455,9 @@ static void accept_sampled(struct think *t, int32_t id, bool *keep)
     }
     bool end = false;
     for (size_t i = 0; i < t->ends.n && !end && !g; i++) end = t->ends.ids[i] == id;
+    end = end && !text_closing(t, p, n, NULL);      /* harmony's closing tag begins with one */
     if (thought_is_open(t)) {
-        if (end && !text_closing(t, p, n, NULL)) {
+        if (end) {
             end_in_thought(t, id, keep);
             return;
         }

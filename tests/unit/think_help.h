@@ -1,0 +1,366 @@
+/*
+ * think_help.h - a scripted model for the tests of the thinking controller: a small vocabulary, a driver that plays token scripts, and
+ * the properties that hold for every reply whatever happens in it.
+ */
+#ifndef THINK_HELP_H
+#define THINK_HELP_H
+
+#include "model/think_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- vocabulary: the 256 bytes, words, markup ---------------------------------------------------------------- */
+
+#define VOCAB_MAX 700
+
+struct vocab {
+    struct {
+        char text[64];
+        size_t len;
+        bool special, control, end;
+    } tokens[VOCAB_MAX];
+    int n;
+    int32_t end_id;
+};
+
+static inline int32_t vocab_add(struct vocab *v, const char *text, size_t len)
+{
+    for (int i = 0; i < v->n; i++)
+        if (!v->tokens[i].special && v->tokens[i].len == len && !memcmp(v->tokens[i].text, text, len)) return i;
+    assert_true(v->n < VOCAB_MAX && len < sizeof v->tokens[0].text);
+    memcpy(v->tokens[v->n].text, text, len);
+    v->tokens[v->n].text[len] = 0;
+    v->tokens[v->n].len = len;
+    v->tokens[v->n].special = v->tokens[v->n].control = v->tokens[v->n].end = false;
+    return v->n++;
+}
+
+static inline int32_t vocab_add_special(struct vocab *v, const char *text, bool control, bool end)
+{
+    for (int i = 0; i < v->n; i++)
+        if (v->tokens[i].special && !strcmp(v->tokens[i].text, text)) return i;
+    assert_true(v->n < VOCAB_MAX && strlen(text) < sizeof v->tokens[0].text);
+    v->tokens[v->n].len = strlen(text);
+    strcpy(v->tokens[v->n].text, text);
+    v->tokens[v->n].special = true;
+    v->tokens[v->n].control = control;
+    v->tokens[v->n].end = end;
+    return v->n++;
+}
+
+/* tags_as_tokens: markup tags of the family are tokens of their own, as in vocabularies made for it. */
+static inline void vocab_init(struct vocab *v, const struct family *f, bool tags_as_tokens)
+{
+    static const char *const words[] = {"First", " I", " add", " two", " and", " three", ".", " That", " makes", " five", "\n", "\n\n", "So", " the", " total",
+                                        " is", " The", "The", " answer", " eleven", " tennis", " balls", "Wait", " Wait", ",", " let", " me", " check", "</", "think",
+                                        ">", "<", ">\n\n", ".\n\n", " time", " Time", "give", " give", " will", " final", " now", "Let", "'s", " step", " by",
+                                        " think", "assistant", "analysis", "final"};
+    v->n = 0;
+    for (int i = 0; i < 256; i++) {
+        char c = (char)i;
+        vocab_add(v, &c, 1);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) vocab_add(v, words[i], strlen(words[i]));
+    v->end_id = vocab_add_special(v, "<|the_end|>", true, true);
+    if (!strcmp(f->name, "gpt-oss")) {
+        static const char *const control[] = {"<|channel|>", "<|message|>", "<|start|>", "<|return|>", "<|call|>"};
+        for (size_t i = 0; i < ARRAY_LEN(control); i++) vocab_add_special(v, control[i], true, false);
+        vocab_add_special(v, "<|end|>", true, true);    /* which tokenizers know as an end elsewhere */
+        return;
+    }
+    for (size_t i = 0; tags_as_tokens && f->open[i]; i++)
+        if (f->open[i][0] == '<' || f->open[i][0] == '[') vocab_add_special(v, f->open[i], false, false);
+    for (size_t i = 0; tags_as_tokens && f->close[i]; i++)
+        if (f->close[i][0] == '<' || f->close[i][0] == '[') vocab_add_special(v, f->close[i], false, false);
+    for (size_t i = 0; f->answer_end[i]; i++) vocab_add_special(v, f->answer_end[i], true, false);
+}
+
+static inline int vocab_size(const void *arg)
+{
+    return ((const struct vocab *)arg)->n;
+}
+
+static inline const char *vocab_piece(const void *arg, int32_t id, size_t *len)
+{
+    const struct vocab *v = arg;
+    if (id < 0 || id >= v->n) {
+        *len = 0;
+        return "";
+    }
+    *len = v->tokens[id].len;
+    return v->tokens[id].text;
+}
+
+static inline int32_t vocab_find(const void *arg, const char *text)
+{
+    const struct vocab *v = arg;
+    for (int i = v->n - 1; i >= 0; i--)
+        if (v->tokens[i].special && !strcmp(v->tokens[i].text, text)) return i;
+    return -1;
+}
+
+static inline bool vocab_is_end(const void *arg, int32_t id)
+{
+    const struct vocab *v = arg;
+    return id >= 0 && id < v->n && v->tokens[id].end;
+}
+
+static inline bool vocab_is_control(const void *arg, int32_t id)
+{
+    const struct vocab *v = arg;
+    return id >= 0 && id < v->n && v->tokens[id].control;
+}
+
+/* Longest match first. */
+static inline int vocab_encode(const void *arg, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e)
+{
+    const struct vocab *v = arg;
+    for (size_t at = 0; at < n;) {
+        int32_t best = -1;
+        for (int i = 0; i < v->n; i++) {
+            size_t len = v->tokens[i].len;
+            if (v->tokens[i].special && parse != PARSE_CONTROL) continue;
+            if (len <= n - at && !memcmp(v->tokens[i].text, text + at, len) && (best < 0 || len > v->tokens[best].len || v->tokens[i].special)) best = i;
+        }
+        if (tokens_push(out, best)) return err_set(e, ERR_NOMEM, "out of memory");
+        at += v->tokens[best].len;
+    }
+    return 0;
+}
+
+static inline struct think_vocab vocab_functions(const struct vocab *v)
+{
+    return (struct think_vocab){v, vocab_size, vocab_piece, vocab_find, vocab_is_end, vocab_is_control, vocab_encode};
+}
+
+static inline void script_text(const struct vocab *v, struct tokens *script, const char *text)
+{
+    assert_int_equal(vocab_encode(v, text, strlen(text), PARSE_NONE, script, NULL), 0);
+}
+
+static inline void script_markup(const struct vocab *v, struct tokens *script, const char *text)
+{
+    assert_int_equal(vocab_encode(v, text, strlen(text), PARSE_CONTROL, script, NULL), 0);
+}
+
+/* ---- a reply ------------------------------------------------------------------------------------------------- */
+
+#define SPANS_MAX 32
+#define WAIT_FOR_PLACE 8 /* tokens the controller may wait for whole characters and tags */
+
+struct reply {
+    struct think *t;
+    const struct think_vocab *v;
+    struct think_event events[512];     /* without their texts */
+    int n_events;
+    struct str thought, answer;
+    struct {
+        size_t position, offset, len;
+        char kind[16], author[16];
+    } spans[SPANS_MAX];
+    int n_spans, opened, closed, ended, loops, escapes, budgets;
+    enum thought_ending thought_ending;
+    enum answer_ending answer_ending;
+    struct tokens timeline;
+    int sampled, forced, refused, masked;
+    int sampled_in_state[THINK_DONE + 1];
+    int64_t ms, ms_per_token;
+    int32_t end_id;
+    bool partial_utf8;      /* the script has ill-formed text, or the reply was stopped */
+    bool greedy;            /* the model takes the best logit instead of what its script says: the script's token has 10, all others 0 */
+};
+
+static inline void reply_drain(struct reply *r)
+{
+    struct think_event ev;
+    while (think_pop(r->t, &ev)) {
+        assert_true(r->ended == 0);
+        assert_non_null(ev.text);
+        assert_true(ev.position <= r->timeline.n + 1);
+        struct str *s = ev.kind == THINK_TEXT_THOUGHT ? &r->thought : &r->answer;
+        switch (ev.kind) {
+        case THINK_TEXT_THOUGHT:
+        case THINK_TEXT_ANSWER:
+            assert_true(ev.text_len > 0);
+            if (!r->partial_utf8) assert_true(utf8_is_valid(ev.text, ev.text_len));
+            str_add_bytes(s, ev.text, ev.text_len);
+            break;
+        case THINK_OPENED:
+            assert_int_equal(r->opened, r->closed);
+            r->opened++;
+            break;
+        case THINK_CLOSED:
+            r->closed++;
+            r->thought_ending = ev.thought_ending;
+            break;
+        case THINK_BUDGET: r->budgets++; break;
+        case THINK_INJECTED: {
+            assert_true(r->n_spans < SPANS_MAX);
+            assert_true(ev.offset + ev.text_len <= r->thought.len);
+            if (ev.text_len) assert_memory_equal(str_cstr(&r->thought) + ev.offset, ev.text, ev.text_len);
+            r->spans[r->n_spans].position = ev.position;
+            r->spans[r->n_spans].offset = ev.offset;
+            r->spans[r->n_spans].len = ev.text_len;
+            snprintf(r->spans[r->n_spans].kind, 16, "%s", ev.span_kind);
+            snprintf(r->spans[r->n_spans++].author, 16, "%s", ev.author);
+            break;
+        }
+        case THINK_LOOP: r->loops++; break;
+        case THINK_ESCAPED:
+            r->escapes++;
+            assert_int_equal(ev.count, r->escapes);
+            break;
+        case THINK_ENDED:
+            r->ended++;
+            r->thought_ending = ev.thought_ending;
+            r->answer_ending = ev.answer_ending;
+            break;
+        }
+        if (r->n_events < (int)ARRAY_LEN(r->events)) {
+            r->events[r->n_events] = ev;
+            r->events[r->n_events++].text = NULL;
+        }
+    }
+}
+
+static inline void reply_start(struct reply *r, const struct think_config *c, const struct think_vocab *v, int32_t end_id)
+{
+    memset(r, 0, sizeof *r);
+    r->v = v;
+    r->end_id = end_id;
+    struct err e = {0};
+    assert_int_equal(think_new_with(&r->t, c, v, &e), 0);
+    reply_drain(r);
+}
+
+static inline void reply_free(struct reply *r)
+{
+    think_free(r->t);
+    str_release(&r->thought);
+    str_release(&r->answer);
+    tokens_release(&r->timeline);
+}
+
+static inline enum think_state reply_state(const struct reply *r)
+{
+    struct think_stats s;
+    think_stats(r->t, &s);
+    return s.state;
+}
+
+/* One turn of the loop that the chat layer runs; id is what the model wants to say. False once the reply is over. *taken: the script
+ * moves on. */
+static inline bool reply_step(struct reply *r, int32_t id, bool *taken)
+{
+    static float logits[200000];
+    int n_vocab = r->v->size(r->v->arg);
+    int32_t forced = -1;
+    for (int i = 0; i < n_vocab; i++) logits[i] = 0;
+    if (id >= 0) logits[id] = 10;
+    *taken = false;
+    enum think_action act = think_next(r->t, logits, r->ms, &forced);
+    reply_drain(r);
+    if (act == THINK_DO_END) return false;
+    bool keep = true;
+    struct err e = {0};
+    if (act == THINK_DO_FORCE) {
+        assert_true(forced >= 0 && forced < n_vocab);
+        assert_int_equal(think_accept(r->t, forced, true, &keep, &e), 0);
+        assert_true(keep);
+        r->forced++;
+        id = forced;
+    } else {
+        *taken = true;
+        if (logits[id] == -INFINITY) {      /* a model says something else then */
+            r->masked++;
+            if (id != r->end_id) return true;
+            id = 'x';
+            *taken = false;
+        } else if (r->greedy) {
+            int32_t best = id;
+            for (int i = 0; i < n_vocab; i++)
+                if (logits[i] > logits[best]) best = i;
+            *taken = best == id;
+            id = best;
+        }
+        r->sampled_in_state[reply_state(r)]++;
+        assert_int_equal(think_accept(r->t, id, false, &keep, &e), 0);
+        r->sampled++;
+        r->refused += !keep;
+    }
+    if (keep) {
+        assert_int_equal(tokens_push(&r->timeline, id), 0);
+        r->ms += r->ms_per_token;
+    }
+    reply_drain(r);
+    return think_running(r->t);
+}
+
+static inline int reply_do(struct reply *r, const struct think_command *c)
+{
+    struct err e = {0};
+    int rc = think_do(r->t, c, &e);
+    if (rc) assert_true(e.text[0] != 0);
+    reply_drain(r);
+    return rc;
+}
+
+/* Plays the script, then end tokens until the reply ends. `at` (may be NULL) is given before every token. */
+static inline void reply_play(struct reply *r, const struct tokens *script, void (*before)(struct reply *r, size_t step, void *arg), void *arg)
+{
+    size_t at = 0, step = 0;
+    bool taken = false, on = think_running(r->t);
+    for (; on && step < 20000; step++) {
+        if (before) before(r, step, arg);
+        on = reply_step(r, at < script->n ? script->ids[at] : r->end_id, &taken);
+        at += taken && at < script->n;
+    }
+    assert_true(step < 20000);
+    reply_drain(r);
+}
+
+/* What holds for every reply that has ended. */
+static inline void reply_check(struct reply *r, const struct family *f)
+{
+    struct think_stats s;
+    think_stats(r->t, &s);
+    assert_int_equal(r->ended, 1);
+    assert_int_equal(r->events[r->n_events - 1].kind, THINK_ENDED);
+    assert_int_equal(s.state, THINK_DONE);
+    assert_int_equal(s.thought_ending, r->thought_ending);
+    assert_int_equal(s.answer_ending, r->answer_ending);
+    assert_true(r->closed == r->opened || (r->closed + 1 == r->opened && r->answer_ending == ANSWER_NOT_BEGUN));
+    assert_true(s.thought_tokens >= 0 && s.answer_tokens >= 0);
+    assert_true((size_t)(s.thought_tokens + s.answer_tokens) <= r->timeline.n);
+    assert_int_equal(s.escaped, r->escapes);
+    assert_true(r->budgets >= 1);
+    assert_int_equal(r->events[0].kind, THINK_BUDGET);
+    assert_true(!r->thought.len || str_cstr(&r->thought)[0] != '\n');
+    assert_true(!r->answer.len || str_cstr(&r->answer)[0] != '\n');
+    for (size_t i = 0; f && f->open[i]; i++) {
+        assert_null(strstr(str_cstr(&r->thought), f->open[i]));
+        assert_null(strstr(str_cstr(&r->answer), f->open[i]));
+    }
+    for (size_t i = 0; f && f->close[i]; i++) {
+        assert_null(strstr(str_cstr(&r->thought), f->close[i]));
+        assert_null(strstr(str_cstr(&r->answer), f->close[i]));
+    }
+}
+
+static inline bool reply_has_span(const struct reply *r, const char *kind)
+{
+    for (int i = 0; i < r->n_spans; i++)
+        if (!strcmp(r->spans[i].kind, kind)) return true;
+    return false;
+}
+
+static inline int reply_thought_tokens(const struct reply *r)
+{
+    struct think_stats s;
+    think_stats(r->t, &s);
+    return s.thought_tokens;
+}
+
+#endif
