@@ -122,7 +122,7 @@
     "  m.conversation AS conversation_id," \
     "  m.parent AS reply_to," \
     "  m.active AS active," \
-    "  strftime('%Y-%m-%dT%H:%M:%S', m.created_ms / 1000, 'unixepoch') || printf('.%03dZ', m.created_ms % 1000) AS created_at," \
+    "  strftime('%Y-%m-%dT%H:%M:%S', m.created_ms / 1000, 'unixepoch') || '.' || substr('00' || (m.created_ms % 1000), -3) || 'Z' AS created_at," \
     "  r.model AS model," \
     "  r.model_sha256 AS model_sha256," \
     "  r.system AS system," \

@@ -53,6 +53,7 @@ static void test_no_byte_is_left(void **state)
     search_hits_release(&h);
     check_index(s);
     assert_false(store_wipe_pending(s));
+    assert_string_equal(one(s, "PRAGMA freelist_count"), "0");
     store_close(other);
     store_close(s);
     no_traces(*state);
