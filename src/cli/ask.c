@@ -312,10 +312,9 @@ static int start(struct ask *a, struct err *e)
     int rc = model_path_of(&path, a->set.model, e);
     if (!rc) {
         rc = cli_store_open(&a->store, &a->set, e);
-        if (rc == ERR_IO || rc == ERR_FULL) {
-            cli_fail(e);
-            fprintf(stderr, "ponder: this reply will not be kept\n");
-            rc = store_open(&a->store, NULL, e);
+        if (rc) {
+            struct err why = *e;
+            rc = err_set(e, rc == ERR_NEWER ? rc : ERR_DB, "%s (--private goes on without keeping anything)", why.text);
         }
     }
     if (!rc && a->resume_newest && !a->resume) {

@@ -43,7 +43,7 @@ int cmd_chat(int argc, char **argv)
     if (!rc) {
         rc = cli_store_open(&store, &set, &trouble);
         /* A folder that cannot be written is no reason not to talk; a database that another version wrote, or that is damaged, must not be passed over. */
-        if (rc == ERR_IO || rc == ERR_FULL || rc == ERR_BUSY)
+        if (rc == ERR_IO || rc == ERR_FULL || rc == ERR_BUSY || rc == ERR_FILE)
             rc = store_open(&store, NULL, &e);
         else if (rc)
             e = trouble;

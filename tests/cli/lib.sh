@@ -7,7 +7,7 @@ unset NO_COLOR $(env | sed -n 's/^\(PONDER_[A-Z_]*\)=.*/\1/p' | grep -vE '^PONDE
 T=$(mktemp -d) || exit 1
 trap 'rm -rf "$T"' EXIT
 export HOME="$T/home" XDG_DATA_HOME="$T/data" XDG_CONFIG_HOME="$T/config" XDG_STATE_HOME="$T/state" XDG_CACHE_HOME="$T/cache"
-mkdir -p "$HOME" "$XDG_DATA_HOME/ponder/models"
+mkdir -p "$HOME" "$XDG_DATA_HOME"
 export LC_ALL=C.UTF-8
 n=0 bad=0
 ok() { n=$((n + 1)); echo "ok $n - $1"; }
