@@ -1,0 +1,203 @@
+/*
+ * reading.c - reading focus: a message is chosen, and keys are about it.
+ *
+ * A rating is written at once; u takes the last ones back, in order. A reply that is still being written has none.
+ */
+#include "ui/app.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void reading_enter(struct app *a, size_t item)
+{
+    if (!a->t.n) return;
+    a->focus = FOCUS_READING;
+    a->focus_item = item < a->t.n ? item : a->t.n - 1;
+    transcript_show(&a->t, a->focus_item);
+    a->dirty = true;
+}
+
+void reading_leave(struct app *a)
+{
+    a->focus = FOCUS_INPUT;
+    a->dirty = true;
+}
+
+void reading_move(struct app *a, int direction)
+{
+    if (!a->t.n) return;
+    size_t last = a->t.n - 1, i = a->focus_item < a->t.n ? a->focus_item : last;
+    if (direction < 0)
+        i = i > (size_t)-direction ? i - (size_t)-direction : 0;
+    else
+        i = last - i > (size_t)direction ? i + (size_t)direction : last;
+    a->focus_item = i;
+    transcript_show(&a->t, i);
+}
+
+static struct item *focused(struct app *a)
+{
+    return a->focus_item < a->t.n ? &a->t.items[a->focus_item] : NULL;
+}
+
+/* ---- ratings ------------------------------------------------------------------------------------------------------ */
+
+static int *rating_of(struct item *it, enum part part)
+{
+    return part == PART_ANSWER ? &it->answer_rating : &it->thought_rating;
+}
+
+static void push_undo(struct app *a, int64_t id, enum part part, int value)
+{
+    if (a->n_undo == UNDO_MAX) {
+        memmove(a->undo, a->undo + 1, (UNDO_MAX - 1) * sizeof a->undo[0]);
+        a->n_undo--;
+    }
+    a->undo[a->n_undo++] = (struct rating_undo){.id = id, .part = part, .value = value};
+}
+
+static bool set_rating(struct app *a, struct item *it, enum part part, int value)
+{
+    struct err e = {0};
+    if (store_rate(a->store, it->id, part, value, NULL, NULL, &e)) {
+        app_error(a, "%s", e.text);
+        return false;
+    }
+    *rating_of(it, part) = value;
+    const char *what = part == PART_ANSWER ? "answer" : "thought";
+    if (value)
+        app_notice(a, "%s rated %s", what, value > 0 ? "+" : "-");
+    else
+        app_notice(a, "rating of the %s taken back", what);
+    return true;
+}
+
+void reading_rate(struct app *a, enum part part, int value)
+{
+    size_t i = app_target_reply(a);
+    if (i == SIZE_MAX) return;
+    struct item *it = &a->t.items[i];
+    if (it->phase != PHASE_DONE) {
+        app_error(a, "a reply still being written cannot be rated yet");
+        return;
+    }
+    if (it->id <= 0) {
+        app_error(a, "this reply is not saved yet, and cannot be rated before it is");
+        return;
+    }
+    if (part == PART_THOUGHT && !item_has_thought(it)) {
+        app_error(a, "this reply has no thought to rate");
+        return;
+    }
+    int old = *rating_of(it, part);
+    if (set_rating(a, it, part, old == value ? 0 : value)) push_undo(a, it->id, part, old);
+}
+
+void reading_undo(struct app *a)
+{
+    if (!a->n_undo) {
+        app_notice(a, "nothing to take back");
+        return;
+    }
+    struct rating_undo u = a->undo[--a->n_undo];
+    size_t i = transcript_find(&a->t, u.id);
+    if (i != SIZE_MAX) set_rating(a, &a->t.items[i], u.part, u.value);
+}
+
+/* ---- text --------------------------------------------------------------------------------------------------------- */
+
+void reading_copy(struct app *a)
+{
+    struct item *it = focused(a);
+    if (!it) return;
+    /* Of a folded thought nothing is copied; of an open one it is what the reader looks at, but the answer is what is wanted. */
+    const struct str *s = flow_text(&it->text);
+    if (!s->len && it->role == MESSAGE_REPLY) s = flow_text(&it->thought);
+    if (s->len)
+        app_copy(a, s->data, s->len);
+    else
+        app_notice(a, "there is nothing to copy yet");
+}
+
+/* Opens the exact text of a message for editing, as the record has it. */
+static void edit_exact(struct app *a, struct item *it, enum input_mode mode)
+{
+    struct message_list l = {0};
+    struct err e = {0};
+    if (it->id > 0 && !store_load_message(a->store, it->id, &l, &e) && l.n) {
+        app_set_mode(a, mode, it->id, l.items[0].text, l.items[0].text_len);
+    } else {
+        const struct str *s = flow_text(&it->text);
+        app_set_mode(a, mode, it->id, str_cstr(s), s->len);
+    }
+    message_list_release(&l);
+}
+
+void reading_edit(struct app *a)
+{
+    struct item *it = focused(a);
+    if (!it) return;
+    if (app_running(a)) {
+        app_error(a, "a reply is still being written: Esc stops it");
+    } else if (it->role == MESSAGE_USER) {
+        edit_exact(a, it, INPUT_EDIT_PROMPT);
+        app_notice(a, "Enter sends it as a branch: what was said stays in the record");
+    } else if (it->id <= 0) {
+        app_error(a, "this reply is not saved yet");
+    } else {
+        edit_exact(a, it, INPUT_EDIT_ANSWER);
+        app_notice(a, "a corrected answer, kept beside the model's own; empty takes it back");
+    }
+}
+
+void reading_branch(struct app *a)
+{
+    size_t i = a->focus_item;
+    if (i >= a->t.n) return;
+    if (app_running(a)) {
+        app_error(a, "a reply is still being written: Esc stops it");
+        return;
+    }
+    if (a->t.items[i].role == MESSAGE_REPLY) i++;
+    if (i >= a->t.n) {
+        reading_leave(a);       /* at the newest reply every prompt goes on from here */
+        return;
+    }
+    app_set_mode(a, INPUT_BRANCH, a->t.items[i].id, NULL, 0);
+    app_notice(a, "another prompt in place of this one; the old branch stays in the record");
+}
+
+/* ---- find --------------------------------------------------------------------------------------------------------- */
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+}
+
+static size_t find_text(const struct str *s, const struct str *words)
+{
+    for (size_t i = 0; words->len && i + words->len <= s->len; i++) {
+        size_t k = 0;
+        while (k < words->len && lower(s->data[i + k]) == lower(words->data[k])) k++;
+        if (k == words->len) return i;
+    }
+    return SIZE_MAX;
+}
+
+void reading_find(struct app *a, int direction)
+{
+    if (!a->find.len || !a->t.n) return;
+    size_t n = a->t.n, i = a->focus_item < n ? a->focus_item : n - 1;
+    for (size_t step = 0; step < n; step++) {
+        i = direction > 0 ? (i + 1) % n : (i + n - 1) % n;
+        struct item *it = &a->t.items[i];
+        bool in_text = find_text(flow_text(&it->text), &a->find) != SIZE_MAX;
+        bool in_thought = find_text(flow_text(&it->thought), &a->find) != SIZE_MAX;
+        if (!in_text && !in_thought) continue;
+        if (!in_text) transcript_choose(&a->t, i, VIEW_FULL);
+        a->focus_item = i;
+        transcript_show(&a->t, i);
+        return;
+    }
+    app_notice(a, "\"%s\" is not in this conversation", str_cstr(&a->find));
+}
