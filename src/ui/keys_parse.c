@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { PARAMS_MAX = 8, PARAM_LIMIT = 1 << 24 };
+enum { PARAMS_MAX = 8, PARAM_LIMIT = 1 << 24, CELL_MAX = 9999 };
 
 /* The parameters of a sequence: "1;5" is {1, 5}; of "97:65;2:3" the second parts are kept too. 0 where none is written. */
 struct params {
@@ -162,7 +162,7 @@ static enum key_name name_of_letter(char letter)
 
 static bool mouse_key(struct key *out, int button, int x, int y, bool release)
 {
-    *out = (struct key){.kind = KEY_MOUSE_, .x = x > 0 ? x - 1 : 0, .y = y > 0 ? y - 1 : 0};
+    *out = (struct key){.kind = KEY_MOUSE_, .x = x < 1 ? 0 : x > CELL_MAX ? CELL_MAX : x - 1, .y = y < 1 ? 0 : y > CELL_MAX ? CELL_MAX : y - 1};
     if (button & 4) out->mods |= MOD_SHIFT;
     if (button & 8) out->mods |= MOD_ALT;
     if (button & 16) out->mods |= MOD_CTRL;
