@@ -178,6 +178,8 @@ const struct model_info *engine_info(const struct engine *m);
 const struct tokenizer *engine_tokenizer(const struct engine *m);
 /* Bytes that a session of n_ctx tokens needs beside the mapped file. */
 uint64_t engine_session_bytes(const struct engine *m, int n_ctx);
+/* Lists metadata and tensors of any GGUF file, appended to out: sanitised text, a line each, or one line of JSON. Of arrays the first few elements. */
+int model_list_gguf(struct str *out, const char *path, bool json, struct err *e);
 /* The SHA-256 of the model file, from the cache (device, inode, size, mtime) or computed; takes seconds for a large file, so
  * call it from a thread of its own. *stop (may be NULL) ends it with ERR_STOPPED. */
 int model_file_hash(const char *path, char hex[65], const volatile bool *stop, struct err *e);
