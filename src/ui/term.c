@@ -243,8 +243,13 @@ static bool direct_type(char *out, size_t size)
 static int start_curses(struct term *t, struct err *e)
 {
     char direct[64];
-    use_env(FALSE); /* LINES and COLUMNS may be those of another window */
-    t->screen = newterm(direct_type(direct, sizeof(direct)) ? direct : NULL, stdout, stdin);
+    const char *type = direct_type(direct, sizeof(direct)) ? direct : NULL;
+    /* The size is set below, from the terminal. LINES and COLUMNS may be those of another window, and a size that nobody can have must not
+     * be tried; but some descriptions, as that of the Linux console, tell no size to begin with. */
+    use_env(FALSE);
+    t->screen = newterm(type, stdout, stdin);
+    use_env(TRUE);
+    if (!t->screen) t->screen = newterm(type, stdout, stdin);
     if (!t->screen) return err_set(e, ERR_UNSUPPORTED, "the terminal cannot be used");
     raw();
     noecho();
@@ -303,6 +308,7 @@ int term_open(struct term **out, const struct theme *theme, bool mouse, struct e
     start_colours(t);
     apply_theme(t);
     arm_crash(t);
+    refresh(); /* enters the alternate screen, which has keyboard modes of its own */
     modes_on(t);
     return ERR_OK;
 }
