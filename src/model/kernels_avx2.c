@@ -54,6 +54,12 @@ ALWAYS_INLINE __m256 fma_lanes(__m256i ints, __m256 scales, __m256i lanes, __m25
 
 /* ---- blocks of 32: chunks of 8 blocks, then of 2 -------------------------------------------------------------------- */
 
+/* A float of the activations for each block of a chunk: what lies behind belongs to another column. */
+ALWAYS_INLINE __m256 block_floats(const float *p, int n)
+{
+    return n == 8 ? _mm256_loadu_ps(p) : _mm256_castsi256_ps(_mm256_zextsi128_si256(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
 ALWAYS_INLINE int block_bytes(uint32_t type)
 {
     return type == TENSOR_Q4_0 ? 18 : type == TENSOR_Q4_1 ? 20 : type == TENSOR_Q5_0 ? 22 : type == TENSOR_Q5_1 ? 24 : 34;
@@ -106,8 +112,8 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
         else m = _mm256_mul_ps(d, _mm256_set1_ps(type == TENSOR_Q4_0 ? -8.0f : -16.0f));
         UNROLL for (int c = 0; c < M; c++) {
             const int64_t at = (c0 + c) * (a->stride / 32) + b0;
-            s[r * M + c] = _mm256_mul_ps(d, _mm256_loadu_ps(a->s32 + at));
-            accm[r * M + c] = _mm256_fmadd_ps(m, _mm256_loadu_ps(a->sum32 + at), accm[r * M + c]);
+            s[r * M + c] = _mm256_mul_ps(d, block_floats(a->s32 + at, n));
+            accm[r * M + c] = _mm256_fmadd_ps(m, block_floats(a->sum32 + at, n), accm[r * M + c]);
         }
     }
     UNROLL for (int g = 0; g < n / 2; g++) {
@@ -133,7 +139,7 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
         __m256 d = chunk_halves(row, 34, 0, n, nb);
-        UNROLL for (int c = 0; c < M; c++) s[r * M + c] = _mm256_mul_ps(d, _mm256_loadu_ps(a->s32 + (c0 + c) * (a->stride / 32) + b0));
+        UNROLL for (int c = 0; c < M; c++) s[r * M + c] = _mm256_mul_ps(d, block_floats(a->s32 + (c0 + c) * (a->stride / 32) + b0, n));
     }
     UNROLL for (int u = 0; u < n; u++) {
         /* A missing second block has scale 0: the first one's bytes stand in for it. */

@@ -74,6 +74,9 @@ ALWAYS_INLINE __m512 fma_lanes(__m512i ints, __m512 scales, __m512i lanes, __m51
  * blocks, 16 or 4; nb how many of 4 are there (16 are always). Missing blocks read as zeros. */
 ALWAYS_INLINE __m128i load_16(const uint8_t *p, bool here) { return _mm_maskz_loadu_epi8(here ? 0xffff : 0, p); }
 
+/* A float of the activations for each block of a chunk: what lies behind belongs to another column. */
+ALWAYS_INLINE __m512 block_floats(const float *p, int n) { return n == 16 ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(0xf, p); }
+
 ALWAYS_INLINE int block_bytes(uint32_t type)
 {
     return type == TENSOR_Q4_0 ? 18 : type == TENSOR_Q4_1 ? 20 : type == TENSOR_Q5_0 ? 22 : type == TENSOR_Q5_1 ? 24 : 34;
@@ -164,8 +167,8 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
         chunk_scales(type, row, n, nb, &d, &m);
         UNROLL for (int c = 0; c < M; c++) {
             const int64_t at = (c0 + c) * (a->stride / 32) + b0;
-            s[r * M + c] = _mm512_mul_ps(d, _mm512_loadu_ps(a->s32 + at));
-            accm[r * M + c] = _mm512_fmadd_ps(m, _mm512_loadu_ps(a->sum32 + at), accm[r * M + c]);
+            s[r * M + c] = _mm512_mul_ps(d, block_floats(a->s32 + at, n));
+            accm[r * M + c] = _mm512_fmadd_ps(m, block_floats(a->sum32 + at, n), accm[r * M + c]);
         }
     }
     UNROLL for (int g = 0; g < n / 4; g++)
@@ -188,7 +191,7 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
         __m512 d = chunk_halves(17, 0, row, n, nb);
-        UNROLL for (int c = 0; c < M; c++) s[r * M + c] = _mm512_mul_ps(d, _mm512_loadu_ps(a->s32 + (c0 + c) * (a->stride / 32) + b0));
+        UNROLL for (int c = 0; c < M; c++) s[r * M + c] = _mm512_mul_ps(d, block_floats(a->s32 + (c0 + c) * (a->stride / 32) + b0, n));
     }
     UNROLL for (int u = 0; u < n / 2; u++) {
         const __m512i lanes = _mm512_add_epi32(lanes0, _mm512_set1_epi32(2 * u));
