@@ -10,13 +10,13 @@
 struct args {
     int argc, at;
     char **argv;
-    const char *with_value;      /* names, space separated: " --limit -o " */
+    const char *with_value; /* names, space separated: " --limit -o " */
     const char *without;
     bool only_words;
     struct settings set;
     struct err err;
-    char name[32];               /* the flag just met */
-    const char *value;           /* its value, or the word */
+    char name[32];     /* the flag just met */
+    const char *value; /* its value, or the word */
 };
 enum args_kind { ARGS_END, ARGS_WORD, ARGS_FLAG, ARGS_BAD };
 

@@ -11,7 +11,7 @@
 
 struct export_wish {
     struct export_options options;
-    const char *to;              /* a file, "-" standard output, NULL none given */
+    const char *to; /* a file, "-" standard output, NULL none given */
     bool dry_run;
 };
 
@@ -87,7 +87,8 @@ static int take_flag(struct args *a, struct export_wish *w, struct err *e)
     } else if (args_is(a, "--since") || args_is(a, "--until")) {
         bool last = args_is(a, "--until");
         if (!parse_time(a->value, last, last ? &w->options.until_ms : &w->options.since_ms))
-            return err_set(e, ERR_USAGE, "export: %s takes a day like 2026-01-15, or 2026-01-15T09:30, in UTC, not \"%s\"", a->name, a->value);
+            return err_set(e, ERR_USAGE, "export: %s takes a day like 2026-01-15, or 2026-01-15T09:30, in UTC, not \"%s\"", a->name,
+                           a->value);
     } else if (args_is(a, "--tag")) {
         w->options.tag = a->value;
     } else if (args_is(a, "--model")) {

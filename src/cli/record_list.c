@@ -204,7 +204,7 @@ int cmd_search(int argc, char **argv)
 
 /* ---- delete ---------------------------------------------------------------------------------------------------- */
 
-static int delete(const struct settings *set, int64_t id, bool json)
+static int delete (const struct settings *set, int64_t id, bool json)
 {
     struct conversation_list l = {0};
     struct store *s = NULL;
@@ -240,7 +240,7 @@ int cmd_delete(int argc, char **argv)
     if (code) return code;
     code = args_one_word(&a, "conversation", &word, &json);
     if (!code && !cli_id(word, 'c', &id)) code = cli_usage(argv[0], "\"%s\" is no conversation's number (12 or c12)", word);
-    if (!code) code = delete(&a.set, id, json);
+    if (!code) code = delete (&a.set, id, json);
     args_end(&a);
     return code;
 }

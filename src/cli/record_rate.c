@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EDIT_MAX (16u << 20)
+#define EDIT_MAX     (16u << 20)
 #define REASON_BYTES 200
 
 struct rating_wish {
     bool named, rated;
     int value;
-    json_t *reasons;             /* NULL: not given */
-    const char *comment, *file;  /* NULL: not given; file: of the corrected text */
+    json_t *reasons;            /* NULL: not given */
+    const char *comment, *file; /* NULL: not given; file: of the corrected text */
     struct str edit;
 };
 struct wish {
@@ -45,7 +45,8 @@ static bool parse_value(const char *text, int *out)
 
 static int add_tag(struct wish *w, const char *tag, bool on, struct err *e)
 {
-    if (!mem_grow(&w->tags, &w->cap_tags, w->n_tags + 1, sizeof *w->tags) || !mem_grow(&w->tag_on, &w->cap_on, w->n_tags + 1, sizeof *w->tag_on))
+    if (!mem_grow(&w->tags, &w->cap_tags, w->n_tags + 1, sizeof *w->tags) ||
+        !mem_grow(&w->tag_on, &w->cap_on, w->n_tags + 1, sizeof *w->tag_on))
         return err_set(e, ERR_NOMEM, "out of memory");
     w->tags[w->n_tags] = tag;
     w->tag_on[w->n_tags++] = on;
@@ -69,7 +70,8 @@ static int take_flag(struct args *a, struct wish *w, enum part *part, struct err
     if (args_is(a, "--answer") || args_is(a, "--thought")) {
         *part = args_is(a, "--answer") ? PART_ANSWER : PART_THOUGHT;
         p = &w->parts[*part];
-        if (!parse_value(a->value, &p->value)) return err_set(e, ERR_USAGE, "rate: %s takes up, down or none, not \"%s\"", a->name, a->value);
+        if (!parse_value(a->value, &p->value))
+            return err_set(e, ERR_USAGE, "rate: %s takes up, down or none, not \"%s\"", a->name, a->value);
         p->rated = true;
     } else if (args_is(a, "--tag") || args_is(a, "--untag")) {
         return add_tag(w, a->value, args_is(a, "--tag"), e);
@@ -101,7 +103,8 @@ static int parse(struct args *a, struct wish *w)
         }
     }
     if (!w->reply) return cli_usage(a->argv[0], "name a message");
-    if (!w->n_tags && !w->parts[0].named && !w->parts[1].named) return cli_usage(a->argv[0], "say what to rate: --answer, --thought, --tag ...");
+    if (!w->n_tags && !w->parts[0].named && !w->parts[1].named)
+        return cli_usage(a->argv[0], "say what to rate: --answer, --thought, --tag ...");
     return 0;
 }
 
@@ -123,7 +126,8 @@ static int rate_part(struct store *s, const struct wish *w, enum part part, cons
     int rc = p->reasons && !reasons ? err_set(e, ERR_NOMEM, "out of memory") : 0;
 
     if (!rc && p->file) rc = store_edit(s, w->reply, part, str_cstr(&p->edit), p->edit.len, e);
-    if (!rc && (p->rated || p->reasons || p->comment)) rc = store_rate(s, w->reply, part, p->rated ? p->value : old->value, reasons, p->comment, e);
+    if (!rc && (p->rated || p->reasons || p->comment))
+        rc = store_rate(s, w->reply, part, p->rated ? p->value : old->value, reasons, p->comment, e);
     free(reasons);
     return rc;
 }

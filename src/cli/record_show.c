@@ -240,7 +240,8 @@ int cmd_show(int argc, char **argv)
     if (code) return code;
     code = args_one_word(&a, "conversation or message", &word, &json);
     bool message = !code && word[0] == 'm';
-    if (!code && !cli_id(word, message ? 'm' : 'c', &id)) code = cli_usage(argv[0], "\"%s\" is no number of a conversation (c12) or a message (m34)", word);
+    if (!code && !cli_id(word, message ? 'm' : 'c', &id))
+        code = cli_usage(argv[0], "\"%s\" is no number of a conversation (c12) or a message (m34)", word);
     if (!code) {
         int rc = record_open(&s, &a.set, &a.err);
         if (!rc) rc = message ? show_one(s, id, json ? &o : NULL, &a.err) : show_conversation(s, id, json ? &o : NULL, &a.err);

@@ -2,15 +2,16 @@
  * export.c - which replies become fine-tuning data.
  *
  * A conversation is a tree, and a record is a way from its root down to one reply. Two questions are asked of every reply.
- *   May it be learnt from? It is finished, ended well, was not rated down. A reply that fails closes the way to everything below it: whoever
- *   trains on the record would learn it too.
- *   Was it asked for? Rating, model, tag, time and words of the filter. A reply that is not asked for still serves as an earlier turn.
- * A record is made for each reply that passes both and has none below it that does, so that each way is exported once, in its longest form.
- * A corrected text takes the place of the original, and of what was said against it: neither the ending nor the rating of a text
- * that was replaced counts.
  *
- * Conversations come in the order of their ids, and so do the records of one: the same database gives the same bytes. One that was seen before
- * is left out.
+ * May it be learnt from? It is finished, ended well, was not rated down. A reply that fails closes the way to everything below it: whoever
+ * trains on the record would learn it too.
+ *
+ * Was it asked for? Rating, model, tag, time and words of the filter. A reply that is not asked for still serves as an earlier turn.
+ *
+ * A record is made for each reply that passes both and has none below it that does, so that each way is exported once, in its longest form.
+ * A corrected text takes the place of the original, and of what was said against it: neither the ending nor the rating of a text that was
+ * replaced counts. Conversations come in the order of their ids, and so do the records of one: the same database gives the same bytes. A
+ * record that was seen before is left out.
  */
 #include "store/internal.h"
 
@@ -20,6 +21,7 @@
 
 /* ---- endings ------------------------------------------------------------------------------------------------ */
 
+/* clang-format off */
 enum { OF_THOUGHT = 1, OF_ANSWER = 2 };
 static const struct ending {
     const char *name;
@@ -38,6 +40,7 @@ static const struct ending {
     {"interrupted", OF_THOUGHT | OF_ANSWER, 0},
     {"error", OF_THOUGHT | OF_ANSWER, 0},
 };
+/* clang-format on */
 
 /* For each of the endings above, what it is allowed to end. */
 struct allowed {
@@ -91,14 +94,14 @@ enum fate { FATE_KEPT, FATE_UNFINISHED, FATE_ENDING, FATE_RATING, FATE_FILTER };
 
 struct node {
     int64_t id, created_ms;
-    size_t parent;             /* place in the tree + 1; 0 a root */
+    size_t parent; /* place in the tree + 1; 0 a root */
     bool reply, streaming, corrected_answer, corrected_thought, tagged;
-    bool open;                 /* everything from the root to here may be learnt from */
-    bool wanted;               /* passes both questions */
-    bool covered;              /* one below it is wanted */
-    enum fate fate;            /* of a reply: why it ends no record, its own or from above */
+    bool open;      /* everything from the root to here may be learnt from */
+    bool wanted;    /* passes both questions */
+    bool covered;   /* one below it is wanted */
+    enum fate fate; /* of a reply: why it ends no record, its own or from above */
     int rating;
-    char *text, *thought;      /* as exported */
+    char *text, *thought; /* as exported */
     size_t text_len, thought_len;
     char *model, *system, *family, *ended, *answer_ended;
 };
@@ -112,11 +115,11 @@ struct seen {
     size_t n, cap;                                  /* cap a power of two */
 };
 
-struct export {
+struct exporter {
     struct store *store;
     const struct export_options *options;
     struct allowed allowed;
-    struct search_hits hits;      /* of options->search, by message */
+    struct search_hits hits; /* of options->search, by message */
     struct export_counts counts;
     struct seen seen;
     int (*write)(void *arg, const char *bytes, size_t n, struct err *e);
@@ -155,17 +158,19 @@ static size_t find_node(const struct tree *t, int64_t id)
     return low < t->n && t->items[low].id == id ? low + 1 : 0;
 }
 
-static int load_tree(struct export *x, int64_t conversation, struct tree *t)
+static int load_tree(struct exporter *x, int64_t conversation, struct tree *t)
 {
     struct query q;
 
     tree_clear(t);
-    query_init(&q, x->store,
-               "SELECT m.id, coalesce(m.parent, 0), m.role = 'assistant', m.streaming, coalesce(m.edited_text, m.text),"
-               " coalesce(m.edited_thought, m.thought), m.edited_text IS NOT NULL, m.edited_thought IS NOT NULL, m.created_ms, r.model, r.system,"
-               " r.family, r.ended, r.answer_ended, coalesce(a.value, 0), EXISTS (SELECT 1 FROM tags g WHERE g.message = m.id AND g.tag = ?2)"
-               " FROM messages m LEFT JOIN replies r ON r.message = m.id LEFT JOIN ratings a ON a.message = m.id AND a.part = 'answer'"
-               " WHERE m.conversation = ?1 ORDER BY m.id", x->err);
+    query_init(
+        &q, x->store,
+        "SELECT m.id, coalesce(m.parent, 0), m.role = 'assistant', m.streaming, coalesce(m.edited_text, m.text),"
+        " coalesce(m.edited_thought, m.thought), m.edited_text IS NOT NULL, m.edited_thought IS NOT NULL, m.created_ms, r.model, r.system,"
+        " r.family, r.ended, r.answer_ended, coalesce(a.value, 0), EXISTS (SELECT 1 FROM tags g WHERE g.message = m.id AND g.tag = ?2)"
+        " FROM messages m LEFT JOIN replies r ON r.message = m.id LEFT JOIN ratings a ON a.message = m.id AND a.part = 'answer'"
+        " WHERE m.conversation = ?1 ORDER BY m.id",
+        x->err);
     query_int(&q, 1, conversation);
     query_cstr(&q, 2, x->options->tag);
     while (query_row(&q)) {
@@ -196,7 +201,7 @@ static int load_tree(struct export *x, int64_t conversation, struct tree *t)
 /* ---- the two questions -------------------------------------------------------------------------------------- */
 
 /* Why a reply may not be learnt from. */
-static enum fate judge(const struct export *x, const struct node *n)
+static enum fate judge(const struct exporter *x, const struct node *n)
 {
     int lowest = x->options->min_rating < 0 ? x->options->min_rating : 0;
 
@@ -224,7 +229,7 @@ static bool was_found(const struct search_hits *hits, int64_t id)
 }
 
 /* Why a reply was not asked for. */
-static enum fate filter(const struct export *x, const struct tree *t, const struct node *n)
+static enum fate filter(const struct exporter *x, const struct tree *t, const struct node *n)
 {
     const struct export_options *o = x->options;
 
@@ -237,7 +242,7 @@ static enum fate filter(const struct export *x, const struct tree *t, const stru
     return FATE_KEPT;
 }
 
-static void decide(struct export *x, struct tree *t)
+static void decide(struct exporter *x, struct tree *t)
 {
     for (size_t i = 0; i < t->n; i++) {
         struct node *n = &t->items[i];
@@ -256,7 +261,7 @@ static void decide(struct export *x, struct tree *t)
     }
 }
 
-static void count(struct export *x, const struct tree *t)
+static void count(struct exporter *x, const struct tree *t)
 {
     struct export_counts *c = &x->counts;
     int64_t *left[] = {[FATE_KEPT] = NULL,
@@ -296,7 +301,8 @@ static int seen_add(struct seen *s, const struct str *record, bool *again, struc
         bigger.digests = calloc(bigger.cap, sizeof *bigger.digests);
         if (!bigger.digests) return err_set(e, ERR_NOMEM, "out of memory");
         for (size_t i = 0; i < s->cap; i++)
-            if (memcmp(s->digests[i], zero, sizeof zero) != 0) memcpy(bigger.digests[seen_place(&bigger, s->digests[i])], s->digests[i], sizeof zero);
+            if (memcmp(s->digests[i], zero, sizeof zero) != 0)
+                memcpy(bigger.digests[seen_place(&bigger, s->digests[i])], s->digests[i], sizeof zero);
         free(s->digests);
         *s = bigger;
     }
@@ -310,7 +316,7 @@ static int seen_add(struct seen *s, const struct str *record, bool *again, struc
     return 0;
 }
 
-static int write_record(struct export *x, const struct str *record)
+static int write_record(struct exporter *x, const struct str *record)
 {
     bool again = false;
 
@@ -324,7 +330,7 @@ static int write_record(struct export *x, const struct str *record)
     return x->write ? x->write(x->write_arg, str_cstr(record), record->len, x->err) : 0;
 }
 
-static int export_way(struct export *x, const struct tree *t, size_t end)
+static int export_way(struct exporter *x, const struct tree *t, size_t end)
 {
     const struct export_options *o = x->options;
     const struct node *last = &t->items[end];
@@ -338,7 +344,8 @@ static int export_way(struct export *x, const struct tree *t, size_t end)
         const struct node *m = &t->items[at - 1];
         struct export_turn *turn = &turns[--i];
         if (m->reply) {
-            *turn = (struct export_turn){.thought = m->thought, .thought_len = m->thought_len, .answer = m->text, .answer_len = m->text_len};
+            *turn =
+                (struct export_turn){.thought = m->thought, .thought_len = m->thought_len, .answer = m->text, .answer_len = m->text_len};
         } else {
             *turn = (struct export_turn){.prompt = m->text, .prompt_len = m->text_len};
         }
@@ -351,7 +358,7 @@ static int export_way(struct export *x, const struct tree *t, size_t end)
     return rc;
 }
 
-static int export_conversations(struct export *x)
+static int export_conversations(struct exporter *x)
 {
     struct tree t = {0};
     struct query q;
@@ -376,7 +383,7 @@ static int by_message(const void *a, const void *b)
     return (x->message > y->message) - (x->message < y->message);
 }
 
-static int run(struct export *x)
+static int run(struct exporter *x)
 {
     int rc = 0;
 
@@ -390,7 +397,7 @@ static int run(struct export *x)
 int store_export(struct store *s, const struct export_options *o, int (*write)(void *arg, const char *bytes, size_t n, struct err *e),
                  void *write_arg, struct export_counts *counts, struct err *e)
 {
-    struct export x = {.store = s, .options = o, .write = write, .write_arg = write_arg, .err = e};
+    struct exporter x = {.store = s, .options = o, .write = write, .write_arg = write_arg, .err = e};
 
     if (counts) *counts = (struct export_counts){0};
     if (o->format != EXPORT_SFT) return err_set(e, ERR_UNSUPPORTED, "this export format is not known");

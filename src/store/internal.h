@@ -22,8 +22,8 @@
 #include <sqlite3.h>
 
 #define STORE_APPLICATION_ID 0x706f6e64 /* "pond" */
-#define STORE_BUSY_MS 5000
-#define WRITER_ID_SIZE 33 /* 32 hexadecimal digits and a NUL */
+#define STORE_BUSY_MS        5000
+#define WRITER_ID_SIZE       33 /* 32 hexadecimal digits and a NUL */
 
 /* The last bytes of a stream that did not end a character yet. */
 struct tail {
@@ -51,8 +51,8 @@ struct store {
     size_t n_cache, cap_cache;
     struct stream *streams;
     size_t n_streams, cap_streams;
-    int writers_fd;               /* -1: not open */
-    int writer_slot;              /* -1: none claimed */
+    int writers_fd;  /* -1: not open */
+    int writer_slot; /* -1: none claimed */
     char writer_id[WRITER_ID_SIZE];
 };
 
@@ -67,13 +67,14 @@ int db_error(struct store *s, int sqlite_rc, struct err *e);
 int db_exec(struct store *s, const char *sql, struct err *e);
 /* The one number that a statement gives (a pragma, a count). */
 int db_number(struct store *s, const char *sql, int64_t *out, struct err *e);
-int db_begin(struct store *s, struct err *e);       /* for writing */
-int db_begin_read(struct store *s, struct err *e);  /* one state of the database for several statements */
+int db_begin(struct store *s, struct err *e);      /* for writing */
+int db_begin_read(struct store *s, struct err *e); /* one state of the database for several statements */
 /* Commits when rc is 0 and the commit works; rolls back otherwise. Returns rc or what went wrong. */
 int db_end(struct store *s, int rc, struct err *e);
 void db_forget_statements(struct store *s);
 
-/* One use of a cached statement. Errors stick: bind and step freely, query_end tells. sql must be a literal or a constant: its address is the key. */
+/* One use of a cached statement. Errors stick: bind and step freely, query_end tells. sql must be a literal or a constant: its address is
+ * the key. */
 struct query {
     struct store *store;
     sqlite3_stmt *stmt;
@@ -86,10 +87,10 @@ void query_real(struct query *q, int at, double value);
 void query_null(struct query *q, int at);
 /* Bytes are made valid UTF-8 where they are not. They must live until the next query_row or query_end. */
 void query_text(struct query *q, int at, const char *text, size_t len);
-void query_cstr(struct query *q, int at, const char *text);   /* NULL binds NULL */
-bool query_row(struct query *q);                              /* false at the end and after an error */
-int query_end(struct query *q);                               /* resets; the first error or 0 */
-int query_run(struct query *q);                               /* for statements without rows: steps and ends */
+void query_cstr(struct query *q, int at, const char *text); /* NULL binds NULL */
+bool query_row(struct query *q);                            /* false at the end and after an error */
+int query_end(struct query *q);                             /* resets; the first error or 0 */
+int query_run(struct query *q);                             /* for statements without rows: steps and ends */
 int64_t query_get_int(struct query *q, int column);
 double query_get_real(struct query *q, int column);
 /* A malloc'ed copy, the caller's; "" for NULL. NULL after an error (which sticks). len may be NULL. */
@@ -131,8 +132,8 @@ int message_look(struct store *s, int64_t id, enum message_role *role, bool *str
 
 /* ---- search.c ----------------------------------------------------------------------------------------------- */
 
-/* The full-text index follows the texts by hand, inside the transaction that changes them: add after a message's texts are there and it streams
- * no longer, drop before they change or go (the index is told the old texts, which must still be readable). */
+/* The full-text index follows the texts by hand, inside the transaction that changes them: add after a message's texts are there and it
+ * streams no longer, drop before they change or go (the index is told the old texts, which must still be readable). */
 int index_add(struct store *s, int64_t message, struct err *e);
 int index_drop(struct store *s, int64_t message, struct err *e);
 int index_drop_conversation(struct store *s, int64_t conversation, struct err *e);
@@ -147,7 +148,7 @@ bool store_wipe_pending(struct store *s);
 /* ---- export_json.c ------------------------------------------------------------------------------------------- */
 
 struct export_turn {
-    const char *prompt, *thought, *answer;  /* a prompt, or a reply's two texts; the other NULL */
+    const char *prompt, *thought, *answer; /* a prompt, or a reply's two texts; the other NULL */
     size_t prompt_len, thought_len, answer_len;
 };
 /* A line of JSON with its newline, appended to out. thought_key: the message key for thoughts. */

@@ -45,11 +45,13 @@ static int put_rating(struct store *s, int64_t reply, enum part part, int value,
 {
     struct query q;
 
-    query_init(&q, s,
-               "INSERT INTO ratings(message, part, value, reasons, comment, rated_ms) VALUES(?1, ?2, ?3, coalesce(?4, '[]'), nullif(?5, ''), ?6)"
-               " ON CONFLICT(message, part) DO UPDATE SET value = ?3, rated_ms = ?6,"
-               " reasons = coalesce(?4, CASE ?3 WHEN 0 THEN '[]' ELSE reasons END),"
-               " comment = CASE WHEN ?5 IS NULL THEN comment ELSE nullif(?5, '') END", e);
+    query_init(
+        &q, s,
+        "INSERT INTO ratings(message, part, value, reasons, comment, rated_ms) VALUES(?1, ?2, ?3, coalesce(?4, '[]'), nullif(?5, ''), ?6)"
+        " ON CONFLICT(message, part) DO UPDATE SET value = ?3, rated_ms = ?6,"
+        " reasons = coalesce(?4, CASE ?3 WHEN 0 THEN '[]' ELSE reasons END),"
+        " comment = CASE WHEN ?5 IS NULL THEN comment ELSE nullif(?5, '') END",
+        e);
     query_int(&q, 1, reply);
     query_cstr(&q, 2, part_names[part]);
     query_int(&q, 3, value);
@@ -90,8 +92,10 @@ int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct e
     if (!rc) {
         rc = check_reply(s, reply, e);
         if (!rc) {
-            query_init(&q, s, on ? "INSERT INTO tags(message, tag) VALUES(?1, ?2) ON CONFLICT DO NOTHING"
-                                 : "DELETE FROM tags WHERE message = ?1 AND tag = ?2", e);
+            query_init(&q, s,
+                       on ? "INSERT INTO tags(message, tag) VALUES(?1, ?2) ON CONFLICT DO NOTHING"
+                          : "DELETE FROM tags WHERE message = ?1 AND tag = ?2",
+                       e);
             query_int(&q, 1, reply);
             query_cstr(&q, 2, tag);
             rc = query_run(&q);
@@ -109,8 +113,10 @@ static int put_edit(struct store *s, int64_t reply, enum part part, const char *
     int rc = check_reply(s, reply, e);
     if (!rc) rc = index_drop(s, reply, e);
     if (rc) return rc;
-    query_init(&q, s, part == PART_ANSWER ? "UPDATE messages SET edited_text = ?2 WHERE id = ?1"
-                                          : "UPDATE messages SET edited_thought = ?2 WHERE id = ?1", e);
+    query_init(&q, s,
+               part == PART_ANSWER ? "UPDATE messages SET edited_text = ?2 WHERE id = ?1"
+                                   : "UPDATE messages SET edited_thought = ?2 WHERE id = ?1",
+               e);
     query_int(&q, 1, reply);
     if (text) {
         query_text(&q, 2, text, len);
@@ -156,8 +162,9 @@ int store_load_ratings(struct store *s, int64_t reply, struct reply_ratings *out
     *out = (struct reply_ratings){0};
     store_lock(s);
     query_init(&q, s,
-               "SELECT answer_rating, answer_reasons, answer_comment, edited_answer, thought_rating, thought_reasons, thought_comment, edited_thought,"
-               " tags FROM turns WHERE message_id = ?1", e);
+               "SELECT answer_rating, answer_reasons, answer_comment, edited_answer, thought_rating, thought_reasons, thought_comment,"
+               " edited_thought, tags FROM turns WHERE message_id = ?1",
+               e);
     query_int(&q, 1, reply);
     if (query_row(&q)) {
         struct rating *parts[] = {&out->answer, &out->thought};

@@ -31,6 +31,7 @@ void message_list_release(struct message_list *l)
     *l = (struct message_list){0};
 }
 
+/* clang-format off */
 #define PIECES(column) \
     "coalesce((SELECT group_concat(" column ", '') FROM (SELECT " column " FROM chunks WHERE message = m.id ORDER BY id)), '')"
 #define MESSAGES \
@@ -38,12 +39,14 @@ void message_list_release(struct message_list *l)
     " CASE m.streaming WHEN 0 THEN m.text ELSE " PIECES("answer") " END," \
     " CASE m.streaming WHEN 0 THEN m.thought ELSE " PIECES("thought") " END," \
     " m.created_ms, m.streaming, w.slot, w.writer," \
-    " r.model, r.ended, r.answer_ended, r.budget, r.budget_final, r.thought_tokens, r.answer_tokens, r.thought_ms, r.answer_ms, r.tokens_per_s," \
+    " r.model, r.ended, r.answer_ended, r.budget, r.budget_final," \
+    " r.thought_tokens, r.answer_tokens, r.thought_ms, r.answer_ms, r.tokens_per_s," \
     " coalesce(t.value, 0), coalesce(a.value, 0), m.fold," \
     " (SELECT count(*) FROM messages b WHERE b.conversation = m.conversation AND b.parent IS m.parent)," \
     " (SELECT count(*) FROM messages b WHERE b.conversation = m.conversation AND b.parent IS m.parent AND b.id < m.id)" \
     " FROM messages m LEFT JOIN replies r ON r.message = m.id LEFT JOIN streams w ON w.message = m.id" \
     " LEFT JOIN ratings t ON t.message = m.id AND t.part = 'thought' LEFT JOIN ratings a ON a.message = m.id AND a.part = 'answer'"
+/* clang-format on */
 
 /* Fills m from the row. False when memory ran out, which sticks in q. *dead: it still streams, and its writer is no more. */
 static bool read_message(struct query *q, struct message *m, bool *dead)
@@ -180,7 +183,8 @@ static int select_branch(struct store *s, int64_t id, struct err *e)
 
     query_init(&q, s,
                "WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT m.id FROM messages m JOIN down ON m.parent = down.id)"
-               " SELECT (SELECT conversation FROM messages WHERE id = ?1), max(id) FROM down", e);
+               " SELECT (SELECT conversation FROM messages WHERE id = ?1), max(id) FROM down",
+               e);
     query_int(&q, 1, id);
     if (query_row(&q)) {
         conversation = query_get_int(&q, 0);
@@ -232,11 +236,13 @@ void conversation_list_release(struct conversation_list *l)
     *l = (struct conversation_list){0};
 }
 
+/* clang-format off */
 #define CONVERSATIONS \
     "SELECT c.id, coalesce(c.leaf, 0), c.created_ms, c.updated_ms, c.title, c.system," \
     " (SELECT r.model FROM messages m JOIN replies r ON r.message = m.id WHERE m.conversation = c.id ORDER BY m.id DESC LIMIT 1)," \
     " (SELECT count(*) FROM messages m WHERE m.conversation = c.id)" \
     " FROM conversations c"
+/* clang-format on */
 
 static int load_conversations(struct query *q, struct conversation_list *out)
 {

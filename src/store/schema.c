@@ -10,6 +10,7 @@
  */
 #include "store/internal.h"
 
+/* clang-format off */
 #define TABLES \
     "CREATE TABLE conversations(" \
     "  id INTEGER PRIMARY KEY AUTOINCREMENT," \
@@ -111,7 +112,7 @@
 #define PIECES(column) \
     "coalesce((SELECT group_concat(" column ", '') FROM (SELECT " column " FROM chunks WHERE message = m.id ORDER BY id)), '')"
 
-/* A JSON array. SQLite's own JSON functions are not for schemas that are not trusted (3.40), and store_tag lets no control characters in. */
+/* A JSON array. SQLite's own JSON functions are not for schemas that are not trusted (3.40); store_tag lets no control characters in. */
 #define TAG_LIST \
     "(SELECT '[' || coalesce(group_concat('\"' || replace(replace(tag, '\\', '\\\\'), '\"', '\\\"') || '\"', ','), '') || ']'" \
     " FROM (SELECT tag FROM tags WHERE message = m.id ORDER BY tag))"
@@ -122,7 +123,8 @@
     "  m.conversation AS conversation_id," \
     "  m.parent AS reply_to," \
     "  m.active AS active," \
-    "  strftime('%Y-%m-%dT%H:%M:%S', m.created_ms / 1000, 'unixepoch') || '.' || substr('00' || (m.created_ms % 1000), -3) || 'Z' AS created_at," \
+    "  strftime('%Y-%m-%dT%H:%M:%S.', m.created_ms / 1000, 'unixepoch') || substr('00' || (m.created_ms % 1000), -3) || 'Z'" \
+    "    AS created_at," \
     "  r.model AS model," \
     "  r.model_sha256 AS model_sha256," \
     "  r.system AS system," \
@@ -151,6 +153,8 @@
     " LEFT JOIN messages p ON p.id = m.parent" \
     " LEFT JOIN ratings t ON t.message = m.id AND t.part = 'thought'" \
     " LEFT JOIN ratings a ON a.message = m.id AND a.part = 'answer';"
+
+/* clang-format on */
 
 static const char *const steps[] = {
     "PRAGMA application_id = 1886350948;" TABLES FULL_TEXT TURNS,

@@ -11,15 +11,15 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#define MAX_WORDS 64
+#define MAX_WORDS     64
 #define SNIPPET_BYTES 60 /* either side of a word found byte by byte */
 
 struct words {
-    struct str match;           /* the phrases, quoted for FTS5; empty when there is none */
+    struct str match; /* the phrases, quoted for FTS5; empty when there is none */
     struct {
         const char *text;
         size_t len;
-    } literal[MAX_WORDS];       /* inside the caller's text */
+    } literal[MAX_WORDS]; /* inside the caller's text */
     size_t n_literal, n_words;
 };
 
@@ -34,13 +34,16 @@ static int index_run(struct store *s, const char *sql, int64_t id, struct err *e
     return query_run(&q);
 }
 
+/* clang-format off */
 #define INDEX_COLUMNS "prompt, answer, thought, edited_answer, edited_thought"
 #define DROP_FROM_INDEX \
     "INSERT INTO message_index(message_index, rowid, " INDEX_COLUMNS ") SELECT 'delete', id, " INDEX_COLUMNS " FROM search_source WHERE id "
+/* clang-format on */
 
 int index_add(struct store *s, int64_t message, struct err *e)
 {
-    static const char sql[] = "INSERT INTO message_index(rowid, " INDEX_COLUMNS ") SELECT id, " INDEX_COLUMNS " FROM search_source WHERE id = ?1";
+    static const char sql[] =
+        "INSERT INTO message_index(rowid, " INDEX_COLUMNS ") SELECT id, " INDEX_COLUMNS " FROM search_source WHERE id = ?1";
     return index_run(s, sql, message, e);
 }
 
@@ -60,8 +63,8 @@ int index_drop_conversation(struct store *s, int64_t conversation, struct err *e
 
 static bool is_space(uint32_t cp)
 {
-    return cp == ' ' || (cp >= '\t' && cp <= '\r') || cp == 0x85 || cp == 0xa0 || (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 ||
-           cp == 0x202f || cp == 0x3000;
+    return cp == ' ' || (cp >= '\t' && cp <= '\r') || cp == 0x85 || cp == 0xa0 || (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 ||
+           cp == 0x2029 || cp == 0x202f || cp == 0x3000;
 }
 
 /* Scripts whose words stand without spaces between them, or grow endings. */
@@ -76,7 +79,7 @@ static bool is_unspaced(uint32_t cp)
         {0x3040, 0x31ff}, /* Hiragana, Katakana, Bopomofo */
         {0x3400, 0x9fff}, /* Han */
         {0xac00, 0xd7af}, /* Hangul */
-        {0xf900, 0xfaff},   {0xff66, 0xffdc}, {0x20000, 0x3ffff},
+        {0xf900, 0xfaff}, {0xff66, 0xffdc}, {0x20000, 0x3ffff},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
@@ -167,26 +170,30 @@ static int split_words(struct words *w, const char *text, struct err *e)
 /* What a part is made of. Its two text columns: as it came, and corrected. */
 struct place {
     enum search_in part;
-    const char *columns;  /* of message_index */
-    const char *found;    /* with FTS5, best first */
-    const char *scanned;  /* every message that has the part, newest first */
+    const char *columns; /* of message_index */
+    const char *found;   /* with FTS5, best first */
+    const char *scanned; /* every message that has the part, newest first */
 };
 
+/* clang-format off */
 #define FOUND(text, edited) \
-    "SELECT m.id, m.conversation, c.title, m.created_ms, message_index.rank, snippet(message_index, -1, char(2), char(3), '…', 16)," \
+    "SELECT m.id, m.conversation, c.title, m.created_ms, message_index.rank," \
+    " snippet(message_index, -1, char(2), char(3), '…', 16)," \
     " iif(?3, " text ", NULL), iif(?3, " edited ", NULL)" \
     " FROM message_index JOIN messages m ON m.id = message_index.rowid JOIN conversations c ON c.id = m.conversation" \
     " WHERE message_index MATCH ?1 ORDER BY message_index.rank LIMIT ?2"
 #define SCANNED(text, edited, role) \
     "SELECT m.id, m.conversation, c.title, m.created_ms, 0.0, NULL, " text ", " edited \
     " FROM messages m JOIN conversations c ON c.id = m.conversation" \
-    " WHERE m.streaming = 0 AND m.role = '" role "' AND ?1 IS NOT NULL AND ?2 IS NOT NULL AND ?3 IS NOT NULL ORDER BY m.id DESC"
+    " WHERE m.streaming = 0 AND m.role = '" role "' ORDER BY m.id DESC"
 
 static const struct place places[] = {
     {SEARCH_PROMPTS, "{prompt}", FOUND("m.text", "NULL"), SCANNED("m.text", "NULL", "user")},
     {SEARCH_ANSWERS, "{answer edited_answer}", FOUND("m.text", "m.edited_text"), SCANNED("m.text", "m.edited_text", "assistant")},
-    {SEARCH_THOUGHTS, "{thought edited_thought}", FOUND("m.thought", "m.edited_thought"), SCANNED("m.thought", "m.edited_thought", "assistant")},
+    {SEARCH_THOUGHTS, "{thought edited_thought}", FOUND("m.thought", "m.edited_thought"),
+     SCANNED("m.thought", "m.edited_thought", "assistant")},
 };
+/* clang-format on */
 
 /* A piece of text around its bytes [at, at + len), those between \x02 and \x03. malloc'ed, the caller's. */
 static char *make_snippet(const char *text, size_t n, size_t at, size_t len)
@@ -277,12 +284,14 @@ static int search_place(struct store *s, const struct place *p, const struct wor
     struct query q;
     size_t before = out->n;
 
-    str_addf(&match, "%s : (%s)", p->columns, str_cstr(&w->match));
     query_init(&q, s, w->match.len ? p->found : p->scanned, e);
-    if (!str_ok(&match)) q.rc = err_set(e, ERR_NOMEM, "out of memory");
-    query_text(&q, 1, str_cstr(&match), match.len);
-    query_int(&q, 2, limit > 0 && w->n_literal == 0 ? limit : -1);
-    query_int(&q, 3, w->n_literal > 0);
+    if (w->match.len) {
+        str_addf(&match, "%s : (%s)", p->columns, str_cstr(&w->match));
+        if (!str_ok(&match)) q.rc = err_set(e, ERR_NOMEM, "out of memory");
+        query_text(&q, 1, str_cstr(&match), match.len);
+        query_int(&q, 2, limit > 0 && w->n_literal == 0 ? limit : -1);
+        query_int(&q, 3, w->n_literal > 0);
+    }
     while ((limit <= 0 || out->n - before < (size_t)limit) && query_row(&q)) take_row(&q, w, p->part, out);
     str_release(&match);
     return query_end(&q);

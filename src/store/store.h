@@ -140,8 +140,8 @@ int store_search(struct store *s, const char *words, enum search_in in, int limi
 /* ---- ratings ------------------------------------------------------------------------------------------------ */
 
 enum part { PART_ANSWER, PART_THOUGHT };
-/* value -1, 0 (takes it back), +1. reasons: a JSON array of strings or NULL to leave (0 drops them then), comment NULL to leave, "" to drop.
- * ERR_INVALID for a reply still being written, ERR_NOT_FOUND. */
+/* value -1, 0 (takes it back), +1. reasons: a JSON array of strings or NULL to leave (0 drops them then), comment NULL to leave, "" to
+ * drop. ERR_INVALID for a reply still being written, ERR_NOT_FOUND. */
 int store_rate(struct store *s, int64_t reply, enum part part, int value, const char *reasons, const char *comment, struct err *e);
 int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct err *e);
 /* A corrected text. NULL takes it back. */

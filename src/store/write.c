@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define TITLE_COLUMNS 60
-#define TITLE_BYTES 400 /* combining marks take no columns */
+#define TITLE_BYTES   400 /* combining marks take no columns */
 
 /* ---- conversations ------------------------------------------------------------------------------------------ */
 
@@ -108,7 +108,8 @@ int branch_set_leaf(struct store *s, int64_t conversation, int64_t leaf, struct 
     struct query q;
     int64_t old_leaf = 0, parent = 0;
 
-    query_init(&q, s, "SELECT coalesce(leaf, 0), coalesce((SELECT parent FROM messages WHERE id = ?2), 0) FROM conversations WHERE id = ?1", e);
+    query_init(&q, s, "SELECT coalesce(leaf, 0), coalesce((SELECT parent FROM messages WHERE id = ?2), 0) FROM conversations WHERE id = ?1",
+               e);
     query_int(&q, 1, conversation);
     query_int(&q, 2, leaf);
     if (query_row(&q)) {
@@ -117,15 +118,18 @@ int branch_set_leaf(struct store *s, int64_t conversation, int64_t leaf, struct 
     }
     int rc = query_end(&q);
     if (!rc && old_leaf != parent) {
-        query_init(&q, s, PATH_UP "UPDATE messages SET active = 0 WHERE conversation = ?1 AND active = 1 AND id NOT IN (SELECT id FROM up)", e);
+        query_init(&q, s, PATH_UP "UPDATE messages SET active = 0 WHERE conversation = ?1 AND active = 1 AND id NOT IN (SELECT id FROM up)",
+                   e);
         query_int(&q, 1, conversation);
         query_int(&q, 2, leaf);
         rc = query_run(&q);
     }
     if (!rc) {
         /* below the old leaf only the new one is not active yet */
-        query_init(&q, s, old_leaf == parent ? "UPDATE messages SET active = 1 WHERE id = ?2 AND conversation = ?1"
-                                             : PATH_UP "UPDATE messages SET active = 1 WHERE id IN (SELECT id FROM up) AND conversation = ?1", e);
+        query_init(&q, s,
+                   old_leaf == parent ? "UPDATE messages SET active = 1 WHERE id = ?2 AND conversation = ?1"
+                                      : PATH_UP "UPDATE messages SET active = 1 WHERE id IN (SELECT id FROM up) AND conversation = ?1",
+                   e);
         query_int(&q, 1, conversation);
         query_int(&q, 2, leaf);
         rc = query_run(&q);
@@ -153,7 +157,8 @@ static int check_parent(struct store *s, int64_t conversation, int64_t parent, b
     }
     int rc = query_end(&q);
     if (rc) return rc;
-    if (!there) return err_set(e, ERR_NOT_FOUND, "there is no message %lld in conversation %lld", (long long)parent, (long long)conversation);
+    if (!there)
+        return err_set(e, ERR_NOT_FOUND, "there is no message %lld in conversation %lld", (long long)parent, (long long)conversation);
     if (prompt && !is_prompt) return err_set(e, ERR_INVALID, "message %lld is no prompt", (long long)parent);
     return 0;
 }
@@ -171,8 +176,8 @@ static int check_conversation(struct store *s, int64_t conversation, struct err 
     return rc;
 }
 
-static int insert_message(struct store *s, int64_t conversation, int64_t parent, const char *role, bool streaming, const char *text, size_t len,
-                          int64_t *id, struct err *e)
+static int insert_message(struct store *s, int64_t conversation, int64_t parent, const char *role, bool streaming, const char *text,
+                          size_t len, int64_t *id, struct err *e)
 {
     struct query q;
 
@@ -221,10 +226,12 @@ static int insert_provenance(struct store *s, int64_t reply, const struct reply_
 {
     struct query q;
 
-    query_init(&q, s,
-               "INSERT INTO replies(message, model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads, system,"
-               " seed, temp, top_k, top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22)", e);
+    query_init(
+        &q, s,
+        "INSERT INTO replies(message, model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads, system,"
+        " seed, temp, top_k, top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22)",
+        e);
     query_int(&q, 1, reply);
     query_cstr(&q, 2, r->model ? r->model : "");
     query_cstr(&q, 3, r->model_file);
@@ -316,7 +323,8 @@ static int append_piece(struct store *s, int64_t reply, const struct str *though
     struct query q;
 
     if (thought->len == 0 && answer->len == 0) return 0;
-    query_init(&q, s, "INSERT INTO chunks(message, thought, answer) SELECT message, ?2, ?3 FROM streams WHERE message = ?1 AND writer = ?4", e);
+    query_init(&q, s, "INSERT INTO chunks(message, thought, answer) SELECT message, ?2, ?3 FROM streams WHERE message = ?1 AND writer = ?4",
+               e);
     query_int(&q, 1, reply);
     query_text(&q, 2, str_cstr(thought), thought->len);
     query_text(&q, 3, str_cstr(answer), answer->len);
@@ -360,7 +368,9 @@ int store_add_event(struct store *s, int64_t reply, size_t position, const char 
     struct query q;
 
     store_lock(s);
-    query_init(&q, s, "INSERT INTO events(message, position, kind, value, created_ms) SELECT message, ?2, ?3, ?4, ?5 FROM replies WHERE message = ?1", e);
+    query_init(
+        &q, s,
+        "INSERT INTO events(message, position, kind, value, created_ms) SELECT message, ?2, ?3, ?4, ?5 FROM replies WHERE message = ?1", e);
     query_int(&q, 1, reply);
     query_int(&q, 2, (int64_t)position);
     query_cstr(&q, 3, kind);
@@ -378,8 +388,10 @@ int store_add_span(struct store *s, int64_t reply, size_t position, size_t offse
     struct query q;
 
     store_lock(s);
-    query_init(&q, s, "INSERT INTO spans(message, position, byte_offset, byte_length, kind, author)"
-                      " SELECT message, ?2, ?3, ?4, ?5, ?6 FROM replies WHERE message = ?1", e);
+    query_init(&q, s,
+               "INSERT INTO spans(message, position, byte_offset, byte_length, kind, author)"
+               " SELECT message, ?2, ?3, ?4, ?5, ?6 FROM replies WHERE message = ?1",
+               e);
     query_int(&q, 1, reply);
     query_int(&q, 2, (int64_t)position);
     query_int(&q, 3, (int64_t)offset);
@@ -392,15 +404,20 @@ int store_add_span(struct store *s, int64_t reply, size_t position, size_t offse
     return rc;
 }
 
+/* clang-format off */
+#define JOINED(column) \
+    "coalesce((SELECT group_concat(" column ", '') FROM (SELECT " column " FROM chunks WHERE message = ?1 ORDER BY id)), '')"
+#define JOIN_PIECES \
+    "UPDATE messages SET streaming = 0, thought = " JOINED("thought") " || ?2, text = " JOINED("answer") " || ?3" \
+    " WHERE id = ?1 AND streaming = 1"
+/* clang-format on */
+
 int reply_consolidate(struct store *s, int64_t reply, const char *thought, size_t thought_len, const char *answer, size_t answer_len,
                       struct err *e)
 {
     struct query q;
 
-#define JOINED(column) "coalesce((SELECT group_concat(" column ", '') FROM (SELECT " column " FROM chunks WHERE message = ?1 ORDER BY id)), '')"
-    query_init(&q, s, "UPDATE messages SET streaming = 0, thought = " JOINED("thought") " || ?2, text = " JOINED("answer") " || ?3"
-                      " WHERE id = ?1 AND streaming = 1", e);
-#undef JOINED
+    query_init(&q, s, JOIN_PIECES, e);
     query_int(&q, 1, reply);
     query_text(&q, 2, thought, thought_len);
     query_text(&q, 3, answer, answer_len);
@@ -422,8 +439,10 @@ static int update_ending(struct store *s, int64_t reply, const struct reply_end 
     struct query q;
 
     query_init(&q, s,
-               "UPDATE replies SET ended = ?2, answer_ended = ?3, budget_final = coalesce(?4, budget_final), thought_tokens = ?5, answer_tokens = ?6,"
-               " escaped = ?7, extensions = ?8, thought_ms = ?9, answer_ms = ?10, prefill_ms = ?11, tokens_per_s = ?12 WHERE message = ?1", e);
+               "UPDATE replies SET ended = ?2, answer_ended = ?3, budget_final = coalesce(?4, budget_final), thought_tokens = ?5,"
+               " answer_tokens = ?6, escaped = ?7, extensions = ?8, thought_ms = ?9, answer_ms = ?10, prefill_ms = ?11, tokens_per_s = ?12"
+               " WHERE message = ?1",
+               e);
     query_int(&q, 1, reply);
     query_cstr(&q, 2, r->ended);
     query_cstr(&q, 3, r->answer_ended);
@@ -438,7 +457,8 @@ static int update_ending(struct store *s, int64_t reply, const struct reply_end 
     query_real(&q, 12, r->tokens_per_s);
     int rc = query_run(&q);
     if (rc) return rc;
-    query_init(&q, s, "UPDATE conversations SET updated_ms = max(updated_ms, ?2) WHERE id = (SELECT conversation FROM messages WHERE id = ?1)", e);
+    query_init(&q, s,
+               "UPDATE conversations SET updated_ms = max(updated_ms, ?2) WHERE id = (SELECT conversation FROM messages WHERE id = ?1)", e);
     query_int(&q, 1, reply);
     query_int(&q, 2, clock_wall_ms());
     return query_run(&q);
@@ -490,7 +510,8 @@ int store_save_draft(struct store *s, int64_t conversation, const char *text, si
 
     store_lock(s);
     if (len) {
-        query_init(&q, s, "INSERT INTO drafts(conversation, text) VALUES(?1, ?2) ON CONFLICT(conversation) DO UPDATE SET text = excluded.text", e);
+        query_init(&q, s,
+                   "INSERT INTO drafts(conversation, text) VALUES(?1, ?2) ON CONFLICT(conversation) DO UPDATE SET text = excluded.text", e);
         query_text(&q, 2, text, len);
     } else {
         query_init(&q, s, "DELETE FROM drafts WHERE conversation = ?1", e);

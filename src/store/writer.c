@@ -18,7 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define SLOTS 1024
+#define SLOTS      1024
 #define SLOT_BYTES 32 /* the id without its NUL */
 
 static int open_writers(struct store *s, struct err *e)
@@ -114,6 +114,7 @@ bool writer_alive(struct store *s, int64_t slot, const char *id)
 
 /* How the thought of a reply ended whose answer had begun: as its writer noted it; where it noted nothing, a closing that no program put
  * there was the model's own. */
+/* clang-format off */
 #define ENDING_OF_THOUGHT \
     "CASE WHEN (SELECT text FROM messages WHERE id = ?1) = '' THEN 'interrupted'" \
     " WHEN EXISTS (SELECT 1 FROM events WHERE message = ?1 AND kind = 'closed') THEN" \
@@ -123,6 +124,7 @@ bool writer_alive(struct store *s, int64_t slot, const char *id)
     "  CASE (SELECT kind FROM events WHERE message = ?1 AND kind IN ('answer_now', 'loop') ORDER BY id DESC LIMIT 1)" \
     "   WHEN 'answer_now' THEN 'answer_now' WHEN 'loop' THEN 'loop' ELSE 'budget_hard' END" \
     " ELSE 'natural' END"
+/* clang-format on */
 
 static int interrupt_reply(struct store *s, int64_t reply, struct err *e)
 {
@@ -130,9 +132,11 @@ static int interrupt_reply(struct store *s, int64_t reply, struct err *e)
 
     int rc = reply_consolidate(s, reply, "", 0, "", 0, e);
     if (rc) return rc;
-    query_init(&q, s, "UPDATE replies SET ended = " ENDING_OF_THOUGHT ","
-                      " answer_ended = CASE (SELECT text FROM messages WHERE id = ?1) WHEN '' THEN NULL ELSE 'interrupted' END"
-                      " WHERE message = ?1", e);
+    query_init(&q, s,
+               "UPDATE replies SET ended = " ENDING_OF_THOUGHT ","
+               " answer_ended = CASE (SELECT text FROM messages WHERE id = ?1) WHEN '' THEN NULL ELSE 'interrupted' END"
+               " WHERE message = ?1",
+               e);
     query_int(&q, 1, reply);
     return query_run(&q);
 }

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#define SECRET "zqxjkvqsecretqzqxjkv"
+#define SECRET   "zqxjkvqsecretqzqxjkv"
 #define FRAGMENT "jkvqsecretqz"
 
 static void no_traces(void *folder)
@@ -168,7 +168,8 @@ static void test_file_size_limit(void **state)
         int64_t c, p, r;
         signal(SIGXFSZ, SIG_IGN);
         memset(text, 'x', sizeof text);
-        if (store_open(&s, path, NULL) || store_new_conversation(s, "", &c, NULL) || store_add_prompt(s, c, 0, "kept", 4, &p, NULL)) _exit(1);
+        if (store_open(&s, path, NULL) || store_new_conversation(s, "", &c, NULL) || store_add_prompt(s, c, 0, "kept", 4, &p, NULL))
+            _exit(1);
         if (store_begin_reply(s, &(struct reply_start){.conversation = c, .parent = p}, &r, NULL)) _exit(2);
         struct rlimit limit = {512 * 1024, 512 * 1024};
         if (setrlimit(RLIMIT_FSIZE, &limit)) _exit(3);
@@ -212,8 +213,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        T(test_no_byte_is_left), T(test_wipe_is_made_up_for), T(test_delete_while_streaming_here), T(test_deleted_elsewhere),
-        T(test_full_in_memory), T(test_full_on_disk), T(test_file_size_limit), T(test_read_only_folder),
+        T(test_no_byte_is_left),   T(test_wipe_is_made_up_for), T(test_delete_while_streaming_here),
+        T(test_deleted_elsewhere), T(test_full_in_memory),      T(test_full_on_disk),
+        T(test_file_size_limit),   T(test_read_only_folder),
     };
     return cmocka_run_group_tests_name("store_delete", tests, NULL, NULL);
 }

@@ -19,23 +19,23 @@
 
 #define HELPER static inline __attribute__((unused))
 /* Shows the line of the error when a call fails. */
-#define assert_works(call) \
-    do { \
-        struct err e_ = {0}; \
-        struct err *e = &e_; \
-        int rc_ = (call); \
-        if (rc_) print_error("%s: %s\n", #call, e_.text); \
-        assert_int_equal(rc_, 0); \
+#define assert_works(call)                                                                                                                 \
+    do {                                                                                                                                   \
+        struct err e_ = {0};                                                                                                               \
+        struct err *e = &e_;                                                                                                               \
+        int rc_ = (call);                                                                                                                  \
+        if (rc_) print_error("%s: %s\n", #call, e_.text);                                                                                  \
+        assert_int_equal(rc_, 0);                                                                                                          \
     } while (0)
-#define assert_fails(code_, call) \
-    do { \
-        struct err e_ = {0}; \
-        struct err *e = &e_; \
-        int rc_ = (call); \
-        if (rc_ != (code_)) print_error("%s: %d %s\n", #call, rc_, e_.text); \
-        assert_int_equal(rc_, (code_)); \
-        assert_int_equal(e_.code, (code_)); \
-        assert_true(e_.text[0] != '\0'); \
+#define assert_fails(code_, call)                                                                                                          \
+    do {                                                                                                                                   \
+        struct err e_ = {0};                                                                                                               \
+        struct err *e = &e_;                                                                                                               \
+        int rc_ = (call);                                                                                                                  \
+        if (rc_ != (code_)) print_error("%s: %d %s\n", #call, rc_, e_.text);                                                               \
+        assert_int_equal(rc_, (code_));                                                                                                    \
+        assert_int_equal(e_.code, (code_));                                                                                                \
+        assert_true(e_.text[0] != '\0');                                                                                                   \
     } while (0)
 
 HELPER int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -118,18 +118,42 @@ HELPER int64_t prompt(struct store *s, int64_t conv, int64_t parent, const char 
 HELPER int64_t begin(struct store *s, int64_t conv, int64_t parent)
 {
     int64_t id = 0;
-    const struct reply_start start = {.conversation = conv, .parent = parent, .model = "Tiny Q4_1", .model_file = "/m/tiny.gguf", .quant = "Q4_1",
-                                      .family = "chatml", .engine_version = "0.1", .kernels = "scalar", .threads = 2, .system = "Be brief.",
-                                      .seed = 42, .temp = 0.5, .top_p = 0.9, .min_p = 0.05, .repeat_penalty = 1.1, .top_k = 40, .budget = "400",
-                                      .think_min = 3, .answer_max = 100, .prompt_tokens = 17, .context = 2048};
+    const struct reply_start start = {.conversation = conv,
+                                      .parent = parent,
+                                      .model = "Tiny Q4_1",
+                                      .model_file = "/m/tiny.gguf",
+                                      .quant = "Q4_1",
+                                      .family = "chatml",
+                                      .engine_version = "0.1",
+                                      .kernels = "scalar",
+                                      .threads = 2,
+                                      .system = "Be brief.",
+                                      .seed = 42,
+                                      .temp = 0.5,
+                                      .top_p = 0.9,
+                                      .min_p = 0.05,
+                                      .repeat_penalty = 1.1,
+                                      .top_k = 40,
+                                      .budget = "400",
+                                      .think_min = 3,
+                                      .answer_max = 100,
+                                      .prompt_tokens = 17,
+                                      .context = 2048};
     assert_works(store_begin_reply(s, &start, &id, e));
     return id;
 }
 
 HELPER void end(struct store *s, int64_t reply, const char *thought, const char *answer, const char *ended, const char *answer_ended)
 {
-    const struct reply_end r = {.ended = ended, .answer_ended = answer_ended, .budget_final = "300", .thought_tokens = 12, .answer_tokens = 5,
-                                .thought_ms = 1500, .answer_ms = 600, .prefill_ms = 90, .tokens_per_s = 8.5};
+    const struct reply_end r = {.ended = ended,
+                                .answer_ended = answer_ended,
+                                .budget_final = "300",
+                                .thought_tokens = 12,
+                                .answer_tokens = 5,
+                                .thought_ms = 1500,
+                                .answer_ms = 600,
+                                .prefill_ms = 90,
+                                .tokens_per_s = 8.5};
     assert_works(store_end_reply(s, reply, thought, strlen(thought), answer, strlen(answer), &r, e));
 }
 

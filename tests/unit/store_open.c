@@ -284,9 +284,18 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        T(test_made_private), T(test_rights_of_others_are_taken), T(test_settings), T(test_in_memory), T(test_newer_is_refused),
-        T(test_newer_in_the_log_is_refused), T(test_foreign_is_refused), T(test_no_database_is_refused), T(test_empty_file_is_taken),
-        T(test_damaged), T(test_links_and_folders), T(test_two_at_once),
+        T(test_made_private),
+        T(test_rights_of_others_are_taken),
+        T(test_settings),
+        T(test_in_memory),
+        T(test_newer_is_refused),
+        T(test_newer_in_the_log_is_refused),
+        T(test_foreign_is_refused),
+        T(test_no_database_is_refused),
+        T(test_empty_file_is_taken),
+        T(test_damaged),
+        T(test_links_and_folders),
+        T(test_two_at_once),
     };
     return cmocka_run_group_tests_name("store_open", tests, NULL, NULL);
 }

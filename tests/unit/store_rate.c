@@ -55,7 +55,8 @@ static void test_rate(void **state)
 
 static void test_refused(void **state)
 {
-    static const char *const bad[] = {"", "{}", "[1]", "[\"a\"", "[\"a\"] x", "\"a\"", "null", "[null]", "[[\"a\"]]", "['a']", "[\"\xff\"]"};
+    static const char *const bad[] = {"",     "{}",     "[1]",       "[\"a\"", "[\"a\"] x", "\"a\"",
+                                      "null", "[null]", "[[\"a\"]]", "['a']",  "[\"\xff\"]"};
     struct store *s = open_store(NULL);
     int64_t c = conversation(s, ""), p = prompt(s, c, 0, "q"), r = reply(s, c, p, "t", "a");
     assert_fails(ERR_INVALID, store_rate(s, r, PART_ANSWER, 2, NULL, NULL, e));

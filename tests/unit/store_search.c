@@ -41,7 +41,10 @@ static void test_parts(void **state)
     assert_string_equal(found(s, " \t\n \"\" ", SEARCH_ALL), "");
     struct search_hits h;
     assert_works(store_search(s, "eleven", SEARCH_ALL, 0, &h, e));
-    assert_string_equal(h.items[0].snippet, "\x02" "eleven" "\x03" " balls");
+    assert_string_equal(h.items[0].snippet, "\x02"
+                                            "eleven"
+                                            "\x03"
+                                            " balls");
     assert_string_equal(h.items[0].title, "tennis balls");
     assert_int_equal(h.items[0].conversation, c);
     assert_true(h.items[0].created_ms > 0);
@@ -54,9 +57,58 @@ static void test_parts(void **state)
 static void test_hostile_words(void **state)
 {
     static const char *const hostile[] = {
-        "AND", "OR", "NOT", "NEAR", "NEAR(a b)", "a AND b", "a OR b", "NOT a", "a NOT b", "*", "a*", "^a", "a^b", "-a", "+", "a+b", "(", ")", "((a",
-        "{", "}", "{answer}:a", "answer:a", "prompt : a", ":", ";", "'", "''", "'; DROP TABLE messages; --", "\"", "\"\"\"", "a\"b", "\"a\"\"b\"", "\\", "%",
-        "_", "?1", "@", "$x", "#", "\x01\x02\x03", "\xff\xfe", "\xf0\x9f", "a\xff" "b", "\xed\xa0\x80", "é", "e\xcc\x81", "😀", "👩‍💻", "\xe2\x80\xae" "evil",
+        "AND",
+        "OR",
+        "NOT",
+        "NEAR",
+        "NEAR(a b)",
+        "a AND b",
+        "a OR b",
+        "NOT a",
+        "a NOT b",
+        "*",
+        "a*",
+        "^a",
+        "a^b",
+        "-a",
+        "+",
+        "a+b",
+        "(",
+        ")",
+        "((a",
+        "{",
+        "}",
+        "{answer}:a",
+        "answer:a",
+        "prompt : a",
+        ":",
+        ";",
+        "'",
+        "''",
+        "'; DROP TABLE messages; --",
+        "\"",
+        "\"\"\"",
+        "a\"b",
+        "\"a\"\"b\"",
+        "\\",
+        "%",
+        "_",
+        "?1",
+        "@",
+        "$x",
+        "#",
+        "\x01\x02\x03",
+        "\xff\xfe",
+        "\xf0\x9f",
+        "a\xff"
+        "b",
+        "\xed\xa0\x80",
+        "é",
+        "e\xcc\x81",
+        "😀",
+        "👩‍💻",
+        "\xe2\x80\xae"
+        "evil",
     };
     struct store *s = open_store(NULL);
     int64_t c = conversation(s, "");
@@ -93,10 +145,10 @@ static void test_what_fts_cannot_split(void **state)
 {
     struct store *s = open_store(NULL);
     int64_t c = conversation(s, "");
-    prompt(s, c, 0, "party 🎉 time");                       /* 1 */
-    prompt(s, c, 0, "今天天气很好");                        /* 2 */
-    prompt(s, c, 0, "party without");                        /* 3 */
-    reply(s, c, 3, "a -> b", "학교에서 만나요 party 🎉");    /* 4 */
+    prompt(s, c, 0, "party 🎉 time");                     /* 1 */
+    prompt(s, c, 0, "今天天气很好");                     /* 2 */
+    prompt(s, c, 0, "party without");                    /* 3 */
+    reply(s, c, 3, "a -> b", "학교에서 만나요 party 🎉"); /* 4 */
     assert_string_equal(found(s, "🎉", SEARCH_PROMPTS), "1p");
     assert_string_equal(found(s, "🎉", SEARCH_ALL), "4a 1p");
     assert_string_equal(found(s, "party 🎉", SEARCH_PROMPTS), "1p");
@@ -201,8 +253,12 @@ static void test_limit_and_rank(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts), cmocka_unit_test(test_hostile_words), cmocka_unit_test(test_what_fts_cannot_split),
-        cmocka_unit_test(test_diacritics_and_nul), cmocka_unit_test(test_index_follows), cmocka_unit_test(test_limit_and_rank),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_hostile_words),
+        cmocka_unit_test(test_what_fts_cannot_split),
+        cmocka_unit_test(test_diacritics_and_nul),
+        cmocka_unit_test(test_index_follows),
+        cmocka_unit_test(test_limit_and_rank),
     };
     return cmocka_run_group_tests_name("store_search", tests, NULL, NULL);
 }

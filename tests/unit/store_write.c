@@ -116,19 +116,19 @@ static void test_tree(void **state)
 {
     struct store *s = open_store(NULL);
     int64_t other = conversation(s, ""), c = conversation(s, "");
-    prompt(s, c, 0, "q");                     /* 1 */
-    reply(s, c, 1, "", "a");                  /* 2 */
-    prompt(s, c, 2, "q2");                    /* 3 */
-    reply(s, c, 3, "", "a2");                 /* 4 */
+    prompt(s, c, 0, "q");     /* 1 */
+    reply(s, c, 1, "", "a");  /* 2 */
+    prompt(s, c, 2, "q2");    /* 3 */
+    reply(s, c, 3, "", "a2"); /* 4 */
     assert_string_equal(branch(s, c), "1 2 3 4");
-    reply(s, c, 3, "", "again");              /* 5 */
+    reply(s, c, 3, "", "again"); /* 5 */
     assert_string_equal(branch(s, c), "1 2 3 5");
-    prompt(s, c, 2, "q2 edited");             /* 6 */
+    prompt(s, c, 2, "q2 edited"); /* 6 */
     assert_string_equal(branch(s, c), "1 2 6");
-    prompt(s, c, 0, "other root");            /* 7 */
-    reply(s, c, 7, "", "b");                  /* 8 */
+    prompt(s, c, 0, "other root"); /* 7 */
+    reply(s, c, 7, "", "b");       /* 8 */
     assert_string_equal(branch(s, c), "7 8");
-    reply(s, c, 1, "", "a again");            /* 9 */
+    reply(s, c, 1, "", "a again"); /* 9 */
     assert_string_equal(branch(s, c), "1 9");
     assert_works(store_select_branch(s, 3, e));
     assert_string_equal(branch(s, c), "1 2 3 5");
@@ -263,21 +263,25 @@ static void test_exact_bytes(void **state)
 
 static void test_turns_view(void **state)
 {
-    static const char columns[] = "message_id,conversation_id,reply_to,active,created_at,model,model_sha256,system,prompt,thought,answer,"
-                                  "thought_tokens,answer_tokens,thought_ms,answer_ms,budget,budget_final,ended,answer_ended,thought_rating,"
-                                  "answer_rating,thought_reasons,answer_reasons,thought_comment,answer_comment,edited_thought,edited_answer,tags,seed";
+    static const char columns[] =
+        "message_id,conversation_id,reply_to,active,created_at,model,model_sha256,system,prompt,thought,answer,"
+        "thought_tokens,answer_tokens,thought_ms,answer_ms,budget,budget_final,ended,answer_ended,thought_rating,"
+        "answer_rating,thought_reasons,answer_reasons,thought_comment,answer_comment,edited_thought,edited_answer,tags,seed";
     struct store *s = open_store(NULL);
     int64_t before = clock_wall_ms(), c = conversation(s, "conversation's own");
     int64_t p = prompt(s, c, 0, "How many?"), r = begin(s, c, p);
     assert_string_equal(one(s, "SELECT group_concat(name) FROM pragma_table_info('turns')"), columns);
     end(s, r, "5 + 6", "11", "answer_now", "length");
-    assert_string_equal(one(s, "SELECT message_id || ' ' || conversation_id || ' ' || reply_to || ' ' || active || ' ' || model || ' ' || system || ' '"
-                               " || prompt || ' ' || thought || ' ' || answer || ' ' || thought_tokens || ' ' || answer_tokens || ' ' || thought_ms || ' '"
-                               " || answer_ms || ' ' || budget || ' ' || budget_final || ' ' || ended || ' ' || answer_ended || ' ' || seed FROM turns"),
-                        "2 1 1 1 Tiny Q4_1 Be brief. How many? 5 + 6 11 12 5 1500 600 400 300 answer_now length 42");
-    assert_string_equal(one(s, "SELECT thought_rating || answer_rating || thought_reasons || answer_reasons || tags FROM turns"), "00[][][]");
-    assert_string_equal(one(s, "SELECT coalesce(thought_comment, answer_comment, edited_thought, edited_answer, model_sha256, 'all null') FROM turns"),
-                        "all null");
+    assert_string_equal(
+        one(s, "SELECT message_id || ' ' || conversation_id || ' ' || reply_to || ' ' || active || ' ' || model || ' ' || system || ' '"
+               " || prompt || ' ' || thought || ' ' || answer || ' ' || thought_tokens || ' ' || answer_tokens || ' ' || thought_ms || ' '"
+               " || answer_ms || ' ' || budget || ' ' || budget_final || ' ' || ended || ' ' || answer_ended || ' ' || seed FROM turns"),
+        "2 1 1 1 Tiny Q4_1 Be brief. How many? 5 + 6 11 12 5 1500 600 400 300 answer_now length 42");
+    assert_string_equal(one(s, "SELECT thought_rating || answer_rating || thought_reasons || answer_reasons || tags FROM turns"),
+                        "00[][][]");
+    assert_string_equal(
+        one(s, "SELECT coalesce(thought_comment, answer_comment, edited_thought, edited_answer, model_sha256, 'all null') FROM turns"),
+        "all null");
     char iso[32];
     clock_iso8601(before, iso);
     assert_memory_equal(one(s, "SELECT created_at FROM turns"), iso, 17);
@@ -293,8 +297,9 @@ static void test_turns_view(void **state)
     assert_works(store_edit(s, r, PART_THOUGHT, "5 + 2 * 3", 9, e));
     assert_works(store_tag(s, r, "math", true, e));
     assert_works(store_tag(s, r, "a\"b\\c é", true, e));
-    assert_string_equal(one(s, "SELECT thought_rating || ' ' || answer_rating || answer_reasons || answer_comment || edited_thought || tags FROM turns"),
-                        "-1 1[\"accurate\",\"thorough\"]good \"one\"5 + 2 * 3[\"a\\\"b\\\\c é\",\"math\"]");
+    assert_string_equal(
+        one(s, "SELECT thought_rating || ' ' || answer_rating || answer_reasons || answer_comment || edited_thought || tags FROM turns"),
+        "-1 1[\"accurate\",\"thorough\"]good \"one\"5 + 2 * 3[\"a\\\"b\\\\c é\",\"math\"]");
     assert_string_equal(one(s, "SELECT thought || answer FROM turns"), "5 + 611");
     store_close(s);
     (void)state;
@@ -309,11 +314,14 @@ static void test_provenance_events_spans(void **state)
     assert_works(store_add_span(s, r, 3, 10, 5, "say", "user", e));
     end(s, r, "t", "a", "natural", "complete");
     assert_string_equal(one(s, "SELECT group_concat(position || kind || coalesce(value, '-')) FROM events"), "12budget200,30pause-");
-    assert_string_equal(one(s, "SELECT position || ' ' || byte_offset || ' ' || byte_length || kind || author FROM spans"), "3 10 5sayuser");
-    assert_string_equal(one(s, "SELECT model_file || quant || family || engine_version || kernels || threads || ' ' || temp || ' ' || top_k || ' ' || top_p"
-                               " || ' ' || min_p || ' ' || repeat_penalty || ' ' || think_min || ' ' || answer_max || ' ' || prompt_tokens || ' ' || context"
-                               " || ' ' || prefill_ms FROM replies"),
-                        "/m/tiny.ggufQ4_1chatml0.1scalar2 0.5 40 0.9 0.05 1.1 3 100 17 2048 90");
+    assert_string_equal(one(s, "SELECT position || ' ' || byte_offset || ' ' || byte_length || kind || author FROM spans"),
+                        "3 10 5sayuser");
+    assert_string_equal(
+        one(s,
+            "SELECT model_file || quant || family || engine_version || kernels || threads || ' ' || temp || ' ' || top_k || ' ' || top_p"
+            " || ' ' || min_p || ' ' || repeat_penalty || ' ' || think_min || ' ' || answer_max || ' ' || prompt_tokens || ' ' || context"
+            " || ' ' || prefill_ms FROM replies"),
+        "/m/tiny.ggufQ4_1chatml0.1scalar2 0.5 40 0.9 0.05 1.1 3 100 17 2048 90");
     store_close(s);
     (void)state;
 }
@@ -378,12 +386,56 @@ static void test_long_branch(void **state)
     (void)state;
 }
 
+static void *talk(void *arg)
+{
+    struct store *s = arg;
+    int64_t c, p, r;
+    const struct reply_end over = {.ended = "natural", .answer_ended = "complete"};
+    struct message_list l = {0};
+    if (store_new_conversation(s, "", &c, NULL)) return NULL;
+    for (int i = 0; i < 50; i++) {
+        if (store_add_prompt(s, c, 0, "q", 1, &p, NULL)) return NULL;
+        if (store_begin_reply(s, &(struct reply_start){.conversation = c, .parent = p}, &r, NULL)) return NULL;
+        if (store_append_reply(s, r, "th", 2, "an", 2, NULL) || store_end_reply(s, r, "ought", 5, "swer", 4, &over, NULL)) return NULL;
+        if (store_load_branch(s, c, &l, NULL)) return NULL;
+        bool good = l.n == 2 && l.items[1].id == r && !strcmp(l.items[1].thought, "thought") && !strcmp(l.items[1].text, "answer");
+        message_list_release(&l);
+        if (!good) return NULL;
+    }
+    return s;
+}
+
+static void test_threads(void **state)
+{
+    struct store *s = open_store(NULL);
+    pthread_t threads[4];
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) assert_int_equal(pthread_create(&threads[i], NULL, talk, s), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        void *result = NULL;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_ptr_equal(result, s);
+    }
+    assert_string_equal(one(s, "SELECT count(*) FROM turns"), "200");
+    check_index(s);
+    store_close(s);
+    (void)state;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        T(test_conversation_and_title), T(test_list_newest_first), T(test_bad_parents), T(test_tree), T(test_streaming), T(test_exact_bytes),
-        T(test_turns_view), T(test_provenance_events_spans), T(test_drafts_and_fold), T(test_long_branch),
+        T(test_conversation_and_title),
+        T(test_list_newest_first),
+        T(test_bad_parents),
+        T(test_tree),
+        T(test_streaming),
+        T(test_exact_bytes),
+        T(test_turns_view),
+        T(test_provenance_events_spans),
+        T(test_drafts_and_fold),
+        T(test_long_branch),
+        T(test_threads),
     };
     return cmocka_run_group_tests_name("store_write", tests, NULL, NULL);
 }

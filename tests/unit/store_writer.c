@@ -25,7 +25,8 @@ static struct child start(const char *path, const char *thought, const char *ans
         char byte = 'x';
         close(up[0]);
         close(down[1]);
-        if (store_open(&s, path, NULL) || store_new_conversation(s, "", &conv, NULL) || store_add_prompt(s, conv, 0, "q", 1, &p, NULL)) _exit(1);
+        if (store_open(&s, path, NULL) || store_new_conversation(s, "", &conv, NULL) || store_add_prompt(s, conv, 0, "q", 1, &p, NULL))
+            _exit(1);
         const struct reply_start start = {.conversation = conv, .parent = p, .model = "m", .budget = "400"};
         if (store_begin_reply(s, &start, &r, NULL)) _exit(2);
         if (store_append_reply(s, r, thought, strlen(thought), NULL, 0, NULL)) _exit(3);
@@ -216,7 +217,8 @@ static void test_kill_loop(void **state)
             struct store *s;
             int64_t conv, p, r;
             close(up[0]);
-            if (store_open(&s, path, NULL) || store_new_conversation(s, "", &conv, NULL) || store_add_prompt(s, conv, 0, "q", 1, &p, NULL)) _exit(1);
+            if (store_open(&s, path, NULL) || store_new_conversation(s, "", &conv, NULL) || store_add_prompt(s, conv, 0, "q", 1, &p, NULL))
+                _exit(1);
             if (store_begin_reply(s, &(struct reply_start){.conversation = conv, .parent = p}, &r, NULL)) _exit(1);
             for (uint32_t i = 0;; i++) {
                 if (store_append_reply(s, r, "x", 1, NULL, 0, NULL)) _exit(1);
@@ -244,8 +246,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        T(test_killed), T(test_living_is_left_alone), T(test_slot_taken_over), T(test_death_is_noticed_on_reading), T(test_lock_file_lost),
-        T(test_kill_loop),
+        T(test_killed),          T(test_living_is_left_alone),
+        T(test_slot_taken_over), T(test_death_is_noticed_on_reading),
+        T(test_lock_file_lost),  T(test_kill_loop),
     };
     return cmocka_run_group_tests_name("store_writer", tests, NULL, NULL);
 }
