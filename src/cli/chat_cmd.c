@@ -37,11 +37,13 @@ int cmd_chat(int argc, char **argv)
     struct store *store = NULL;
     struct str path = STR_EMPTY;
     struct err e = {0}, trouble = {0};
+    bool in_memory = false;
     int rc = cli_settings(&set, &e);
     if (!rc) rc = parse(&set, &a, argc, argv, &e);
     if (!rc) rc = model_path_of(&path, set.model, &e);
     if (!rc) {
         rc = cli_store_open(&store, &set, &trouble);
+        in_memory = rc != 0;
         /* A folder that cannot be written is no reason not to talk; a database that another version wrote, or that is damaged, must not be passed over. */
         if (rc == ERR_IO || rc == ERR_FULL || rc == ERR_BUSY || rc == ERR_FILE)
             rc = store_open(&store, NULL, &e);
@@ -62,7 +64,7 @@ int cmd_chat(int argc, char **argv)
             .store = store,
             .conversation = a.resume,
             .model_path = str_cstr(&path),
-            .store_trouble = trouble.code ? trouble.text : NULL,
+            .store_trouble = in_memory ? trouble.text : NULL,
             .model_path_of = model_path_of,
             .model_name_at = model_name_at,
         };
