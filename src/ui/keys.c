@@ -33,10 +33,10 @@ enum step { STEP_KEY, STEP_DROP, STEP_MORE };
 
 struct key_decoder {
     enum mode mode;
-    struct str in;       /* bytes not yet used are [pos, len) */
+    struct str in; /* bytes not yet used are [pos, len) */
     size_t pos;
     struct str paste;
-    bool handed_over;    /* the paste so far was a key: what comes is another piece */
+    bool handed_over; /* the paste so far was a key: what comes is another piece */
     int wait_ms;
     char bytes[KEY_BYTES_MAX];
 };
@@ -223,8 +223,10 @@ static enum step step_skip_string(struct key_decoder *d, const char *p, size_t n
         return use(d, n - i, STEP_DROP);
     }
     d->mode = MODE_KEYS;
-    if (p[i] == '\a') i++;
-    else if (p[i] == '\033' && p[i + 1] == '\\') i += 2;
+    if (p[i] == '\a')
+        i++;
+    else if (p[i] == '\033' && p[i + 1] == '\\')
+        i += 2;
     return use(d, i, STEP_DROP);
 }
 
@@ -298,7 +300,8 @@ bool key_decoder_next(struct key_decoder *d, bool timed_out, struct key *out, in
         case MODE_PASTE: s = step_paste(d, p, n, timed_out, out); break;
         case MODE_SKIP_CSI: s = step_skip_csi(d, p, n, timed_out); break;
         case MODE_SKIP_STRING: s = step_skip_string(d, p, n, timed_out); break;
-        default: s = n == 0 ? more(d, -1) : *p == '\033' ? step_escape(d, p, n, timed_out, out) : step_plain(d, p, n, 0, false, timed_out, out);
+        default:
+            s = n == 0 ? more(d, -1) : *p == '\033' ? step_escape(d, p, n, timed_out, out) : step_plain(d, p, n, 0, false, timed_out, out);
         }
         if (s == STEP_DROP) continue;
         *wait_ms = s == STEP_KEY ? 0 : d->wait_ms;

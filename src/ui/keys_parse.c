@@ -12,7 +12,7 @@ enum { PARAMS_MAX = 8, PARAM_LIMIT = 1 << 24, CELL_MAX = 9999 };
 
 /* The parameters of a sequence: "1;5" is {1, 5}; of "97:65;2:3" the second parts are kept too. 0 where none is written. */
 struct params {
-    char prefix;                /* < = > ? or 0 */
+    char prefix; /* < = > ? or 0 */
     int n;
     int value[PARAMS_MAX], sub[PARAMS_MAX];
 };
@@ -24,12 +24,11 @@ static const struct {
     char letter;
     char intro;
 } xterm_keys[] = {
-    {NAMED_UP, 0, 'A', '['},     {NAMED_DOWN, 0, 'B', '['},   {NAMED_RIGHT, 0, 'C', '['},  {NAMED_LEFT, 0, 'D', '['},
-    {NAMED_HOME, 0, 'H', '['},   {NAMED_END, 0, 'F', '['},    {NAMED_INSERT, 2, 0, '['},   {NAMED_DELETE, 3, 0, '['},
-    {NAMED_PGUP, 5, 0, '['},     {NAMED_PGDN, 6, 0, '['},     {NAMED_F1, 0, 'P', 'O'},     {NAMED_F2, 0, 'Q', 'O'},
-    {NAMED_F3, 0, 'R', 'O'},     {NAMED_F4, 0, 'S', 'O'},     {NAMED_F5, 15, 0, '['},      {NAMED_F6, 17, 0, '['},
-    {NAMED_F7, 18, 0, '['},      {NAMED_F8, 19, 0, '['},      {NAMED_F9, 20, 0, '['},      {NAMED_F10, 21, 0, '['},
-    {NAMED_F11, 23, 0, '['},     {NAMED_F12, 24, 0, '['},     {NAMED_BACKTAB, 0, 'Z', '['},
+    {NAMED_UP, 0, 'A', '['},  {NAMED_DOWN, 0, 'B', '['}, {NAMED_RIGHT, 0, 'C', '['},   {NAMED_LEFT, 0, 'D', '['}, {NAMED_HOME, 0, 'H', '['},
+    {NAMED_END, 0, 'F', '['}, {NAMED_INSERT, 2, 0, '['}, {NAMED_DELETE, 3, 0, '['},    {NAMED_PGUP, 5, 0, '['},   {NAMED_PGDN, 6, 0, '['},
+    {NAMED_F1, 0, 'P', 'O'},  {NAMED_F2, 0, 'Q', 'O'},   {NAMED_F3, 0, 'R', 'O'},      {NAMED_F4, 0, 'S', 'O'},   {NAMED_F5, 15, 0, '['},
+    {NAMED_F6, 17, 0, '['},   {NAMED_F7, 18, 0, '['},    {NAMED_F8, 19, 0, '['},       {NAMED_F9, 20, 0, '['},    {NAMED_F10, 21, 0, '['},
+    {NAMED_F11, 23, 0, '['},  {NAMED_F12, 24, 0, '['},   {NAMED_BACKTAB, 0, 'Z', '['},
 };
 
 /* Other numbers that mean the same keys. */
@@ -46,18 +45,15 @@ static const struct {
     enum key_name name;
     char text;
 } kitty_keys[] = {
-    {57409, NAMED_NONE, '.'},  {57410, NAMED_NONE, '/'},  {57411, NAMED_NONE, '*'},   {57412, NAMED_NONE, '-'},  {57413, NAMED_NONE, '+'},
-    {57414, NAMED_ENTER, 0},   {57415, NAMED_NONE, '='},  {57417, NAMED_LEFT, 0},     {57418, NAMED_RIGHT, 0},   {57419, NAMED_UP, 0},
-    {57420, NAMED_DOWN, 0},    {57421, NAMED_PGUP, 0},    {57422, NAMED_PGDN, 0},     {57423, NAMED_HOME, 0},    {57424, NAMED_END, 0},
-    {57425, NAMED_INSERT, 0},  {57426, NAMED_DELETE, 0},
+    {57409, NAMED_NONE, '.'}, {57410, NAMED_NONE, '/'}, {57411, NAMED_NONE, '*'}, {57412, NAMED_NONE, '-'}, {57413, NAMED_NONE, '+'},
+    {57414, NAMED_ENTER, 0},  {57415, NAMED_NONE, '='}, {57417, NAMED_LEFT, 0},   {57418, NAMED_RIGHT, 0},  {57419, NAMED_UP, 0},
+    {57420, NAMED_DOWN, 0},   {57421, NAMED_PGUP, 0},   {57422, NAMED_PGDN, 0},   {57423, NAMED_HOME, 0},   {57424, NAMED_END, 0},
+    {57425, NAMED_INSERT, 0}, {57426, NAMED_DELETE, 0},
 };
 
-static const char *const names[] = {
-    [NAMED_NONE] = "",
 #define X(n, s) [NAMED_##n] = s,
-    KEY_NAMES(X)
+static const char *const names[] = {[NAMED_NONE] = "", KEY_NAMES(X)};
 #undef X
-};
 
 static bool named(struct key *out, enum key_name name, unsigned mods)
 {
@@ -117,8 +113,10 @@ static void parse_params(struct params *out, const char *p, size_t n)
         if (p[i] >= '0' && p[i] <= '9') {
             if (at && *at < PARAM_LIMIT) *at = *at * 10 + (p[i] - '0');
         } else if (p[i] == ';') {
-            if (out->n < PARAMS_MAX) out->n++;
-            else break;
+            if (out->n < PARAMS_MAX)
+                out->n++;
+            else
+                break;
             at = &out->value[out->n - 1];
             part = 0;
         } else if (p[i] == ':') {
@@ -160,9 +158,16 @@ static enum key_name name_of_letter(char letter)
     return NAMED_NONE;
 }
 
+/* Terminals count cells from 1; what no screen has is cut. */
+static int cell_number(int n)
+{
+    if (n < 1) return 0;
+    return n > CELL_MAX ? CELL_MAX : n - 1;
+}
+
 static bool mouse_key(struct key *out, int button, int x, int y, bool release)
 {
-    *out = (struct key){.kind = KEY_MOUSE_, .x = x < 1 ? 0 : x > CELL_MAX ? CELL_MAX : x - 1, .y = y < 1 ? 0 : y > CELL_MAX ? CELL_MAX : y - 1};
+    *out = (struct key){.kind = KEY_MOUSE_, .x = cell_number(x), .y = cell_number(y)};
     if (button & 4) out->mods |= MOD_SHIFT;
     if (button & 8) out->mods |= MOD_ALT;
     if (button & 16) out->mods |= MOD_CTRL;
@@ -193,7 +198,8 @@ static bool kitty_key(struct key *out, const struct params *p, unsigned mods)
         return key_of_cp(out, (uint32_t)kitty_keys[i].text, mods);
     }
     if (number == 0 || (number >= 57344 && number <= 63743)) return false; /* modifiers alone, media keys, F13 and up */
-    if ((mods & MOD_SHIFT) && p->sub[0] > 0) return key_of_cp(out, (uint32_t)p->sub[0], mods & MOD_CTRL ? mods : mods & ~(unsigned)MOD_SHIFT);
+    if ((mods & MOD_SHIFT) && p->sub[0] > 0)
+        return key_of_cp(out, (uint32_t)p->sub[0], mods & MOD_CTRL ? mods : mods & ~(unsigned)MOD_SHIFT);
     return key_of_cp(out, (uint32_t)number, mods);
 }
 
@@ -259,9 +265,20 @@ bool key_of_ss3(struct key *out, const char *p, size_t n)
     return final != 'Z' && named(out, name_of_letter(final), mods);
 }
 
+static char plain_byte(enum key_name name)
+{
+    switch (name) {
+    case NAMED_ENTER: return '\r';
+    case NAMED_TAB: return '\t';
+    case NAMED_BACKSPACE: return 0x7f;
+    case NAMED_ESC: return 27;
+    default: return 0;
+    }
+}
+
 static size_t named_bytes(const struct key *k, char out[KEY_BYTES_MAX])
 {
-    char plain = k->name == NAMED_ENTER ? '\r' : k->name == NAMED_TAB ? '\t' : k->name == NAMED_BACKSPACE ? 0x7f : k->name == NAMED_ESC ? 27 : 0;
+    char plain = plain_byte(k->name);
     if (plain) {
         size_t n = 0;
         if (k->mods & MOD_ALT) out[n++] = 27;
@@ -272,10 +289,14 @@ static size_t named_bytes(const struct key *k, char out[KEY_BYTES_MAX])
     for (size_t i = 0; i < ARRAY_LEN(xterm_keys); i++) {
         if (xterm_keys[i].name != k->name) continue;
         int n;
-        if (xterm_keys[i].number && m == 1) n = snprintf(out, KEY_BYTES_MAX, "\033[%d~", xterm_keys[i].number);
-        else if (xterm_keys[i].number) n = snprintf(out, KEY_BYTES_MAX, "\033[%d;%d~", xterm_keys[i].number, m);
-        else if (m == 1) n = snprintf(out, KEY_BYTES_MAX, "\033%c%c", xterm_keys[i].intro, xterm_keys[i].letter);
-        else n = snprintf(out, KEY_BYTES_MAX, "\033[1;%d%c", m, xterm_keys[i].letter);
+        if (xterm_keys[i].number && m == 1)
+            n = snprintf(out, KEY_BYTES_MAX, "\033[%d~", xterm_keys[i].number);
+        else if (xterm_keys[i].number)
+            n = snprintf(out, KEY_BYTES_MAX, "\033[%d;%d~", xterm_keys[i].number, m);
+        else if (m == 1)
+            n = snprintf(out, KEY_BYTES_MAX, "\033%c%c", xterm_keys[i].intro, xterm_keys[i].letter);
+        else
+            n = snprintf(out, KEY_BYTES_MAX, "\033[1;%d%c", m, xterm_keys[i].letter);
         return n > 0 && n < KEY_BYTES_MAX ? (size_t)n : 0;
     }
     return 0;
@@ -288,10 +309,14 @@ size_t key_write_bytes(const struct key *k, char out[KEY_BYTES_MAX])
     size_t n = 0;
     if (k->mods & MOD_ALT) out[n++] = 27;
     if (!(k->mods & MOD_CTRL)) return n + utf8_encode(k->cp, out + n);
-    if (k->cp == ' ') out[n] = 0;
-    else if (k->cp >= 'a' && k->cp <= 'z') out[n] = (char)(k->cp - 'a' + 1);
-    else if (k->cp >= '\\' && k->cp <= '_') out[n] = (char)(k->cp - '@');
-    else return 0; /* a key that only newer terminals can tell */
+    if (k->cp == ' ')
+        out[n] = 0;
+    else if (k->cp >= 'a' && k->cp <= 'z')
+        out[n] = (char)(k->cp - 'a' + 1);
+    else if (k->cp >= '\\' && k->cp <= '_')
+        out[n] = (char)(k->cp - '@');
+    else
+        return 0; /* a key that only newer terminals can tell */
     return n + 1;
 }
 

@@ -8,7 +8,8 @@
  *   - Its text is valid UTF-8 without NUL; the locale is made a UTF-8 one, whatever the screen can show.
  *   - The terminal description of curses is put back after readline has loaded its own.
  *
- * The search through the history is line_search.c's in place of readline's. readline is one per process, and so is `current`. It keeps its key bindings and kill ring from one line to the next.
+ * The search through the history is line_search.c's in place of readline's. readline is one per process, and so is `current`. It keeps its
+ * key bindings and kill ring from one line to the next.
  */
 #include "ui/line.h"
 #include "ui/line_priv.h"
@@ -26,15 +27,16 @@ enum {
 };
 
 /* readline waits for the rest of something: a number, a second key, a motion. */
-#define UNFINISHED \
-    (RL_STATE_ISEARCH | RL_STATE_NSEARCH | RL_STATE_NUMERICARG | RL_STATE_MULTIKEY | RL_STATE_VIMOTION | RL_STATE_CHARSEARCH | RL_STATE_METANEXT)
+#define UNFINISHED                                                                                                                         \
+    (RL_STATE_ISEARCH | RL_STATE_NSEARCH | RL_STATE_NUMERICARG | RL_STATE_MULTIKEY | RL_STATE_VIMOTION | RL_STATE_CHARSEARCH |             \
+     RL_STATE_METANEXT)
 
 struct line {
     struct line_options o;
     char *history_path;
-    const char *in;              /* bytes that readline has still to read */
+    const char *in; /* bytes that readline has still to read */
     size_t n_in;
-    char *accepted;              /* NULL: Enter was not pressed */
+    char *accepted; /* NULL: Enter was not pressed */
     char **candidates;
     size_t n_candidates, cap_candidates;
     bool show_candidates;
@@ -58,9 +60,7 @@ static int bytes_left(void)
     return current && current->n_in > 0;
 }
 
-static void show_nothing(void)
-{
-}
+static void show_nothing(void) {}
 
 static void prepare_nothing(int ignored)
 {
@@ -185,14 +185,24 @@ static int without_undo(rl_command_func_t *run, rl_command_func_t *ours, int cou
     return run(count, key);
 }
 
+/* clang-format off */
 #define HISTORY_COMMANDS(X) \
-    X(rl_get_previous_history) X(rl_get_next_history) X(rl_beginning_of_history) X(rl_end_of_history) X(rl_fetch_history) \
-    X(rl_vi_fetch_history) X(rl_history_search_backward) X(rl_history_search_forward) X(rl_history_substr_search_backward) \
-    X(rl_history_substr_search_forward) X(rl_operate_and_get_next)
+    X(rl_get_previous_history) \
+    X(rl_get_next_history) \
+    X(rl_beginning_of_history) \
+    X(rl_end_of_history) \
+    X(rl_fetch_history) \
+    X(rl_vi_fetch_history) \
+    X(rl_history_search_backward) \
+    X(rl_history_search_forward) \
+    X(rl_history_substr_search_backward) \
+    X(rl_history_substr_search_forward) \
+    X(rl_operate_and_get_next)
 #define X(command) \
     static int our_##command(int count, int key) { return without_undo(command, our_##command, count, key); }
 HISTORY_COMMANDS(X)
 #undef X
+/* clang-format on */
 
 /* Feeds bytes. glibc's stderr is a variable, and readline's complaints go through it. */
 static void feed(struct line *l, const char *bytes, size_t n)
@@ -249,14 +259,17 @@ static void replace_functions(Keymap map)
 {
     static const struct {
         rl_command_func_t *theirs, *ours;
-    } table[] = {
-        {rl_reverse_search_history, line_search_backward}, {rl_forward_search_history, line_search_forward},
-        {rl_noninc_reverse_search, line_search_backward},  {rl_noninc_forward_search, line_search_forward},
-        {rl_vi_search, line_search_vi},                    {rl_vi_search_again, line_search_vi_again},
-        {rl_noninc_reverse_search_again, line_search_older}, {rl_noninc_forward_search_again, line_search_newer},
-        {rl_re_read_init_file, read_inputrc_again},
+    } table[] = {{rl_reverse_search_history, line_search_backward},
+                 {rl_forward_search_history, line_search_forward},
+                 {rl_noninc_reverse_search, line_search_backward},
+                 {rl_noninc_forward_search, line_search_forward},
+                 {rl_vi_search, line_search_vi},
+                 {rl_vi_search_again, line_search_vi_again},
+                 {rl_noninc_reverse_search_again, line_search_older},
+                 {rl_noninc_forward_search_again, line_search_newer},
+                 {rl_re_read_init_file, read_inputrc_again},
 #define X(command) {command, our_##command},
-        HISTORY_COMMANDS(X)
+                 HISTORY_COMMANDS(X)
 #undef X
     };
     for (int i = 0; i < KEYMAP_SIZE; i++) {
@@ -279,9 +292,9 @@ static void bind_more_keys(void)
         const char *bytes;
         rl_command_func_t *run;
     } keys[] = {
-        {"\\e[1;5C", rl_forward_word},   {"\\e[1;5D", rl_backward_word}, {"\\e[1;3C", rl_forward_word}, {"\\e[1;3D", rl_backward_word},
-        {"\\e[3~", rl_delete},           {"\\e[3;5~", rl_kill_word},     {"\\e[3;3~", rl_kill_word},    {"\\e[H", rl_beg_of_line},
-        {"\\e[F", rl_end_of_line},       {"\\e[1;5H", rl_beg_of_line},   {"\\e[1;5F", rl_end_of_line},
+        {"\\e[1;5C", rl_forward_word}, {"\\e[1;5D", rl_backward_word}, {"\\e[1;3C", rl_forward_word}, {"\\e[1;3D", rl_backward_word},
+        {"\\e[3~", rl_delete},         {"\\e[3;5~", rl_kill_word},     {"\\e[3;3~", rl_kill_word},    {"\\e[H", rl_beg_of_line},
+        {"\\e[F", rl_end_of_line},     {"\\e[1;5H", rl_beg_of_line},   {"\\e[1;5F", rl_end_of_line},
     };
     Keymap maps[] = {emacs_standard_keymap, vi_insertion_keymap, vi_movement_keymap};
     for (size_t m = 0; m < ARRAY_LEN(maps); m++)
@@ -292,8 +305,8 @@ static void bind_more_keys(void)
 static void bind_variables(void)
 {
     static const char *const fixed[][2] = {
-        {"bell-style", "none"}, {"blink-matching-paren", "off"},   {"show-mode-in-prompt", "off"}, {"mark-modified-lines", "off"},
-        {"input-meta", "on"},   {"output-meta", "on"},             {"convert-meta", "off"},        {"byte-oriented", "off"},
+        {"bell-style", "none"},   {"blink-matching-paren", "off"}, {"show-mode-in-prompt", "off"}, {"mark-modified-lines", "off"},
+        {"input-meta", "on"},     {"output-meta", "on"},           {"convert-meta", "off"},        {"byte-oriented", "off"},
         {"visible-stats", "off"}, {"colored-stats", "off"},
     };
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) rl_variable_bind(fixed[i][0], fixed[i][1]);
@@ -340,8 +353,10 @@ static void start_readline(const char *keys)
     bind_variables();
     bind_more_keys();
     replace_everywhere();
-    if (strcmp(keys, "vi") == 0 || strcmp(keys, "emacs") == 0) rl_variable_bind("editing-mode", keys);
-    else rl_variable_bind("editing-mode", inputrc_mode == 0 ? "vi" : "emacs");
+    if (strcmp(keys, "vi") == 0 || strcmp(keys, "emacs") == 0)
+        rl_variable_bind("editing-mode", keys);
+    else
+        rl_variable_bind("editing-mode", inputrc_mode == 0 ? "vi" : "emacs");
     stderr = err;
 }
 
@@ -430,11 +445,16 @@ static bool move_in_lines(const char *bytes, size_t n)
     if (RL_ISSTATE(UNFINISHED) || rl_end == 0 || !memchr(rl_line_buffer, '\n', (size_t)rl_end)) return false;
     size_t point = (size_t)rl_point, start = line_start(point), end = line_end(point);
     int column = utf8_columns(rl_line_buffer + start, point - start);
-    if (is_key(bytes, n, 'A') && start > 0) rl_point = (int)at_column(line_start(start - 1), column);
-    else if (is_key(bytes, n, 'B') && end < (size_t)rl_end) rl_point = (int)at_column(end + 1, column);
-    else if (is_key(bytes, n, 'H') && point != start) rl_point = (int)start;
-    else if (is_key(bytes, n, 'F') && point != end) rl_point = (int)end;
-    else return false;
+    if (is_key(bytes, n, 'A') && start > 0)
+        rl_point = (int)at_column(line_start(start - 1), column);
+    else if (is_key(bytes, n, 'B') && end < (size_t)rl_end)
+        rl_point = (int)at_column(end + 1, column);
+    else if (is_key(bytes, n, 'H') && point != start)
+        rl_point = (int)start;
+    else if (is_key(bytes, n, 'F') && point != end)
+        rl_point = (int)end;
+    else
+        return false;
     return true;
 }
 

@@ -24,8 +24,8 @@ enum {
 
 /* One entry in the file's bytes. */
 struct entry {
-    size_t from, to;     /* with its timestamp line */
-    size_t text;         /* where the text begins */
+    size_t from, to; /* with its timestamp line */
+    size_t text;     /* where the text begins */
     bool timed;
 };
 
@@ -39,9 +39,12 @@ void line_clean(struct str *out, const char *p, size_t n)
     for (size_t i = 0; i < n;) {
         uint32_t cp;
         size_t k = utf8_decode(p + i, n - i, &cp);
-        if (cp == 0) str_add_codepoint(out, 0x2400);
-        else if (cp == UTF8_INVALID) str_add_codepoint(out, 0xfffd);
-        else str_add_bytes(out, p + i, k);
+        if (cp == 0)
+            str_add_codepoint(out, 0x2400);
+        else if (cp == UTF8_INVALID)
+            str_add_codepoint(out, 0xfffd);
+        else
+            str_add_bytes(out, p + i, k);
         i += k;
     }
 }

@@ -22,10 +22,10 @@ int line_history_trim(const char *path, struct err *e);
 /* An incremental search through readline's history. While it is active the line itself is untouched. */
 struct line_search {
     bool active, failed, forward;
-    struct str pattern, last;    /* being typed; of the search before */
-    struct str message;          /* what stands in place of the prompt */
-    int at;                      /* index of the entry found, -1 none yet */
-    size_t cursor;               /* where the pattern begins in it */
+    struct str pattern, last; /* being typed; of the search before */
+    struct str message;       /* what stands in place of the prompt */
+    int at;                   /* index of the entry found, -1 none yet */
+    size_t cursor;            /* where the pattern begins in it */
 };
 
 void line_search_init(struct line_search *s);

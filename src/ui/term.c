@@ -37,17 +37,17 @@ enum {
 
 struct term {
     SCREEN *screen;
-    struct termios modes;        /* as found */
+    struct termios modes; /* as found */
     struct theme theme;
     struct grid shown;
-    bool stale;                  /* what is on the screen is not what `shown` says */
+    bool stale; /* what is on the screen is not what `shown` says */
     bool suspended, mouse, ascii;
-    int colours;                 /* 0, 8, 16, 256, or more: direct */
-    bool own_colours;            /* the terminal's own foreground and background can be asked for */
+    int colours;      /* 0, 8, 16, 256, or more: direct */
+    bool own_colours; /* the terminal's own foreground and background can be asked for */
     attr_t attrs[STYLE_COUNT];
     short pairs[STYLE_COUNT];
     int w, h;
-    int cursor;                  /* what curs_set was told */
+    int cursor; /* what curs_set was told */
     const char *keys_on, *keys_off;
     pid_t pid;
 };
@@ -96,7 +96,7 @@ static void write_text(const char *text)
     write_all(text, strlen(text));
 }
 
-#define MOUSE_ON "\033[?1000h\033[?1006h"
+#define MOUSE_ON  "\033[?1000h\033[?1006h"
 #define MOUSE_OFF "\033[?1006l\033[?1000l"
 
 static void modes_on(const struct term *t)
@@ -231,7 +231,8 @@ static void reopen_standard_files(void)
 static bool direct_type(char *out, size_t size)
 {
     const char *colours = getenv("COLORTERM"), *type = getenv("TERM"), *no_color = getenv("NO_COLOR");
-    if (!type || !colours || (strcmp(colours, "truecolor") != 0 && strcmp(colours, "24bit") != 0) || (no_color && no_color[0])) return false;
+    if (!type || !colours || (strcmp(colours, "truecolor") != 0 && strcmp(colours, "24bit") != 0) || (no_color && no_color[0]))
+        return false;
     const char *cut = strstr(type, "-256color");
     size_t n = cut ? (size_t)(cut - type) : strlen(type);
     if (n + sizeof("-direct") > size) return false;
@@ -530,8 +531,10 @@ bool term_present(struct term *t, const struct grid *g)
         t->cursor = visible ? 1 : 0;
         curs_set(t->cursor);
     }
-    if (visible) move(g->cursor_y, g->cursor_x);
-    else move(t->h - 1, 0);
+    if (visible)
+        move(g->cursor_y, g->cursor_x);
+    else
+        move(t->h - 1, 0);
     wnoutrefresh(stdscr);
     doupdate();
     struct termios m;

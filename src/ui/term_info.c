@@ -19,7 +19,8 @@ int term_info_check(const char *type, struct err *e)
         rc = err_set(e, ERR_UNSUPPORTED, "the terminal type \"%s\" is unknown", shown ? shown : "");
     } else {
         const char *cup = tigetstr("cup");
-        if (!cup || cup == (char *)-1) rc = err_set(e, ERR_UNSUPPORTED, "a terminal of type \"%s\" cannot address its cursor", shown ? shown : "");
+        if (!cup || cup == (char *)-1)
+            rc = err_set(e, ERR_UNSUPPORTED, "a terminal of type \"%s\" cannot address its cursor", shown ? shown : "");
     }
     TERMINAL *mine = set_curterm(before);
     if (mine) del_curterm(mine);

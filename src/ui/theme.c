@@ -22,8 +22,14 @@ enum {
     NAME_MAX_LEN = 48,
 };
 
-#define OWN {.index = COLOUR_OWN}
-#define PAL(i) {.index = (i)}
+#define OWN                                                                                                                                \
+    {                                                                                                                                      \
+        .index = COLOUR_OWN                                                                                                                \
+    }
+#define PAL(i)                                                                                                                             \
+    {                                                                                                                                      \
+        .index = (i)                                                                                                                       \
+    }
 
 /* Only the terminal's own colours and its 16 named ones, so that it reads on dark and on light screens. */
 static const struct style_def builtin[STYLE_COUNT] = {
@@ -76,9 +82,25 @@ static const struct {
     const char *name;
     int16_t index;
 } colour_names[] = {
-    {"default", COLOUR_OWN}, {"black", 0}, {"red", 1}, {"green", 2}, {"yellow", 3}, {"blue", 4}, {"magenta", 5}, {"cyan", 6},
-    {"white", 7}, {"bright-black", 8}, {"grey", 8}, {"gray", 8}, {"bright-red", 9}, {"bright-green", 10}, {"bright-yellow", 11},
-    {"bright-blue", 12}, {"bright-magenta", 13}, {"bright-cyan", 14}, {"bright-white", 15},
+    {"default", COLOUR_OWN},
+    {"black", 0},
+    {"red", 1},
+    {"green", 2},
+    {"yellow", 3},
+    {"blue", 4},
+    {"magenta", 5},
+    {"cyan", 6},
+    {"white", 7},
+    {"bright-black", 8},
+    {"grey", 8},
+    {"gray", 8},
+    {"bright-red", 9},
+    {"bright-green", 10},
+    {"bright-yellow", 11},
+    {"bright-blue", 12},
+    {"bright-magenta", 13},
+    {"bright-cyan", 14},
+    {"bright-white", 15},
 };
 
 static const struct {
@@ -138,7 +160,8 @@ static bool parse_rgb(const char *word, struct colour *out)
         v[i] = hex_digit(word[1 + i]);
         if (v[i] < 0) return false;
     }
-    *out = (struct colour){.index = COLOUR_RGB, .r = (uint8_t)(v[0] * 16 + v[1]), .g = (uint8_t)(v[2] * 16 + v[3]), .b = (uint8_t)(v[4] * 16 + v[5])};
+    *out = (struct colour){
+        .index = COLOUR_RGB, .r = (uint8_t)(v[0] * 16 + v[1]), .g = (uint8_t)(v[2] * 16 + v[3]), .b = (uint8_t)(v[4] * 16 + v[5])};
     return true;
 }
 
@@ -192,8 +215,10 @@ static int parse_style(const struct reading *r, struct style_def *out, const cha
         } else if (!have_fg && !have_bg && parse_colour(r, word, &d.fg)) {
             have_fg = true;
         } else {
-            return err_set(e, ERR_FILE, "\"%s\" is no colour (default, red, bright-red, 0-255, #rrggbb) and no attribute "
-                           "(bold, dim, underline, reverse, italic)", word);
+            return err_set(e, ERR_FILE,
+                           "\"%s\" is no colour (default, red, bright-red, 0-255, #rrggbb) and no attribute "
+                           "(bold, dim, underline, reverse, italic)",
+                           word);
         }
     }
     *out = d;
@@ -207,7 +232,8 @@ static int on_palette(struct reading *r, const char *name, const char *value, st
     if (r->n_palette == PALETTE_MAX) return err_set(e, ERR_FILE, "more than %d colours in [palette]", PALETTE_MAX);
     size_t n = strlen(name);
     unsigned ignored = 0;
-    if (n >= NAME_MAX_LEN || strcmp(name, "on") == 0 || parse_attr(name, &ignored)) return err_set(e, ERR_FILE, "\"%s\" cannot name a colour", name);
+    if (n >= NAME_MAX_LEN || strcmp(name, "on") == 0 || parse_attr(name, &ignored))
+        return err_set(e, ERR_FILE, "\"%s\" cannot name a colour", name);
     memcpy(r->palette[r->n_palette].name, name, n + 1);
     r->palette[r->n_palette++].colour = c;
     return ERR_OK;

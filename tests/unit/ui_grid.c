@@ -9,9 +9,9 @@
 
 #include "ui/grid.h"
 
-#define WIDE "\xe6\x97\xa5"          /* a wide character */
+#define WIDE   "\xe6\x97\xa5" /* a wide character */
 #define FAMILY "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7"
-#define FFFD "\xef\xbf\xbd"
+#define FFFD   "\xef\xbf\xbd"
 
 static struct grid g;
 
@@ -71,8 +71,8 @@ static void check(void)
                 uint32_t cp;
                 i += utf8_decode(c->text + i, n - i, &cp);
                 assert_true(cp >= 0x20 && (cp < 0x7f || cp >= 0xa0));
-                assert_false((cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f || cp == 0xfeff ||
-                             (cp >= 0xe0000 && cp <= 0xe007f));
+                assert_false((cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f ||
+                             cp == 0xfeff || (cp >= 0xe0000 && cp <= 0xe007f));
             }
         }
     }
@@ -103,7 +103,7 @@ static void wide_characters(void **state)
     assert_int_equal(grid_at(&g, 1, 0)->width, 2);
     assert_int_equal(grid_at(&g, 2, 0)->width, 0);
     assert_int_equal(put(0, 1, 4, WIDE "a" WIDE), 3); /* half of it would not fit */
-    assert_int_equal(put(-1, 2, 10, WIDE "c"), 2);  /* its left half is outside */
+    assert_int_equal(put(-1, 2, 10, WIDE "c"), 2);    /* its left half is outside */
     expect("a" WIDE WIDE "b\n" WIDE "a\n c\n");
     put(2, 0, 10, "x"); /* the right half of one, the left one of another */
     expect("a x" WIDE "b\n" WIDE "a\n c\n");
@@ -147,9 +147,16 @@ static void nothing_drives_the_terminal(void **state)
     (void)state;
     put(0, 0, 10, "\x1b[2J\x07\x08\x7f\r\n\t");
     expect(FFFD "[2J" FFFD FFFD FFFD FFFD FFFD FFFD "\n\n\n");
-    put(0, 1, 10, "\xc2\x9b" "1\xe2\x80\xae" "2\xe2\x81\xa6" "3\xef\xbb\xbf" "4\xff\xc3");
+    put(0, 1, 10,
+        "\xc2\x9b"
+        "1\xe2\x80\xae"
+        "2\xe2\x81\xa6"
+        "3\xef\xbb\xbf"
+        "4\xff\xc3");
     expect(FFFD "[2J" FFFD FFFD FFFD FFFD FFFD FFFD "\n" FFFD "1" FFFD "2" FFFD "3" FFFD "4" FFFD FFFD "\n\n");
-    put(0, 2, 10, "a\xf3\xa0\x81\x81" "b"); /* a tag would hide in the cluster of the letter before it */
+    put(0, 2, 10,
+        "a\xf3\xa0\x81\x81"
+        "b"); /* a tag would hide in the cluster of the letter before it */
     check();
     expect(FFFD "[2J" FFFD FFFD FFFD FFFD FFFD FFFD "\n" FFFD "1" FFFD "2" FFFD "3" FFFD "4" FFFD FFFD "\na" FFFD "b\n");
     uint32_t seed = 1;
@@ -158,9 +165,10 @@ static void nothing_drives_the_terminal(void **state)
         for (size_t i = 0; i < sizeof(bytes); i++) {
             seed = seed * 1664525u + 1013904223u;
             bytes[i] = (char)(seed >> 24);
-            if (seed & 0x10000) bytes[i] = "\xe2\x80\xae\xf3\xa0\x81\x1b\xc2\x9b\xcc\x81\xf0\x9f\x91\xa8\xe2\x80\x8d" [(seed >> 8) % 18];
+            if (seed & 0x10000) bytes[i] = "\xe2\x80\xae\xf3\xa0\x81\x1b\xc2\x9b\xcc\x81\xf0\x9f\x91\xa8\xe2\x80\x8d"[(seed >> 8) % 18];
         }
-        grid_put(&g, (int)(seed % 14) - 3, (int)(seed >> 20) % 3, (int)(seed >> 12) % 13, (enum style)(seed % STYLE_COUNT), bytes, sizeof(bytes));
+        grid_put(&g, (int)(seed % 14) - 3, (int)(seed >> 20) % 3, (int)(seed >> 12) % 13, (enum style)(seed % STYLE_COUNT), bytes,
+                 sizeof(bytes));
         check();
     }
 }

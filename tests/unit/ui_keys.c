@@ -75,7 +75,8 @@ static void plain_keys(void **state)
     EXPECT("\xc3\xa9\xe6\x97\xa5\xf0\x9f\x98\x80", "\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x98\x80");
     EXPECT("\r\n\t\x7f\x08", "Enter Ctrl-J Tab Backspace Backspace");
     EXPECT("\x00\x01\x0f\x1a\x1c\x1d\x1e\x1f", "Ctrl-Space Ctrl-A Ctrl-O Ctrl-Z Ctrl-\\ Ctrl-] Ctrl-^ Ctrl-_");
-    EXPECT("\xff\xc3(\xe6\x97\xed\xa0\x80\xc2\x9b", "\xef\xbf\xbd \xef\xbf\xbd ( \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd");
+    EXPECT("\xff\xc3(\xe6\x97\xed\xa0\x80\xc2\x9b",
+           "\xef\xbf\xbd \xef\xbf\xbd ( \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd");
 }
 
 static void escape_and_alt(void **state)
@@ -103,7 +104,8 @@ static void named_keys(void **state)
     EXPECT("\033[A\033[B\033[C\033[D\033[H\033[F", "Up Down Right Left Home End");
     EXPECT("\033OA\033OB\033OC\033OD\033OH\033OF", "Up Down Right Left Home End");
     EXPECT("\033[1~\033[2~\033[3~\033[4~\033[5~\033[6~\033[7~\033[8~", "Home Insert Delete End PageUp PageDown Home End");
-    EXPECT("\033OP\033OQ\033OR\033OS\033[15~\033[17~\033[18~\033[19~\033[20~\033[21~\033[23~\033[24~", "F1 F2 F3 F4 F5 F6 F7 F8 F9 F10 F11 F12");
+    EXPECT("\033OP\033OQ\033OR\033OS\033[15~\033[17~\033[18~\033[19~\033[20~\033[21~\033[23~\033[24~",
+           "F1 F2 F3 F4 F5 F6 F7 F8 F9 F10 F11 F12");
     EXPECT("\033[11~\033[12~\033[13~\033[14~", "F1 F2 F3 F4");
     EXPECT("\033[[A\033[[B\033[[C\033[[D\033[[E", "F1 F2 F3 F4 F5");
     EXPECT("\033[Z\033[1;2Z", "Shift-Tab Shift-Tab");
@@ -160,7 +162,8 @@ static void pastes(void **state)
     EXPECT("\033[200~hello\033[201~x", "Paste<hello> x");
     EXPECT("\033[200~\033[201~", "Paste<>");
     EXPECT("\033[200~a\r\nb\rc\nd\033[201~", "Paste<a\nb\nc\nd>");
-    EXPECT("\033[200~\033[A\033[200~\033]0;t\a\x03\x04\033[201\033\033[201~\r", "Paste<\033[A\033[200~\033]0;t\a\x03\x04\033[201\033> Enter");
+    EXPECT("\033[200~\033[A\033[200~\033]0;t\a\x03\x04\033[201\033\033[201~\r",
+           "Paste<\033[A\033[200~\033]0;t\a\x03\x04\033[201\033> Enter");
     EXPECT("\033[201~x", "x");
     EXPECT("\033[200~one\033[201~\033[200~two\033[201~", "Paste<one> Paste<two>");
     EXPECT("\033[200~\xff\xfe\033[201~", "Paste<\xff\xfe>");
@@ -284,11 +287,30 @@ static void bytes_for_readline(void **state)
         const char *out;
         size_t n_out;
     } table[] = {
-        {"a", 1, "a", 1}, {"\xc3\xa9", 2, "\xc3\xa9", 2}, {"\001", 1, "\001", 1}, {"\0", 1, "\0", 1}, {"\037", 1, "\037", 1}, {"\r", 1, "\r", 1},
-        {"\n", 1, "\n", 1}, {"\010", 1, "\177", 1}, {"\033b", 2, "\033b", 2}, {"\033\r", 2, "\033\r", 2}, {"\033OA", 3, "\033[A", 3},
-        {"\033[7~", 4, "\033[H", 3}, {"\033Oc", 3, "\033[1;5C", 6}, {"\033\033[D", 4, "\033[1;3D", 6}, {"\033[3^", 4, "\033[3;5~", 6},
-        {"\033[[A", 4, "\033OP", 3}, {"\033[15;5~", 7, "\033[15;5~", 7}, {"\033[99;5u", 7, "\003", 1}, {"\033[98;3u", 7, "\033b", 2},
-        {"\033[27;5;59~", 10, "", 0}, {"\033[I", 3, "", 0}, {"\033[<0;1;1M", 9, "", 0}, {"\xff", 1, "\xef\xbf\xbd", 3}, {"\033[Z", 3, "\033[Z", 3},
+        {"a", 1, "a", 1},
+        {"\xc3\xa9", 2, "\xc3\xa9", 2},
+        {"\001", 1, "\001", 1},
+        {"\0", 1, "\0", 1},
+        {"\037", 1, "\037", 1},
+        {"\r", 1, "\r", 1},
+        {"\n", 1, "\n", 1},
+        {"\010", 1, "\177", 1},
+        {"\033b", 2, "\033b", 2},
+        {"\033\r", 2, "\033\r", 2},
+        {"\033OA", 3, "\033[A", 3},
+        {"\033[7~", 4, "\033[H", 3},
+        {"\033Oc", 3, "\033[1;5C", 6},
+        {"\033\033[D", 4, "\033[1;3D", 6},
+        {"\033[3^", 4, "\033[3;5~", 6},
+        {"\033[[A", 4, "\033OP", 3},
+        {"\033[15;5~", 7, "\033[15;5~", 7},
+        {"\033[99;5u", 7, "\003", 1},
+        {"\033[98;3u", 7, "\033b", 2},
+        {"\033[27;5;59~", 10, "", 0},
+        {"\033[I", 3, "", 0},
+        {"\033[<0;1;1M", 9, "", 0},
+        {"\xff", 1, "\xef\xbf\xbd", 3},
+        {"\033[Z", 3, "\033[Z", 3},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         struct key k;
@@ -309,8 +331,40 @@ static uint32_t draw(uint32_t below)
 
 static void random_input(struct str *s)
 {
-    static const char *const parts[] = {"a", "\033", "[", "O", "1", ";", "5", "A", "~", "u", "M", "<", "\033[200~", "\033[201~", "\xc3", "\xa9", "\xf0\x9f",
-        "\r", "\n", "\003", "]", "P", "\a", "\\", "\033[A", "\033[1;5A", "$", "?", "\033[<0;1;1M", "\033[M", "\033]1", "\x7f", "\xff", "\033[27;5;9~"};
+    static const char *const parts[] = {"a",
+                                        "\033",
+                                        "[",
+                                        "O",
+                                        "1",
+                                        ";",
+                                        "5",
+                                        "A",
+                                        "~",
+                                        "u",
+                                        "M",
+                                        "<",
+                                        "\033[200~",
+                                        "\033[201~",
+                                        "\xc3",
+                                        "\xa9",
+                                        "\xf0\x9f",
+                                        "\r",
+                                        "\n",
+                                        "\003",
+                                        "]",
+                                        "P",
+                                        "\a",
+                                        "\\",
+                                        "\033[A",
+                                        "\033[1;5A",
+                                        "$",
+                                        "?",
+                                        "\033[<0;1;1M",
+                                        "\033[M",
+                                        "\033]1",
+                                        "\x7f",
+                                        "\xff",
+                                        "\033[27;5;9~"};
     for (uint32_t i = 0, n = draw(30); i < n; i++) str_add(s, parts[draw(ARRAY_LEN(parts))]);
     if (draw(20) == 0) {
         str_add(s, "\033[");
@@ -383,8 +437,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, before, after)
     const struct CMUnitTest tests[] = {
-        TEST(plain_keys), TEST(escape_and_alt), TEST(named_keys), TEST(modified_keys), TEST(newer_protocols), TEST(mouse), TEST(pastes),
-        TEST(paste_without_end), TEST(huge_paste), TEST(unknown_sequences), TEST(waiting), TEST(bytes_for_readline), TEST(cuts_do_not_matter),
+        TEST(plain_keys),
+        TEST(escape_and_alt),
+        TEST(named_keys),
+        TEST(modified_keys),
+        TEST(newer_protocols),
+        TEST(mouse),
+        TEST(pastes),
+        TEST(paste_without_end),
+        TEST(huge_paste),
+        TEST(unknown_sequences),
+        TEST(waiting),
+        TEST(bytes_for_readline),
+        TEST(cuts_do_not_matter),
         TEST(random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

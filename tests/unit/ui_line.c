@@ -14,12 +14,12 @@
 #include "ui/line.h"
 
 #define ENTER "\r"
-#define UP "\033[A"
-#define DOWN "\033[B"
+#define UP    "\033[A"
+#define DOWN  "\033[B"
 #define RIGHT "\033[C"
-#define LEFT "\033[D"
-#define HOME "\033[H"
-#define END "\033[F"
+#define LEFT  "\033[D"
+#define HOME  "\033[H"
+#define END   "\033[F"
 
 /* readline's own leaks (see detach_undo_lists in line.c) are not what is tested here. */
 const char *__lsan_default_suppressions(void);
@@ -195,7 +195,11 @@ static void inserting(void **state)
     struct line *l = open_line("emacs", NULL);
     type(l, "ab" LEFT);
     line_insert(l, "1\n2\x00\x33\xff", 6);
-    expect(l, "a1\n2\xe2\x90\x80" "3\xef\xbf\xbd" "b", 11);
+    expect(l,
+           "a1\n2\xe2\x90\x80"
+           "3\xef\xbf\xbd"
+           "b",
+           11);
     type(l, "\037"); /* undo takes the paste back at once */
     expect(l, "ab", 1);
     line_insert(l, "\033]0;x\a\r\033[201~", 13);
@@ -304,7 +308,8 @@ static void history_of_a_session(void **state)
 static void history_file(void **state)
 {
     (void)state;
-    static const char *const entries[] = {"plain", "two\nlines", "#1 is no time", "a\n#22 b\n\\#3 c\n\n", " # blank first", "\xc3\xa9t\xc3\xa9"};
+    static const char *const entries[] = {"plain",          "two\nlines",       "#1 is no time", "a\n#22 b\n\\#3 c\n\n",
+                                          " # blank first", "\xc3\xa9t\xc3\xa9"};
     char path[128];
     snprintf(path, sizeof(path), "%s/new/deep/history", folder);
     struct line *l = open_line("emacs", path);
@@ -366,7 +371,8 @@ static bool candidates(void *arg, const char *text, size_t cursor, size_t i, str
     (void)arg;
     size_t start = cursor;
     bool arguments = strncmp(text, "/model ", 7) == 0 && cursor >= 7;
-    if (arguments) start = 7;
+    if (arguments)
+        start = 7;
     else
         while (start > 0 && text[start - 1] != ' ') start--;
     const char *const *list = arguments ? models : commands;
@@ -489,7 +495,8 @@ static void vi_mode(void **state)
     line_key(l, "\033", 1);
     type(l, "0dw");
     expect(l, "there", 0);
-    type(l, "fe" "r\xc3\xa9");
+    type(l, "fe"
+            "r\xc3\xa9");
     assert_string_equal(line_mode(l), "cmd");
     size_t n, at;
     assert_string_equal(line_text(l, &n, &at), "th\xc3\xa9re");
@@ -515,11 +522,25 @@ static void vi_mode(void **state)
 static void anything(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"a", " ", "\xc3\xa9", "\xe6\x97\xa5", "\033", "\033[A", "\033[B", "\033[C", "\033[3~", "\033[1;5D", "\t",
-        "\001", "\002", "\004", "\005", "\013", "\016", "\020", "\022", "\023", "\024", "\025", "\026", "\027", "\030", "\031", "\035", "\036", "\037",
-        "\r", "\n", "\033b", "\033d", "\033u", "\033.", "\033-", "\0335", "\033\r", "\033\177", "\177", "\010", "\007", "f", "d", "c", "w", "$", "0",
-        "/", "?", "n", "N", ".", "\"", "y", "p", "r", "R", "~", "|", "%", "#", "m", "`", "\033[15~", "(", ")", "\030p", "\030s", "\030m",
-        "\030q", "\030\022", "\000"};
+    static const char *const keys[] = {"a",        " ",         "\xc3\xa9", "\xe6\x97\xa5",
+                                       "\033",     "\033[A",    "\033[B",   "\033[C",
+                                       "\033[3~",  "\033[1;5D", "\t",       "\001",
+                                       "\002",     "\004",      "\005",     "\013",
+                                       "\016",     "\020",      "\022",     "\023",
+                                       "\024",     "\025",      "\026",     "\027",
+                                       "\030",     "\031",      "\035",     "\036",
+                                       "\037",     "\r",        "\n",       "\033b",
+                                       "\033d",    "\033u",     "\033.",    "\033-",
+                                       "\0335",    "\033\r",    "\033\177", "\177",
+                                       "\010",     "\007",      "f",        "d",
+                                       "c",        "w",         "$",        "0",
+                                       "/",        "?",         "n",        "N",
+                                       ".",        "\"",        "y",        "p",
+                                       "r",        "R",         "~",        "|",
+                                       "%",        "#",         "m",        "`",
+                                       "\033[15~", "(",         ")",        "\030p",
+                                       "\030s",    "\030m",     "\030q",    "\030\022",
+                                       "\000"};
     static const char *const modes[] = {"emacs", "vi"};
     uint32_t seed = 12345;
     for (size_t m = 0; m < ARRAY_LEN(modes); m++) {
@@ -568,8 +589,10 @@ static int silent_before(void **state)
     snprintf(path, sizeof(path), "%s/inputrc", folder);
     FILE *f = fopen(path, "w");
     if (!f) return -1;
-    fputs("set no-such-variable on\n\"unfinished: x\n\"\\C-xq\": \"macro text\"\n\"\\C-xp\": history-search-backward\n\"\\C-xs\": history-substring-search-forward\n"
-          "\"\\C-xm\": menu-complete\n\"\\C-x\\t\": complete\nset bell-style audible\n$if mode=\n", f);
+    fputs("set no-such-variable on\n\"unfinished: x\n\"\\C-xq\": \"macro text\"\n\"\\C-xp\": history-search-backward\n\"\\C-xs\": "
+          "history-substring-search-forward\n"
+          "\"\\C-xm\": menu-complete\n\"\\C-x\\t\": complete\nset bell-style audible\n$if mode=\n",
+          f);
     fclose(f);
     setenv("INPUTRC", path, 1);
     setenv("TERM", "xterm", 1);

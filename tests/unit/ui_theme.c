@@ -77,8 +77,16 @@ static void builtin_theme(void **state)
 static void installed_themes(void **state)
 {
     (void)state;
-    static const char *const wanted[] = {"dark", "light", "high-contrast-dark", "high-contrast-light", "solarized-dark", "solarized-light", "gruvbox",
-        "colorblind-safe", "monochrome", "default"};
+    static const char *const wanted[] = {"dark",
+                                         "light",
+                                         "high-contrast-dark",
+                                         "high-contrast-light",
+                                         "solarized-dark",
+                                         "solarized-light",
+                                         "gruvbox",
+                                         "colorblind-safe",
+                                         "monochrome",
+                                         "default"};
     bool seen[ARRAY_LEN(wanted)] = {false};
     struct str name = STR_EMPTY, last = STR_EMPTY;
     for (size_t i = 0; theme_name_at(i, &name); i++) {
@@ -215,7 +223,8 @@ static void search(void **state)
     (void)state;
     struct theme t;
     struct err e = {0};
-    static const char *const wrong[] = {"no-such-theme", "..", "../themes/dark", ".hidden", "a b", "x\033[31m", "/nonexistent/x.ini", "themes/nothing.ini"};
+    static const char *const wrong[] = {"no-such-theme", "..",        "../themes/dark",     ".hidden",
+                                        "a b",           "x\033[31m", "/nonexistent/x.ini", "themes/nothing.ini"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         assert_int_equal(theme_load(&t, wrong[i], &e), ERR_FILE);
         assert_string_equal(t.name, "default");
@@ -283,7 +292,8 @@ static void fewer_colours(void **state)
                 unsigned attrs;
                 style_degrade(&t.styles[s], depths[k], &fg, &bg, &attrs);
                 assert_true(fg >= -1 && fg < depths[k] && bg >= -1 && bg < depths[k]);
-                if (fg == bg && fg >= 0) fail_msg("%s: %s cannot be read with %d colours", str_cstr(&name), style_name((enum style)s), depths[k]);
+                if (fg == bg && fg >= 0)
+                    fail_msg("%s: %s cannot be read with %d colours", str_cstr(&name), style_name((enum style)s), depths[k]);
             }
         }
     }
@@ -303,7 +313,7 @@ static void fewer_colours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(builtin_theme), cmocka_unit_test(installed_themes), cmocka_unit_test(contrasts), cmocka_unit_test(values),
+        cmocka_unit_test(builtin_theme), cmocka_unit_test(installed_themes), cmocka_unit_test(contrasts),     cmocka_unit_test(values),
         cmocka_unit_test(bad_files),     cmocka_unit_test(search),           cmocka_unit_test(fewer_colours),
     };
     return cmocka_run_group_tests(tests, before, after);

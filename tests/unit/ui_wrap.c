@@ -76,9 +76,33 @@ static uint32_t draw(uint32_t below)
 
 static void random_text(struct str *s, int pieces)
 {
-    static const char *const parts[] = {"a", "word", " ", " ", "  ", "\n", "\t", "日", "本", "。", "「", "e\xcc\x81", "\xcc\x81", "\xe2\x80\x8d",
-        "\xf0\x9f\x91\xa8", "\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa", "1\xef\xb8\x8f\xe2\x83\xa3", "\r", "\x1b[0m", "verylongwordindeed", "-", ".", "\xff",
-        "\xe6", "\x97", "\xe2\x80\x8b", "\xe1\x84\x80\xe1\x85\xa1"};
+    static const char *const parts[] = {"a",
+                                        "word",
+                                        " ",
+                                        " ",
+                                        "  ",
+                                        "\n",
+                                        "\t",
+                                        "日",
+                                        "本",
+                                        "。",
+                                        "「",
+                                        "e\xcc\x81",
+                                        "\xcc\x81",
+                                        "\xe2\x80\x8d",
+                                        "\xf0\x9f\x91\xa8",
+                                        "\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa",
+                                        "1\xef\xb8\x8f\xe2\x83\xa3",
+                                        "\r",
+                                        "\x1b[0m",
+                                        "verylongwordindeed",
+                                        "-",
+                                        ".",
+                                        "\xff",
+                                        "\xe6",
+                                        "\x97",
+                                        "\xe2\x80\x8b",
+                                        "\xe1\x84\x80\xe1\x85\xa1"};
     for (int i = 0; i < pieces; i++) str_add(s, parts[draw(ARRAY_LEN(parts))]);
 }
 
