@@ -151,6 +151,7 @@ static void drain(struct turn *t)
             break;
         case THINK_CLOSED:
             t->answer_start_ms = running_ms(t);
+            recorder_event(&t->rec, ev.position, "closed", thought_ending_name(ev.thought_ending));
             refresh_stats(t);
             t->st.thought_ending = ev.thought_ending;
             worker_emit(t->w, CHAT_CLOSED, id, NULL, 0, &t->st);
