@@ -185,18 +185,20 @@ static void finish(struct think *t, enum thought_ending thought, enum answer_end
     t->state = THINK_DONE;
 }
 
+/* How a thought ends that the model closes itself now: naturally, unless it was led to it or would not have been let. */
+static enum thought_ending own_ending(const struct think *t, bool ramped)
+{
+    if (t->cause != THOUGHT_NONE) return t->cause == THOUGHT_BUDGET_HARD ? THOUGHT_BUDGET_SOFT : t->cause;
+    bool led = t->state == THINK_SOFT && (ramped || t->thought_tokens < t->think_min);
+    return led ? plan_limits(t).ending_soft : THOUGHT_NATURAL;
+}
+
 void think_take_tag(struct think *t, const struct tag *g, int n_tokens)
 {
     if (thought_is_open(t)) {
         t->thought_tokens -= n_tokens;
         t->block_tokens -= n_tokens;
-        if (g->kind != TAG_CLOSE) return;
-        enum thought_ending ending = THOUGHT_NATURAL;
-        if (t->cause != THOUGHT_NONE)       /* it closed by itself while the forced close waited */
-            ending = t->cause == THOUGHT_BUDGET_HARD ? THOUGHT_BUDGET_SOFT : t->cause;
-        else if (t->state == THINK_SOFT && t->ramped)
-            ending = plan_limits(t).ending_soft;
-        think_close_thought(t, ending);
+        if (g->kind == TAG_CLOSE) think_close_thought(t, own_ending(t, t->ramped));
         return;
     }
     if (t->state == THINK_IDLE && g->kind != TAG_OPEN) {
@@ -272,7 +274,7 @@ static void mask_tags(const struct think *t, float *logits, enum tag_kind kind)
 
 static bool withheld(const struct think *t)
 {
-    return t->state == THINK_COUNTING && t->thought_tokens < t->think_min;
+    return t->state == THINK_COUNTING && t->thought_tokens - text_held_tokens(t) < t->think_min;
 }
 
 static bool answer_must_begin(const struct think *t)
@@ -352,20 +354,24 @@ static int accept_forced(struct think *t, int32_t id, struct err *e)
         text_feed(t, p, n, MARK_INJECTED);
     }
     if (!f.last) return 0;
-    force_span_end(t);
-    if (f.kind == FORCE_OPEN) {
-        t->answer_tokens -= text_drop_held(t);
-        think_open_thought(t);
-    } else if (f.kind == FORCE_CLOSE) {
+    if (f.kind == FORCE_CLOSE) {
         int of_tag = text_drop_held(t);
         t->thought_tokens -= of_tag;
         t->block_tokens -= of_tag;
+        text_end(t, true);
+        t->span_offset = t->thought_bytes;
+    }
+    force_span_end(t);
+    if (f.kind == FORCE_CLOSE) {
         think_close_thought(t, t->cause);
+    } else if (f.kind == FORCE_OPEN) {
+        t->answer_tokens -= text_drop_held(t);
+        think_open_thought(t);
     }
     return 0;
 }
 
-/* The model ends its reply inside a thought. */
+/* The model ends its reply inside a thought. Of one that was not trained to think this is the end of the thought. */
 static void end_in_thought(struct think *t, int32_t id, bool *keep)
 {
     refuse(t, id, keep);
@@ -377,7 +383,7 @@ static void end_in_thought(struct think *t, int32_t id, bool *keep)
         text_settle(t);
         if (force_wait(t, false, NULL)) t->nomem = true;
     } else if (!withheld(t)) {
-        think_begin_close(t, THOUGHT_NATURAL);
+        think_begin_close(t, own_ending(t, false));
         t->waited = WAIT_MAX;
         t->by_model = true;
     }

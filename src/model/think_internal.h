@@ -190,6 +190,7 @@ void text_feed(struct think *t, const char *p, size_t n, unsigned mark);
 void text_settle(struct think *t);
 /* Forgets what is held (bytes of a tag); returns the number of tokens that began in it. */
 int text_drop_held(struct think *t);
+int text_held_tokens(const struct think *t);
 bool text_held_is_blank(const struct think *t);
 /* Gives out everything, whole characters or not. before_tag: newlines at the end of a thought belong to the tag and are dropped. */
 void text_end(struct think *t, bool before_tag);

@@ -236,6 +236,11 @@ int text_drop_held(struct think *t)
     return n;
 }
 
+int text_held_tokens(const struct think *t)
+{
+    return tokens_begun(t, 0, t->held.len);
+}
+
 bool text_held_is_blank(const struct think *t)
 {
     for (size_t i = 0; i < t->held.len; i++)

@@ -50,6 +50,16 @@ static inline int32_t vocab_add_special(struct vocab *v, const char *text, bool 
     return v->n++;
 }
 
+/* Every word of a sentence, with the blank in front of it. */
+static inline void vocab_add_words(struct vocab *v, const char *text)
+{
+    while (text && *text) {
+        size_t n = strspn(text, "\n") ? strspn(text, "\n") : 1 + strcspn(text + 1, " \n");
+        vocab_add(v, text, n);
+        text += n;
+    }
+}
+
 /* tags_as_tokens: markup tags of the family are tokens of their own, as in vocabularies made for it. */
 static inline void vocab_init(struct vocab *v, const struct family *f, bool tags_as_tokens)
 {
@@ -63,6 +73,9 @@ static inline void vocab_init(struct vocab *v, const struct family *f, bool tags
         vocab_add(v, &c, 1);
     }
     for (size_t i = 0; i < ARRAY_LEN(words); i++) vocab_add(v, words[i], strlen(words[i]));
+    vocab_add_words(v, f->wrap_up);
+    vocab_add_words(v, f->wait);
+    vocab_add_words(v, f->think_lead);
     v->end_id = vocab_add_special(v, "<|the_end|>", true, true);
     if (!strcmp(f->name, "gpt-oss")) {
         static const char *const control[] = {"<|channel|>", "<|message|>", "<|start|>", "<|return|>", "<|call|>"};
@@ -96,8 +109,8 @@ static inline const char *vocab_piece(const void *arg, int32_t id, size_t *len)
 static inline int32_t vocab_find(const void *arg, const char *text)
 {
     const struct vocab *v = arg;
-    for (int i = v->n - 1; i >= 0; i--)
-        if (v->tokens[i].special && !strcmp(v->tokens[i].text, text)) return i;
+    for (int i = v->n - 1; i >= 256; i--)
+        if (v->tokens[i].special && v->tokens[i].text[0] == text[0] && !strcmp(v->tokens[i].text, text)) return i;
     return -1;
 }
 
@@ -121,7 +134,7 @@ static inline int vocab_encode(const void *arg, const char *text, size_t n, enum
         int32_t best = -1;
         for (int i = 0; i < v->n; i++) {
             size_t len = v->tokens[i].len;
-            if (v->tokens[i].special && parse != PARSE_CONTROL) continue;
+            if (v->tokens[i].text[0] != text[at] || (v->tokens[i].special && parse != PARSE_CONTROL)) continue;
             if (len <= n - at && !memcmp(v->tokens[i].text, text + at, len) && (best < 0 || len > v->tokens[best].len || v->tokens[i].special)) best = i;
         }
         if (tokens_push(out, best)) return err_set(e, ERR_NOMEM, "out of memory");
@@ -153,8 +166,9 @@ static inline void script_markup(const struct vocab *v, struct tokens *script, c
 struct reply {
     struct think *t;
     const struct think_vocab *v;
-    struct think_event events[512];     /* without their texts */
+    struct think_event events[256];     /* but those of text */
     int n_events;
+    enum think_event_kind last_kind;
     struct str thought, answer;
     struct {
         size_t position, offset, len;
@@ -218,10 +232,11 @@ static inline void reply_drain(struct reply *r)
             r->answer_ending = ev.answer_ending;
             break;
         }
-        if (r->n_events < (int)ARRAY_LEN(r->events)) {
-            r->events[r->n_events] = ev;
-            r->events[r->n_events++].text = NULL;
-        }
+        r->last_kind = ev.kind;
+        if (ev.kind == THINK_TEXT_THOUGHT || ev.kind == THINK_TEXT_ANSWER) continue;
+        assert_true(r->n_events < (int)ARRAY_LEN(r->events));
+        r->events[r->n_events] = ev;
+        r->events[r->n_events++].text = NULL;
     }
 }
 
@@ -327,7 +342,7 @@ static inline void reply_check(struct reply *r, const struct family *f)
     struct think_stats s;
     think_stats(r->t, &s);
     assert_int_equal(r->ended, 1);
-    assert_int_equal(r->events[r->n_events - 1].kind, THINK_ENDED);
+    assert_int_equal(r->last_kind, THINK_ENDED);
     assert_int_equal(s.state, THINK_DONE);
     assert_int_equal(s.thought_ending, r->thought_ending);
     assert_int_equal(s.answer_ending, r->answer_ending);
@@ -335,6 +350,11 @@ static inline void reply_check(struct reply *r, const struct family *f)
     assert_true(s.thought_tokens >= 0 && s.answer_tokens >= 0);
     assert_true((size_t)(s.thought_tokens + s.answer_tokens) <= r->timeline.n);
     assert_int_equal(s.escaped, r->escapes);
+    for (int i = 0; i < r->n_spans; i++) {
+        assert_true(r->spans[i].offset + r->spans[i].len <= r->thought.len);
+        assert_true(r->spans[i].position <= r->timeline.n);
+        assert_true(!i || r->spans[i].offset >= r->spans[i - 1].offset + r->spans[i - 1].len);
+    }
     assert_true(r->budgets >= 1);
     assert_int_equal(r->events[0].kind, THINK_BUDGET);
     assert_true(!r->thought.len || str_cstr(&r->thought)[0] != '\n');
