@@ -161,7 +161,7 @@ const char *tokenizer_template(const struct tokenizer *t, size_t *len);
 
 struct model_info {
     const char *path;
-    char name[128];              /* general.name or the file's name, sanitised to one line */
+    char name[128];              /* the file's name without ending and quantisation (general.name where that is generic), one clean line */
     char arch[32];
     char quant[16];              /* "Q4_1", "Q4_K_M", ... */
     int n_vocab, n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim;
@@ -228,8 +228,9 @@ struct sampler_params {
 };
 int sampler_new(struct sampler **out, int n_vocab, const struct sampler_params *p, struct err *e);
 void sampler_free(struct sampler *s);
-/* Picks one id. Draws exactly one random number a call, so that the n-th pick depends on the seed and n alone. logits may be
- * changed. -INFINITY entries are never picked while a finite one exists. */
+/* Picks one id: repeat penalty, temperature, top-k, top-p, min-p, in this order; at temperature 0 the best, the lowest of
+ * equals. Draws exactly one random number a call, so that the n-th pick depends on the seed and n alone. logits come back as
+ * they were, so that a position can be asked twice. -INFINITY and NaN entries are never picked while a finite one exists. */
 int32_t sampler_pick(struct sampler *s, float *logits);
 void sampler_accept(struct sampler *s, int32_t id);    /* for the repeat penalty: every token put on the timeline */
 
@@ -265,7 +266,15 @@ struct think_config {
     bool loop_guard;             /* close softly on repetition; otherwise only report it */
 };
 
-/* The user's live commands. */
+/* The user's live commands, obeyed at the very next token.
+ *   SET_BUDGET  a new total, counted from the first thought token. The wrap-up sentence is inside it. Below what is used: a soft
+ *               close from now on, forced within 32 tokens. Raised while the budget's own wrap-up is being put: that is called off.
+ *   ANSWER_NOW  wrap-up sentence and closing tag, at the next whole character.
+ *   MORE        a step more of budget (a quarter, at least 64 tokens or 5 seconds). A close under way is called off with the
+ *               family's wait phrase; a thought just closed (no visible byte of an answer yet) is opened again; otherwise the
+ *               model's next own close within 64 tokens gives way to the wait phrase, once.
+ *   SAY         the user's line, on lines of its own, at the next whole character. It may come before the thought has begun.
+ *   STOP        ends the reply. */
 enum think_verb { THINK_SET_BUDGET, THINK_ANSWER_NOW, THINK_MORE, THINK_SAY, THINK_STOP };
 struct think_command {
     enum think_verb verb;
@@ -279,18 +288,22 @@ enum think_event_kind {
     THINK_TEXT_ANSWER,
     THINK_OPENED,                /* a thought began (again) */
     THINK_CLOSED,                /* thought_ending tells how */
-    THINK_BUDGET,                /* the budget in force changed, at token position `position` */
+    THINK_BUDGET,                /* the budget in force at the start, and whenever it changes, at token position `position`. author
+                                    "user": by command. Else "program": the one at the start, or, when the clock ended a budget in
+                                    seconds, the budget in tokens which set at this position does the same without a clock */
     THINK_INJECTED,              /* text that no sampler chose: span_kind "lead", "wrap_up", "wait", "say", "close"; author "user"
-                                    or "program"; it begins at byte `offset` of the thought */
+                                    or "program"; told when it is over. It began at token `position` and is text_len bytes from byte
+                                    `offset` of the thought on; "close" has none, the tag is not part of the thought */
     THINK_LOOP,                  /* repetition noticed: offer or made a close */
-    THINK_ESCAPED,               /* reasoning seen in the answer; `count` so far */
-    THINK_ENDED,                 /* the reply is over */
+    THINK_ESCAPED,               /* reasoning seen in the answer; `count` so far: a sentence that begins "Wait," or "Hmm" or the like
+                                    after a thought, or a closing tag where no thought was opened */
+    THINK_ENDED,                 /* the reply is over: the last event, once */
 };
 struct think_event {
     enum think_event_kind kind;
     const char *text;            /* TEXT and INJECTED; valid until the next call on the controller other than think_pop */
     size_t text_len;
-    struct budget budget;
+    struct budget budget;        /* THINK_BUDGET; otherwise the one in force */
     size_t position;             /* tokens of this reply so far, sampled and forced */
     size_t offset;
     const char *span_kind, *author;
@@ -319,8 +332,8 @@ enum think_action {
 
 int think_new(struct think **out, const struct think_config *c, struct err *e);
 void think_free(struct think *t);
-/* What to do for the next token. logits: n_vocab floats of the position to be filled. running_ms: time since the first decode
- * of this reply, pauses left out. */
+/* What to do for the next token. logits: n_vocab floats of the position to be filled; they are changed where tags or ends are
+ * favoured or withheld. running_ms: time since the first decode of this reply, pauses left out. */
 enum think_action think_next(struct think *t, float *logits, int64_t running_ms, int32_t *forced);
 /* Tells the controller which token was put on the timeline. ERR_NOMEM only. Events wait in think_pop.
  * A sampled id for which *keep comes back false must not be put on the timeline (a dropped closing tag, an end token inside a
@@ -328,7 +341,8 @@ enum think_action think_next(struct think *t, float *logits, int64_t running_ms,
 int think_accept(struct think *t, int32_t id, bool forced, bool *keep, struct err *e);
 /* Acts on the next token. ERR_INVALID with a line for the user where the command makes no sense in this state. */
 int think_do(struct think *t, const struct think_command *c, struct err *e);
-/* Ends the reply from outside: context full, error, interruption. */
+/* Ends the reply from outside: context full, error, interruption. `thought` counts while the thought is open or none has begun,
+ * `answer` from then on. Nothing happens when the reply is over already. */
 void think_abort(struct think *t, enum thought_ending thought, enum answer_ending answer);
 bool think_pop(struct think *t, struct think_event *ev);
 /* False once the reply is over (state THINK_DONE). */
