@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -50,18 +51,31 @@ static void name_quant(struct model_info *info, const struct gguf *g)
     snprintf(info->quant, sizeof(info->quant), "%s", name ? name : majority_type(g));
 }
 
-/* general.name, or the file's name without its ending, as one clean line. */
+static bool begins_with(struct gguf_string s, const char *with)
+{
+    return s.n >= strlen(with) && !strncasecmp(s.p, with, strlen(with));
+}
+
+/* The file's name without its ending, and without the quantisation, which is shown beside it. */
+static struct gguf_string file_stem(const struct gguf *g, const char *quant)
+{
+    const char *path = gguf_path(g), *slash = strrchr(path, '/');
+    struct gguf_string s = {.p = slash ? slash + 1 : path};
+    size_t n_quant = strlen(quant);
+
+    s.n = strlen(s.p);
+    if (s.n > 5 && !strcasecmp(s.p + s.n - 5, ".gguf")) s.n -= 5;
+    if (s.n > n_quant + 1 && !strncasecmp(s.p + s.n - n_quant, quant, n_quant) && strchr(".-_", s.p[s.n - n_quant - 1])) s.n -= n_quant + 1;
+    return s;
+}
+
+/* The name by which people know a model is the file's; general.name is often the name of a training run. It serves where the file's says nothing. */
 static int name_model(struct model_info *info, const struct gguf *g)
 {
     struct str line = STR_EMPTY;
-    struct gguf_string s;
+    struct gguf_string s = file_stem(g, info->quant);
 
-    if (!gguf_get_string(g, "general.name", &s) || !s.n) {
-        const char *path = gguf_path(g), *slash = strrchr(path, '/');
-        s.p = slash ? slash + 1 : path;
-        s.n = strlen(s.p);
-        if (s.n > 5 && !strcmp(s.p + s.n - 5, ".gguf")) s.n -= 5;
-    }
+    if (!s.n || begins_with(s, "ggml-model") || (s.n == 5 && begins_with(s, "model"))) gguf_get_string(g, "general.name", &s);
     text_sanitize(&line, s.p, s.n < 512 ? s.n : 512, TEXT_ONE_LINE);
     bool ok = str_ok(&line);
     size_t n = line.len < sizeof(info->name) ? line.len : utf8_complete_prefix(str_cstr(&line), sizeof(info->name) - 1);
@@ -78,8 +92,8 @@ static int describe(struct engine *m, struct err *e)
     size_t n = 0;
 
     info->path = gguf_path(m->file);
-    if (name_model(info, m->file)) return err_set(e, ERR_NOMEM, "%s: out of memory for its name", info->path);
     name_quant(info, m->file);
+    if (name_model(info, m->file)) return err_set(e, ERR_NOMEM, "%s: out of memory for its name", info->path);
     snprintf(info->arch, sizeof(info->arch), "%s", w->arch);
     info->n_vocab = w->n_vocab;
     info->n_layer = w->n_layer;
