@@ -187,7 +187,7 @@ static void act_reading(struct app *a, enum action act)
     case ACT_EDIT: reading_edit(a); break;
     case ACT_BRANCH: reading_branch(a); break;
     case ACT_UNDO: reading_undo(a); break;
-    case ACT_FIND: app_set_mode(a, INPUT_FIND, 0, str_cstr(&a->find), a->find.len); break;
+    case ACT_FIND: app_set_mode(a, INPUT_FIND, 0, NULL, 0); break;
     case ACT_FIND_NEXT: reading_find(a, 1); break;
     case ACT_FIND_PREVIOUS: reading_find(a, -1); break;
     default: act_input(a, act); break;
@@ -202,14 +202,9 @@ static void act_regenerate(struct app *a)
 
 void app_act(struct app *a, enum action act)
 {
-    struct str page_text = STR_EMPTY;
     a->dirty = true;
     switch (act) {
-    case ACT_HELP:
-        help_page(&page_text);
-        popup_open_help(a, "help", &page_text);
-        str_release(&page_text);
-        break;
+    case ACT_HELP: popup_open_help(a); break;
     case ACT_PALETTE: popup_open_palette(a); break;
     case ACT_CONVERSATIONS: popup_open_conversations(a); break;
     case ACT_MODELS: popup_open_models(a); break;

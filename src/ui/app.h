@@ -125,6 +125,7 @@ struct app {
     struct geometry geo;                /* made by screen_layout */
     struct hit hits[HITS_MAX];          /* made by screen_draw */
     size_t n_hits;
+    bool header_seen;                   /* the line over the running thought is on the screen */
     bool dirty;                         /* something on the screen changed */
 };
 
@@ -215,7 +216,7 @@ bool command_is(const char *text, size_t n);
 bool app_complete(void *app, const char *text, size_t cursor, size_t i, struct str *candidate, size_t *from);
 
 /* help.c */
-void help_page(struct str *out);
+void help_page(struct str *out, int columns);
 
 /* layout.c: rows and columns for the size and state the app has. Changes the transcript's size only. */
 void screen_layout(struct app *a);
@@ -239,6 +240,8 @@ const char *input_mark(const struct app *a);
 /* The line over a thought, or what a reply is doing before it has one. */
 void thought_draw_header(struct app *a, struct grid *g, int x, int y, int x_end, size_t item);
 void thought_draw_status(struct app *a, struct grid *g, int x, int y, int x_end, size_t item);
+/* "Thinking… 7 s · 142/400 tok" */
+void thought_live_text(const struct app *a, const struct item *it, struct str *out);
 /* How the reply ended, "" when as it should; a line. */
 void thought_describe_end(const struct item *it, struct str *out);
 /* Milliseconds of thought as they are now. */
@@ -255,7 +258,8 @@ void popup_click(struct app *a, size_t row);
 void popup_close(struct app *a);                /* the top one */
 void popup_close_all(struct app *a);
 const char *popup_hint(const struct app *a);
-void popup_open_help(struct app *a, const char *title, const struct str *text);
+void popup_open_page(struct app *a, const char *title, const struct str *text);
+void popup_open_help(struct app *a);
 void popup_open_conversations(struct app *a);
 void popup_open_models(struct app *a);
 void popup_open_themes(struct app *a);

@@ -123,7 +123,7 @@ static void show_settings(struct app *a)
         str_addf(&page, "%-15s %s\n%-15s   %s\n", settings_table[i].name, v.len ? v.data : "(empty)", "", settings_table[i].help);
         str_release(&v);
     }
-    popup_open_help(a, "settings: /set NAME VALUE", &page);
+    popup_open_page(a, "settings: /set NAME VALUE", &page);
     str_release(&page);
 }
 

@@ -10,7 +10,7 @@
 #define ACTIONS(X) \
     X(NONE, "", false) \
     X(HELP, "help", true) \
-    X(PALETTE, "every command and action, to choose from", false) \
+    X(PALETTE, "choose from all commands", false) \
     X(FOLD, "open or fold the thought", true) \
     X(THINK, "thinking on or off, from the next reply", true) \
     X(SHOW_THOUGHTS, "show or hide thoughts", true) \
@@ -19,16 +19,16 @@
     X(PAUSE, "pause or resume", true) \
     X(SAY, "say something into the thought", true) \
     X(UNLIMITED, "lift the budget", true) \
-    X(BUDGET_MORE, "raise the budget of this reply, or of the next one", true) \
+    X(BUDGET_MORE, "raise the budget of this reply, or the next", true) \
     X(BUDGET_LESS, "lower it", true) \
-    X(STOP, "stop; twice within two seconds: quit", false) \
+    X(STOP, "stop; twice: quit", false) \
     X(ESCAPE, "close, leave, or stop what is running", false) \
-    X(EOF, "quit, on an empty line", false) \
+    X(EOF, "quit", false) \
     X(NEWLINE, "a new line in the prompt", false) \
     X(EDITOR, "write the prompt in $EDITOR", true) \
     X(READING, "read: move among messages, rate, copy", true) \
-    X(PAGE_UP, "scroll up a page; what comes in does not move the text then", false) \
-    X(PAGE_DOWN, "scroll down a page", false) \
+    X(PAGE_UP, "scroll up; nothing moves the text then", false) \
+    X(PAGE_DOWN, "scroll down", false) \
     X(LINE_UP, "scroll up a line", false) \
     X(LINE_DOWN, "scroll down a line", false) \
     X(FOLLOW, "to the end, and follow what comes in", true) \
@@ -44,11 +44,11 @@
     X(FIRST, "first message", false) \
     X(LAST, "newest message", false) \
     X(COPY, "copy the message", false) \
-    X(RATE_UP, "rate the answer good; again takes it back", false) \
-    X(RATE_DOWN, "rate the answer bad; again takes it back", false) \
-    X(THOUGHT_DOWN, "rate the thought bad", false) \
-    X(THOUGHT_UP, "rate the thought good", false) \
-    X(EDIT, "edit: a prompt becomes a branch, an answer gets a correction", false) \
+    X(RATE_UP, "answer good; again takes it back", false) \
+    X(RATE_DOWN, "answer bad; again takes it back", false) \
+    X(THOUGHT_DOWN, "thought bad", false) \
+    X(THOUGHT_UP, "thought good", false) \
+    X(EDIT, "edit the prompt (a branch), correct the answer", false) \
     X(REGENERATE, "write the reply again", true) \
     X(BRANCH, "another prompt from here", false) \
     X(UNDO, "take the last rating back", false) \

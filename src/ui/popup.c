@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum popup_kind { POPUP_PAGE, POPUP_CONVERSATIONS, POPUP_MODELS, POPUP_THEMES, POPUP_PALETTE };
+enum popup_kind { POPUP_PAGE, POPUP_HELP, POPUP_CONVERSATIONS, POPUP_MODELS, POPUP_THEMES, POPUP_PALETTE };
 
 struct popup_row {
     char *text, *note;
@@ -26,10 +26,16 @@ struct popup {
     struct popup_row *rows;
     size_t n, cap, selected, top;
     struct conversation_list conversations;
-    struct flow page;               /* POPUP_PAGE */
+    struct flow page;               /* POPUP_PAGE and POPUP_HELP */
+    int page_columns;               /* POPUP_HELP: what it was made for */
     struct theme theme_before;
     int inner_h;                    /* rows of the list, as drawn last */
 };
+
+static bool is_page(const struct popup *p)
+{
+    return p->kind == POPUP_PAGE || p->kind == POPUP_HELP;
+}
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
@@ -219,7 +225,12 @@ static void refill(struct app *a, struct popup *p)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
-void popup_open_help(struct app *a, const char *title, const struct str *text)
+void popup_open_help(struct app *a)
+{
+    popup_push(a, POPUP_HELP, "help");
+}
+
+void popup_open_page(struct app *a, const char *title, const struct str *text)
 {
     struct popup *p = popup_push(a, POPUP_PAGE, title);
     if (p) flow_feed(&p->page, str_cstr(text), text->len);
@@ -356,7 +367,7 @@ static void delete_chosen(struct app *a, struct popup *p)
 
 static void move(struct app *a, struct popup *p, int by)
 {
-    if (p->kind == POPUP_PAGE) {
+    if (is_page(p)) {
         size_t most = p->page.wrap.n > (size_t)(p->inner_h > 0 ? p->inner_h : 0) ? p->page.wrap.n - (size_t)(p->inner_h > 0 ? p->inner_h : 0) : 0;
         if (by < 0)
             p->top = p->top > (size_t)-by ? p->top - (size_t)-by : 0;
@@ -401,7 +412,7 @@ static void named_key(struct app *a, struct popup *p, enum key_name name)
     case NAMED_END: move(a, p, 1000000); break;
     case NAMED_F1:
     case NAMED_ENTER:
-        if (p->kind == POPUP_PAGE)
+        if (is_page(p))
             popup_close(a);
         else if (name == NAMED_ENTER && p->renaming)
             rename_chosen(a, p);
@@ -450,7 +461,7 @@ void popup_key(struct app *a, const struct key *k)
     a->dirty = true;
     if (k->kind == KEY_NAMED_) {
         named_key(a, p, k->name);
-    } else if (k->kind == KEY_PASTE_ && p->kind != POPUP_PAGE) {
+    } else if (k->kind == KEY_PASTE_ && !is_page(p)) {
         text_sanitize(&p->filter, k->text, k->text_len < 500 ? k->text_len : 500, TEXT_ONE_LINE);
         if (!p->renaming) refill(a, p);
     } else if (k->kind == KEY_TEXT_ && k->mods == MOD_CTRL) {
@@ -462,7 +473,7 @@ void popup_key(struct app *a, const struct key *k)
         }
         if (k->cp == 'l') a->want.redraw = true;
     } else if (k->kind == KEY_TEXT_ && !k->mods) {
-        if (p->kind == POPUP_PAGE) {
+        if (is_page(p)) {
             page_letter(a, p, k->cp);
         } else if (p->filter.len < 500) {
             str_add_codepoint(&p->filter, k->cp);
@@ -484,7 +495,7 @@ const char *popup_hint(const struct app *a)
 {
     const struct popup *p = a->popup;
     if (!p) return NULL;
-    if (p->kind == POPUP_PAGE) return "↑ ↓ PageUp PageDown scroll · Esc close";
+    if (is_page(p)) return "↑ ↓ PageUp PageDown scroll · Esc close";
     if (p->renaming) return "Enter rename · Esc back";
     if (p->kind == POPUP_CONVERSATIONS) return "type to find · Enter open · F2 rename · Delete · Esc close";
     return "type to find · Enter choose · Esc close";
@@ -523,9 +534,21 @@ static struct box draw_frame(const struct app *a, struct grid *g, const struct p
     return b;
 }
 
+static void make_help(struct popup *p, int columns)
+{
+    struct str s = STR_EMPTY;
+    help_page(&s, columns);
+    flow_release(&p->page);
+    flow_init(&p->page, false);
+    flow_feed(&p->page, str_cstr(&s), s.len);
+    p->page_columns = columns;
+    str_release(&s);
+}
+
 static void draw_page(struct app *a, struct grid *g, struct popup *p)
 {
     int columns = (g->w >= 30 ? (g->w - 4 < 96 ? g->w - 4 : 96) - 4 : g->w);
+    if (p->kind == POPUP_HELP && p->page_columns != columns) make_help(p, columns);
     const struct wrap *w = flow_wrap(&p->page, columns < 1 ? 1 : columns);
     struct box b = draw_frame(a, g, p, w->n < 10000 ? (int)w->n : 10000);
     p->inner_h = b.h;
@@ -576,7 +599,7 @@ void popup_draw(struct app *a, struct grid *g)
 {
     struct popup *p = a->popup;
     g->cursor_x = g->cursor_y = -1;
-    if (p->kind == POPUP_PAGE)
+    if (is_page(p))
         draw_page(a, g, p);
     else
         draw_list(a, g, p);

@@ -36,6 +36,13 @@ static int columns_of(const struct str *s)
     return utf8_columns(str_cstr(s), s->len);
 }
 
+/* With an ellipsis where it does not fit. */
+static void put_cut(struct grid *g, int x, int y, int x_end, enum style style, const struct str *s)
+{
+    screen_put(g, x, y, x_end, style, str_cstr(s));
+    if (columns_of(s) > x_end - x && x_end > x) screen_put(g, x_end - 1, y, x_end, style, "…");
+}
+
 static void draw_title(struct app *a, struct grid *g)
 {
     int y = a->geo.title_y;
@@ -44,7 +51,7 @@ static void draw_title(struct app *a, struct grid *g)
     int x = screen_put(g, g->w >= 24 ? 1 : 0, y, g->w, STYLE_TITLE_ACCENT, "ponder");
     struct str model = STR_EMPTY, ctx = STR_EMPTY, speed = STR_EMPTY;
     add_model(a, &model);
-    if (a->last.context > 0) str_addf(&ctx, "ctx %d/%d", a->last.context_used, a->last.context);
+    if (a->last.context > 0 && a->last.context_used > 0) str_addf(&ctx, "ctx %d/%d", a->last.context_used, a->last.context);
     if (a->last.tokens_per_s >= 10)
         str_addf(&speed, "%.0f tok/s", a->last.tokens_per_s);
     else if (a->last.tokens_per_s > 0)
@@ -66,7 +73,7 @@ static void draw_title(struct app *a, struct grid *g)
         right -= 1;
     }
     if (g->w >= 24) x = screen_put(g, x, y, right, STYLE_TITLE, " · ");
-    if (g->w >= 24) screen_put(g, x, y, right, STYLE_TITLE, str_cstr(&model));
+    if (g->w >= 24) put_cut(g, x, y, right, STYLE_TITLE, &model);
     str_release(&model);
     str_release(&ctx);
     str_release(&speed);
@@ -172,7 +179,10 @@ static void draw_row(struct app *a, struct grid *g, int y, const struct row *r)
         draw_matches(a, g, x, y, r);
         break;
     case ROW_STATUS: thought_draw_status(a, g, x, y, x_end, r->item); break;
-    case ROW_HEADER: thought_draw_header(a, g, x, y, x_end, r->item); break;
+    case ROW_HEADER:
+        if (r->item == a->reply) a->header_seen = true;
+        thought_draw_header(a, g, x, y, x_end, r->item);
+        break;
     case ROW_THOUGHT: {
         int text_x = transcript_text_columns(&a->t) - transcript_thought_columns(&a->t) + x;
         if (text_x > x) screen_put(g, x, y, x_end, STYLE_THOUGHT_RULE, r->cut_above ? "┆" : "│");
@@ -215,11 +225,25 @@ static void draw_transcript(struct app *a, struct grid *g)
     }
 }
 
+static void draw_welcome(struct app *a, struct grid *g)
+{
+    static const char *const lines[] = {
+        "The model thinks first, then it answers.",
+        "While it thinks, + and - change how much it may, F5 makes it answer.",
+        "Ctrl-O opens a thought again. Everything is kept, on this machine only.",
+        "",
+        "F1 help · F2 commands · F3 earlier conversations · F4 models",
+    };
+    int margin = transcript_margin(&a->t);
+    for (int i = 0; i < (int)ARRAY_LEN(lines) && i + 1 < a->geo.view_h; i++)
+        screen_put(g, margin, a->geo.view_y + 1 + i, g->w - margin, STYLE_HINT, i == 2 && a->set.private_chat ? "Ctrl-O opens a thought again. Nothing of this chat is kept." : lines[i]);
+}
+
 /* The newest thought in a column of its own: header on top, the end of the text below. */
 static void draw_pane(struct app *a, struct grid *g)
 {
     const struct geometry *geo = &a->geo;
-    if (!geo->pane_w || geo->view_h < 1) return;
+    if (!a->t.n || !geo->pane_w || geo->view_h < 1) return;
     for (int y = 0; y < geo->view_h; y++) screen_put(g, geo->pane_x - 1, geo->view_y + y, g->w, STYLE_RULE, "│");
     size_t i = app_target_reply(a);
     if (i == SIZE_MAX || !item_has_thought(&a->t.items[i])) {
@@ -317,9 +341,8 @@ static const struct hint hints_edit[] = {{"Enter", "done"}, {"Esc", "cancel"}};
 static const struct hint hints_typing[] = {{"Enter", "send"}, {"Alt-Enter", "new line"}, {"Ctrl-X Ctrl-E", "editor"}, {"F1", "help"}};
 static const struct hint hints_typing_ahead[] = {{"Enter", "queue"}, {"F5", "answer now"}, {"Esc", "stop"}, {"Alt-Enter", "new line"}};
 
-static int draw_hint_list(struct grid *g, int y, int x_end, const struct hint *h, size_t n)
+static int draw_hint_list(struct grid *g, int x, int y, int x_end, const struct hint *h, size_t n)
 {
-    int x = g->w >= 24 ? 1 : 0;
     for (size_t i = 0; i < n; i++) {
         int need = (int)strlen(h[i].key) + 1 + (int)strlen(h[i].text) + (i ? 3 : 0);
         if (x + need > x_end) break;
@@ -331,13 +354,21 @@ static int draw_hint_list(struct grid *g, int y, int x_end, const struct hint *h
     return x;
 }
 
-#define HINTS(list) draw_hint_list(g, y, x_end, list, ARRAY_LEN(list))
+#define HINTS(list) draw_hint_list(g, x, y, x_end, list, ARRAY_LEN(list))
 
 static void draw_state_hints(struct app *a, struct grid *g, int y, int x_end)
 {
     size_t n;
     app_line(a, &n);
     const struct item *it = app_reply(a);
+    int x = g->w >= 24 ? 1 : 0;
+    /* The timer has to be seen, wherever the reader is. */
+    if (it && it->phase == PHASE_THINKING && !a->header_seen) {
+        struct str s = STR_EMPTY;
+        thought_live_text(a, it, &s);
+        x = screen_put(g, x, y, x_end, STYLE_THOUGHT_HEADER, str_cstr(&s)) + 2;
+        str_release(&s);
+    }
     if (a->focus == FOCUS_READING)
         HINTS(hints_reading);
     else if (a->mode == INPUT_SAY)
@@ -373,7 +404,7 @@ static int draw_budget_note(struct app *a, struct grid *g, int y)
     int x = g->w - columns_of(&s);
     screen_put(g, x, y, g->w, a->has_next_budget ? STYLE_KEY : STYLE_STATUS, str_cstr(&s));
     str_release(&s);
-    return x - 1;
+    return x - 3;
 }
 
 static void draw_hint(struct app *a, struct grid *g)
@@ -398,8 +429,12 @@ void screen_draw(struct app *a, struct grid *g)
 {
     if (!grid_resize(g, a->w, a->h) || g->w < 1) return;
     a->n_hits = 0;
+    a->header_seen = false;
     screen_layout(a);
-    draw_transcript(a, g);
+    if (a->t.n)
+        draw_transcript(a, g);
+    else
+        draw_welcome(a, g);
     draw_pane(a, g);
     draw_title(a, g);
     if (a->geo.trouble_y >= 0) {

@@ -129,6 +129,20 @@ static void draw_live(struct app *a, struct grid *g, int x, int y, int x_end, co
     meter_draw(g, x, y, room < 16 ? room : 16, part, soft ? STYLE_BAR_SOFT : STYLE_BAR_FULL, STYLE_BAR_EMPTY);
 }
 
+static void done_label(const struct item *it, bool tokens, struct str *out)
+{
+    const char *ending = ending_text(it->stats.thought_ending);
+    if (it->stats.thought_ms < 1000) {
+        str_add(out, "Thought briefly");
+    } else {
+        str_add(out, "Thought for ");
+        format_seconds(out, it->stats.thought_ms);
+    }
+    if (tokens) str_addf(out, " · %d tok", it->stats.thought_tokens);
+    if (ending[0]) str_addf(out, " · %s", ending);
+    if (it->thought_rating) str_addf(out, " · rated %s", it->thought_rating > 0 ? "+" : "-");
+}
+
 void thought_draw_header(struct app *a, struct grid *g, int x, int y, int x_end, size_t item)
 {
     struct item *it = &a->t.items[item];
@@ -140,18 +154,19 @@ void thought_draw_header(struct app *a, struct grid *g, int x, int y, int x_end,
         return;
     }
     struct str s = STR_EMPTY;
-    const char *ending = ending_text(it->stats.thought_ending);
-    if (it->stats.thought_ms < 1000) {
-        str_add(&s, "Thought briefly");
-    } else {
-        str_add(&s, "Thought for ");
-        format_seconds(&s, it->stats.thought_ms);
+    done_label(it, true, &s);
+    if (columns_of(str_cstr(&s)) > x_end - x) {      /* how it ended matters more than how much it was */
+        str_clear(&s);
+        done_label(it, false, &s);
     }
-    str_addf(&s, " · %d tok", it->stats.thought_tokens);
-    if (ending[0]) str_addf(&s, " · %s", ending);
-    if (it->thought_rating) str_addf(&s, " · rated %s", it->thought_rating > 0 ? "+" : "-");
     screen_put(g, x, y, x_end, STYLE_THOUGHT_HEADER, str_cstr(&s));
     str_release(&s);
+}
+
+void thought_live_text(const struct app *a, const struct item *it, struct str *out)
+{
+    live_label(it, out);
+    add_amounts(a, it, out);
 }
 
 void thought_draw_status(struct app *a, struct grid *g, int x, int y, int x_end, size_t item)

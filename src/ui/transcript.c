@@ -43,6 +43,7 @@ static void item_release(struct item *it)
 
 void transcript_truncate(struct transcript *t, size_t n)
 {
+    t->resized = false;
     while (t->n > n) item_release(&t->items[--t->n]);
     if (t->top_item >= t->n) {
         t->top_item = t->n ? t->n - 1 : 0;
@@ -131,10 +132,10 @@ void item_touched(struct item *it)
 void item_feed_thought(struct item *it, const char *p, size_t n)
 {
     struct flow *f = &it->thought;
+    flow_feed(f, p, n);
     ptrdiff_t shift = (ptrdiff_t)f->clean.len - (ptrdiff_t)f->fed;
     if ((it->n_shifts ? it->shifts[it->n_shifts - 1].shift : 0) != shift && mem_grow(&it->shifts, &it->cap_shifts, it->n_shifts + 1, sizeof *it->shifts))
         it->shifts[it->n_shifts++] = (struct flow_shift){.raw = f->fed, .shift = shift};
-    flow_feed(f, p, n);
     item_touched(it);
 }
 
@@ -281,13 +282,6 @@ void transcript_row(struct transcript *t, size_t i, int row, struct row *out)
 
 /* ---- the reader's place ---------------------------------------------------------------------------------------- */
 
-/* What a row shows, in terms that a new layout keeps. */
-struct place {
-    size_t item;
-    enum row_kind kind;
-    size_t at;
-};
-
 static struct place place_of(struct transcript *t, size_t item, int row)
 {
     struct row r;
@@ -334,24 +328,46 @@ void transcript_resize(struct transcript *t, int width, int view_h)
     if (width < 1) width = 1;
     if (view_h < 0) view_h = 0;
     if (width == t->width && view_h == t->view_h) return;
-    struct place p = hold(t);
+    /* Of several sizes in a row the first one's place counts: a line of a narrow window begins before the text that was read. */
+    struct place p = t->resized ? t->resized_place : hold(t);
     int old_tail = transcript_tail_rows(t);
     t->width = width;
     t->view_h = view_h;
     if (transcript_tail_rows(t) != old_tail)
         for (size_t i = 0; i < t->n; i++) item_touched(&t->items[i]);
     settle(t, &p);
+    t->resized = !t->follow;
+    t->resized_place = p;
 }
+
+static void pin(struct transcript *t);
 
 void transcript_choose(struct transcript *t, size_t i, enum view v)
 {
+    t->resized = false;
     struct place p = hold(t);
     t->items[i].choice = v;
     settle(t, &p);
+    if (!t->follow) {
+        if (!transcript_below(t, 1)) transcript_follow(t);
+        return;
+    }
+    /* What was opened is read from its beginning; at the end of the text only where that shows it whole. A reply that runs is followed. */
+    size_t top;
+    int row;
+    transcript_top(t, &top, &row);
+    if (v != VIEW_FOLDED && t->items[i].phase == PHASE_DONE && (top > i || (top == i && row > 0))) {
+        pin(t);
+        t->follow = false;
+        t->top_item = i;
+        t->top_row = 0;
+    }
 }
 
 void transcript_set_default_view(struct transcript *t, enum view v, bool beside)
 {
+    if (v == t->default_view && beside == t->thoughts_beside) return;
+    t->resized = false;
     struct place p = hold(t);
     t->default_view = v;
     t->thoughts_beside = beside;
@@ -404,12 +420,14 @@ static void unpin(struct transcript *t)
 
 void transcript_follow(struct transcript *t)
 {
+    t->resized = false;
     t->follow = true;
     unpin(t);
 }
 
 void transcript_to_start(struct transcript *t)
 {
+    t->resized = false;
     if (!t->n) return;
     if (t->follow) pin(t);
     t->follow = false;
@@ -420,6 +438,7 @@ void transcript_to_start(struct transcript *t)
 
 void transcript_scroll(struct transcript *t, int rows)
 {
+    t->resized = false;
     size_t item;
     int row;
     if (!t->n || !rows || (t->follow && rows > 0)) return;
@@ -450,6 +469,7 @@ void transcript_scroll(struct transcript *t, int rows)
 
 void transcript_show(struct transcript *t, size_t i)
 {
+    t->resized = false;
     size_t item;
     int row;
     if (i >= t->n) return;

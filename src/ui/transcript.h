@@ -93,6 +93,13 @@ struct row {
     bool cut_above;                 /* THOUGHT: a tail with more above it */
 };
 
+/* What a row shows, in terms that a new layout keeps. */
+struct place {
+    size_t item;
+    enum row_kind kind;
+    size_t at;                      /* byte of its text */
+};
+
 struct transcript {
     struct item *items;
     size_t n, cap;
@@ -103,6 +110,8 @@ struct transcript {
     bool follow;
     size_t top_item;                /* when not following: the first row of the window */
     int top_row;
+    bool resized;                   /* nothing but sizes changed since this was the first row */
+    struct place resized_place;
 };
 void transcript_init(struct transcript *t);
 void transcript_release(struct transcript *t);
