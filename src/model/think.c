@@ -284,8 +284,10 @@ static bool answer_must_begin(const struct think *t)
 
 static void change_logits(struct think *t, float *logits)
 {
-    t->ramped = false;
-    if (t->state == THINK_SOFT) plan_ramp(t, logits);
+    if (t->state == THINK_SOFT)
+        plan_ramp(t, logits);
+    else
+        t->ramped = false;
     if (withheld(t)) {
         mask_tags(t, logits, TAG_CLOSE);
         mask_ends(t, logits);

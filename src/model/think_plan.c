@@ -173,29 +173,38 @@ struct budget plan_more(const struct think *t)
 
 /* ---- the soft close ------------------------------------------------------------------------------------------ */
 
-/* Where a sentence or a line ends the closing tag rises above the best token; elsewhere it stays below, so that a greedy reply
+/* What a closing tag's logit becomes at progress p (0 to 1) of the soft window. Where a sentence or a line ends it passes the
+ * best token before half of the window is over; elsewhere it stays below to the end, so that a reply which takes the best token
  * never breaks off inside a sentence. */
+static float favoured(float was, float top, float p, bool boundary)
+{
+    float least = top - (boundary ? 10 : 20), target = top + (boundary ? 2 : -3);
+    float x = boundary ? p / 0.6f : p;
+    if (x > 1) x = 1;
+    if (!(was > least)) was = least;
+    return was + x * x * (3 - 2 * x) * (target - was);
+}
+
 void plan_ramp(struct think *t, float *logits)
 {
-    const float over = 2, under = -3, floor_gap = -20;
-    t->ramped = false;
-    if (t->ramped_at == t->position + 1 || t->held.len) return;
+    if (t->ramped_at == t->position + 1) return;        /* asked again at this position */
     t->ramped_at = t->position + 1;
+    t->ramped = false;
+    if (t->held.len) return;
     struct limits l = plan_limits(t);
     float top = -INFINITY;
     for (int i = 0; i < t->n_vocab; i++) top = logits[i] > top ? logits[i] : top;
     if (!isfinite(top)) return;
     float p = (float)(t->thought_tokens - l.soft + 1) / (float)(l.force - l.soft + 1);
-    float r = p < 1 ? p * p * (3 - 2 * p) : 1, target = top + (text_at_boundary(t) ? over : under);
-    bool by_id = false;
+    bool boundary = text_at_boundary(t), by_id = false;
     for (size_t i = 0; i <= t->n_tags; i++) {
         int32_t id = -1;
         if (i < t->n_tags && t->tags[i].kind == TAG_CLOSE) id = t->tags[i].id;
         if (i == t->n_tags && !by_id && t->close_tag.n) id = t->close_tag.ids[0];
         if (id < 0) continue;
         by_id = true;
-        float was = logits[id] > top + floor_gap ? logits[id] : top + floor_gap, to = was + r * (target - was);
-        if (!(to > logits[id]) && logits[id] == logits[id]) continue;
+        float to = favoured(logits[id], top, p, boundary);
+        if (to <= logits[id]) continue;
         if (!(logits[id] >= top)) t->ramped = true;
         logits[id] = to;
     }

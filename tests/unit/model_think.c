@@ -678,6 +678,32 @@ static void test_escaped(void **state)
     done(&w);
 }
 
+static void test_granite(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *thought, *answer;
+    } cases[] = {
+        {"<think>So five.</think>\n<response>The answer</response>", "So five.", "The answer"},
+        {"Here is my thought process:\nSo here is my response: five.\nHere is my response:\n\nThe answer. Here is my response: five", "So here is my response: five.",
+         "The answer. Here is my response: five"},
+        {"Here's my thought process: So five.\nHere's my response: The answer", " So five.", " The answer"},
+        {"Here is my dog.", "", "Here is my dog."},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (int as_tokens = 0; as_tokens < 2; as_tokens++) {
+            struct world w;
+            setup(&w, "granite-3.3", as_tokens, unlimited);
+            start(&w);
+            markup(&w, cases[i].text);
+            play(&w);
+            reply_check(&w.r, NULL);
+            assert_string_equal(str_cstr(&w.r.thought), cases[i].thought);
+            assert_string_equal(str_cstr(&w.r.answer), cases[i].answer);
+            done(&w);
+        }
+}
+
 /* ---- loops --------------------------------------------------------------------------------------------------- */
 
 static void test_loops(void **state)
@@ -911,6 +937,7 @@ int main(void)
         cmocka_unit_test(test_second_tags),
         cmocka_unit_test(test_reopened_with_what_is_left),
         cmocka_unit_test(test_escaped),
+        cmocka_unit_test(test_granite),
         cmocka_unit_test(test_loops),
         cmocka_unit_test(test_end_inside_a_thought),
         cmocka_unit_test(test_no_empty_answer),

@@ -315,11 +315,71 @@ static void test_commands(void **state)
         }
 }
 
+/* ---- anything at all ----------------------------------------------------------------------------------------- */
+
+static uint32_t next_random(uint32_t *x)
+{
+    *x = *x * 1664525u + 1013904223u;
+    return *x >> 8;
+}
+
+static void disturb(struct reply *r, size_t step, void *arg)
+{
+    static const struct budget budgets[] = {{BUDGET_TOKENS, 0}, {BUDGET_TOKENS, 60}, {BUDGET_UNLIMITED, 0}, {BUDGET_SECONDS, 0.7}, {BUDGET_OFF, 0}};
+    uint32_t *x = arg;
+    (void)step;
+    r->ms += next_random(x) % 30;
+    if (next_random(x) % 12 || !think_running(r->t)) return;
+    struct think_command c = {.verb = (enum think_verb)(next_random(x) % THINK_STOP), .text = "\xe2\x82\xac</think>", .text_len = 11};
+    c.budget = budgets[next_random(x) % ARRAY_LEN(budgets)];
+    reply_do(r, &c);
+}
+
+/* Random tokens, most of them markup, and random commands: the properties of every reply hold. */
+static void test_anything(void **state)
+{
+    (void)state;
+    uint32_t x = 1;
+    for (int n = 0; n < 3000; n++) {
+        const struct family *f = family_by_name(kinds[next_random(&x) % ARRAY_LEN(kinds)]);
+        struct vocab v;
+        struct tokens script = {0};
+        struct reply r;
+        vocab_init(&v, f, next_random(&x) % 2);
+        for (int i = 0; i < 100; i++) {
+            uint32_t what = next_random(&x) % 10;
+            if (what < 2)
+                script_markup(&v, &script, f->close[0]);
+            else if (what < 3)
+                script_markup(&v, &script, f->open[0]);
+            else if (what < 4)
+                script_text(&v, &script, "`\n```\nWait, Hmm");
+            else
+                assert_int_equal(tokens_push(&script, (int32_t)(next_random(&x) % (uint32_t)(what < 7 ? v.n : 256))), 0);
+        }
+        struct think_vocab tv = vocab_functions(&v);
+        struct think_config c = config(f, unlimited);
+        c.think = next_random(&x) % 8 > 0;
+        c.think_min = (int)(next_random(&x) % 3) * 20;
+        c.answer_max = (int)(next_random(&x) % 3) * 20;
+        c.context_left = (int)(next_random(&x) % 600);
+        c.answer_reserve = (int)(next_random(&x) % 100);
+        c.loop_guard = next_random(&x) % 2;
+        reply_start(&r, &c, &tv, v.end_id);
+        r.partial_utf8 = true;
+        r.greedy = next_random(&x) % 2;
+        reply_play(&r, &script, disturb, &x);
+        reply_check(&r, NULL);
+        tokens_release(&script);
+        reply_free(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unlimited), cmocka_unit_test(test_budgets),  cmocka_unit_test(test_split_tags),
-        cmocka_unit_test(test_half_tags), cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_half_tags), cmocka_unit_test(test_commands), cmocka_unit_test(test_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
