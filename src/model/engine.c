@@ -73,9 +73,10 @@ static struct gguf_string file_stem(const struct gguf *g, const char *quant)
 static int name_model(struct model_info *info, const struct gguf *g)
 {
     struct str line = STR_EMPTY;
-    struct gguf_string s = file_stem(g, info->quant);
+    struct gguf_string s = file_stem(g, info->quant), general;
 
-    if (!s.n || begins_with(s, "ggml-model") || (s.n == 5 && begins_with(s, "model"))) gguf_get_string(g, "general.name", &s);
+    if ((!s.n || begins_with(s, "ggml-model") || (s.n == 5 && begins_with(s, "model"))) && gguf_get_string(g, "general.name", &general) && general.n)
+        s = general;
     text_sanitize(&line, s.p, s.n < 512 ? s.n : 512, TEXT_ONE_LINE);
     bool ok = str_ok(&line);
     size_t n = line.len < sizeof(info->name) ? line.len : utf8_complete_prefix(str_cstr(&line), sizeof(info->name) - 1);

@@ -618,7 +618,6 @@ static void info_describes_the_file(void **state)
     uint64_t n_params = 2 * 300 * 96 + 96 + 8 + 2 * (2 * 96 * 96 + 2 * 96 * 32 + 3 * 96 * 1056 + 2 * 96);
 
     assert_string_equal(info->path, file);
-    assert_string_equal(info->name, "llama q8");
     assert_string_equal(info->arch, "llama");
     assert_string_equal(info->quant, "Q8_0");       /* no general.file_type: what most bytes are */
     assert_int_equal(info->n_vocab, 300);
@@ -651,19 +650,40 @@ static void info_describes_the_file(void **state)
     assert_true(engine_default_threads() <= (int)sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-static void names_are_made_one_clean_line(void **state)
+/* The name of a model whose file is called `as` and holds `general`. */
+static void name_of(const char *as, const char *general, char out[128])
 {
-    (void)state;
     struct tiny_model m;
     struct tiny_spec spec = specs[0];
     struct engine *engine;
+    char path[192];
 
-    spec.name = "evil\x1b[31m\nname";
-    engine = open_spec(&m, &spec);
-    for (const char *c = engine_info(engine)->name; *c; c++) assert_true((unsigned char)*c >= 0x20 && *c != 0x7f);
-    assert_non_null(strstr(engine_info(engine)->name, "name"));
+    spec.name = general;
+    tiny_init(&m, &spec);
+    snprintf(path, sizeof path, "%.*s/%s", (int)(strrchr(file, '/') - file), file, as);
+    assert_int_equal(gw_save(&m.w, path, SIZE_MAX), 0);
+    assert_int_equal(engine_open(&engine, path, NULL), 0);
+    snprintf(out, 128, "%s", engine_info(engine)->name);
     engine_free(engine);
     tiny_release(&m);
+    unlink(path);
+}
+
+static void a_model_goes_by_its_files_name(void **state)
+{
+    (void)state;
+    char name[128], as[64];
+
+    snprintf(as, sizeof as, "Some-Model.%s.gguf", tensor_type_name(specs[0].type));
+    name_of(as, "training run 7", name);
+    assert_string_equal(name, "Some-Model");
+    name_of("Some-Model-Q9_X.gguf", "training run 7", name);
+    assert_string_equal(name, "Some-Model-Q9_X");
+    name_of("ggml-model-x.gguf", "training run 7", name);
+    assert_string_equal(name, "training run 7");
+    name_of("evil\x1b[31m\nname.gguf", "", name);
+    assert_non_null(strstr(name, "name"));
+    for (const char *c = name; *c; c++) assert_true((unsigned char)*c >= 0x20 && *c != 0x7f);
 }
 
 /* ---- the file's hash ------------------------------------------------------------------------------------------------- */
@@ -799,7 +819,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(unknown_scalings_are_refused),
         cmocka_unit_test(truncated_files_are_refused),
         cmocka_unit_test(info_describes_the_file),
-        cmocka_unit_test(names_are_made_one_clean_line),
+        cmocka_unit_test(a_model_goes_by_its_files_name),
         cmocka_unit_test(hashes_are_remembered),
         cmocka_unit_test(hashing_can_be_stopped),
     };
