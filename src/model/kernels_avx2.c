@@ -161,7 +161,7 @@ ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, si
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
-    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
+    struct stream next = stream_after(w, row_bytes, R, c0, type == TENSOR_Q8_0 ? STREAM_NEAR_MAX_Q8 : STREAM_NEAR_MAX);
     __m256 acc[8], accm[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm256_setzero_ps();
     int64_t b = 0;

@@ -85,14 +85,21 @@ ALWAYS_INLINE int block_bytes(uint32_t type)
 /* The f16 at word `at` of each block, as f32 in block order. */
 ALWAYS_INLINE __m512 chunk_halves(int words, int at, const uint8_t *p, int n, int nb)
 {
-    /* Two blocks in a load: their words go to where the lanes of the two blocks are. */
+    /* Two blocks in a load: their words go to where the lanes of the two blocks are. Full chunks need no masks: 64 bytes for Q8_0's
+     * blocks of 34, or 32 bytes for the shorter ones, stay inside the chunk. */
     const __m512i from = _mm512_set1_epi32((words + at) << 16 | at);
     __m512i h = _mm512_setzero_si512();
     UNROLL for (int i = 0; i < n / 2; i++) {
         const __mmask32 to = (__mmask32)(3u << 2 * i);
-        __mmask32 here = (__mmask32)((1u << (words + at + 1)) - 1);
-        if (n == 4) here = 2 * i + 1 < nb ? here : 2 * i < nb ? (__mmask32)((1u << (at + 1)) - 1) : 0;
-        h = _mm512_mask_permutexvar_epi16(h, to, from, _mm512_maskz_loadu_epi16(here, p + 4 * words * i));
+        const uint8_t *q = p + 4 * words * i;
+        __m512i v;
+        if (n == 4) {
+            const int last = 2 * i + 1 < nb ? words + at : at;
+            v = _mm512_maskz_loadu_epi16(2 * i < nb ? (__mmask32)((2u << last) - 1) : 0, q);
+        } else {
+            v = words == 17 ? _mm512_loadu_si512(q) : _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)q));
+        }
+        h = _mm512_mask_permutexvar_epi16(h, to, from, v);
     }
     return _mm512_cvtph_ps(_mm512_castsi512_si256(h));
 }
@@ -215,7 +222,7 @@ ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, si
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
-    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
+    struct stream next = stream_after(w, row_bytes, R, c0, type == TENSOR_Q8_0 ? STREAM_NEAR_MAX_Q8 : STREAM_NEAR_MAX);
     __m512 acc[8], accm[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm512_setzero_ps();
     int64_t b = 0;
