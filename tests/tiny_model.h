@@ -18,7 +18,7 @@ enum tiny_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_LLAMA3, SCALING_FACTOR
 struct tiny_spec {
     const char *name;
     const char *arch;
-    uint32_t type;                    /* of the matrices of the layers */
+    uint32_t type; /* of the matrices of the layers */
     int n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim, n_rot, n_vocab, ctx;
     bool tied, bias;
     enum tiny_scaling scaling;
@@ -27,7 +27,7 @@ struct tiny_spec {
 enum { TINY_Q, TINY_K, TINY_V, TINY_O, TINY_GATE, TINY_UP, TINY_DOWN, TINY_MATRICES };
 
 struct tiny_layer {
-    double *m[TINY_MATRICES];         /* [n_out][n_in] */
+    double *m[TINY_MATRICES]; /* [n_out][n_in] */
     double *bq, *bk, *bv, *attn_norm, *ffn_norm;
 };
 
@@ -41,7 +41,7 @@ struct tiny_model {
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------------- */
 
-static inline double tiny_random(struct tiny_model *m)     /* -1 to 1 */
+static inline double tiny_random(struct tiny_model *m) /* -1 to 1 */
 {
     m->seed = m->seed * 6364136223846793005u + 1442695040888963407u;
     return (double)(int64_t)(m->seed >> 11) / (double)(1LL << 52) - 1.0;
@@ -61,8 +61,8 @@ static inline uint16_t tiny_f16(double x)
     int e;
     x = fabs(x);
     if (x == 0) return sign;
-    frexp(x, &e);                     /* x = f * 2^e, f in [0.5, 1) */
-    if (e < -13) e = -13;             /* subnormals share the smallest exponent */
+    frexp(x, &e);         /* x = f * 2^e, f in [0.5, 1) */
+    if (e < -13) e = -13; /* subnormals share the smallest exponent */
     double q = nearbyint(ldexp(x, 11 - e));
     if (q >= 2048) {
         q /= 2;
@@ -229,7 +229,7 @@ static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
     tiny_metadata(m);
     tiny_vocabulary(&m->w, s->n_vocab);
     int n_q = s->n_head * s->head_dim, n_kv = s->n_head_kv * s->head_dim;
-    const int shapes[TINY_MATRICES][2] = {{s->n_embd, n_q},    {s->n_embd, n_kv},   {s->n_embd, n_kv}, {n_q, s->n_embd},
+    const int shapes[TINY_MATRICES][2] = {{s->n_embd, n_q},     {s->n_embd, n_kv},    {s->n_embd, n_kv},   {n_q, s->n_embd},
                                           {s->n_embd, s->n_ff}, {s->n_embd, s->n_ff}, {s->n_ff, s->n_embd}};
     uint32_t blocks = s->n_embd % 32 ? TENSOR_F16 : TENSOR_Q8_0;
     m->embed = tiny_tensor(m, "token_embd.weight", s->tied ? blocks : TENSOR_F16, s->n_embd, s->n_vocab, 0, 1);
@@ -326,7 +326,8 @@ static inline void tiny_rope(const struct tiny_model *m, double *x, int n_heads,
 }
 
 /* out = attention of one position over keys and values [0, position]; both rounded to f16, as the cache holds them. */
-static inline void tiny_attend(const struct tiny_model *m, const double *q, const double *keys, const double *values, int position, double *out)
+static inline void tiny_attend(const struct tiny_model *m, const double *q, const double *keys, const double *values, int position,
+                               double *out)
 {
     const struct tiny_spec *s = &m->s;
     int n_kv = s->n_head_kv * s->head_dim;
@@ -356,7 +357,8 @@ static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_
     const struct tiny_spec *s = &m->s;
     int n_q = s->n_head * s->head_dim, n_kv = s->n_head_kv * s->head_dim, e = s->n_embd;
     double *keys = tiny_alloc((size_t)n * (size_t)n_kv * sizeof(double)), *values = tiny_alloc((size_t)n * (size_t)n_kv * sizeof(double));
-    double *h = tiny_alloc((size_t)e * sizeof(double)), *q = tiny_alloc((size_t)n_q * sizeof(double)), *a = tiny_alloc((size_t)n_q * sizeof(double));
+    double *h = tiny_alloc((size_t)e * sizeof(double)), *q = tiny_alloc((size_t)n_q * sizeof(double)),
+           *a = tiny_alloc((size_t)n_q * sizeof(double));
     double *gate = tiny_alloc((size_t)s->n_ff * sizeof(double)), *up = tiny_alloc((size_t)s->n_ff * sizeof(double)),
            *y = tiny_alloc((size_t)e * sizeof(double));
 

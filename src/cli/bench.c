@@ -43,8 +43,11 @@ static int parse_flags(int argc, char **argv, struct options *o)
         int min;
         int *value;
     } numbers[] = {
-        {"--threads", "-t", 0, &o->threads}, {"--pp", "--pp", 0, &o->pp},         {"--tg", "--tg", 0, &o->tg},
-        {"--depth", "--depth", 0, &o->depth}, {"--repeat", "--repeat", 1, &o->repeat},
+        {"--threads", "-t", 0, &o->threads},
+        {"--pp", "--pp", 0, &o->pp},
+        {"--tg", "--tg", 0, &o->tg},
+        {"--depth", "--depth", 0, &o->depth},
+        {"--repeat", "--repeat", 1, &o->repeat},
     };
 
     for (int i = 1; i < argc; i++) {

@@ -20,7 +20,7 @@ struct entry {
 
 struct printer {
     int n_vocab, top;
-    struct entry *heap;      /* the top entries so far, the worst one first */
+    struct entry *heap; /* the top entries so far, the worst one first */
 };
 
 /* Order of the list: higher logit first, then lower id. A NaN is worse than every number. */

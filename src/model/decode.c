@@ -12,13 +12,13 @@
 
 /* Bytes of weights a worker takes at a time: long enough to hide the hand-over, short enough that nobody waits for the last. */
 #define ITEM_BYTES (48 << 10)
-#define ITEM_ROWS 16     /* a multiple of what the kernels take at once */
+#define ITEM_ROWS  16 /* a multiple of what the kernels take at once */
 
 /* ---- rows of one or several matrices against the prepared activations ---------------------------------------------- */
 
 struct product {
     const struct matrix *w;
-    float *y;                /* [m][w->n_out] */
+    float *y; /* [m][w->n_out] */
     int64_t item_rows;
     int n_items;
 };
@@ -107,8 +107,8 @@ void output_run(struct session *s, const float *norm, int m, float *logits)
 struct attend_job {
     struct session *s;
     int layer;
-    int64_t first;           /* position of the call's first token */
-    int n_splits;            /* pieces that the longest context of the call has */
+    int64_t first; /* position of the call's first token */
+    int n_splits;  /* pieces that the longest context of the call has */
 };
 
 static struct attend_part *parts_of(const struct session *s, int m, int head)
@@ -277,8 +277,8 @@ int decode_init(struct session *s, struct err *e)
         float **p;
         int n;
     } rows[] = {
-        {&d->x, w->n_embd}, {&d->norm, w->n_embd}, {&d->q, w->n_q}, {&d->attended, w->n_q}, {&d->k, w->n_kv}, {&d->v, w->n_kv},
-        {&d->ff, w->n_ff},  {&d->up, w->n_ff},     {&d->out, w->n_embd}, {&d->cos_sin, w->n_rot},
+        {&d->x, w->n_embd}, {&d->norm, w->n_embd}, {&d->q, w->n_q},   {&d->attended, w->n_q}, {&d->k, w->n_kv},
+        {&d->v, w->n_kv},   {&d->ff, w->n_ff},     {&d->up, w->n_ff}, {&d->out, w->n_embd},   {&d->cos_sin, w->n_rot},
     };
     int rc;
 

@@ -18,9 +18,9 @@
 
 /* The numbers of general.file_type. */
 static const char *const quant_names[] = {
-    [0] = "F32",     [1] = "F16",     [2] = "Q4_0",    [3] = "Q4_1",    [7] = "Q8_0",    [8] = "Q5_0",   [9] = "Q5_1",
-    [10] = "Q2_K",   [11] = "Q3_K_S", [12] = "Q3_K_M", [13] = "Q3_K_L", [14] = "Q4_K_S", [15] = "Q4_K_M",
-    [16] = "Q5_K_S", [17] = "Q5_K_M", [18] = "Q6_K",   [32] = "BF16",
+    [0] = "F32",     [1] = "F16",     [2] = "Q4_0",    [3] = "Q4_1",    [7] = "Q8_0",    [8] = "Q5_0",
+    [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S", [12] = "Q3_K_M", [13] = "Q3_K_L", [14] = "Q4_K_S",
+    [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M", [18] = "Q6_K",   [32] = "BF16",
 };
 
 /* The storage type of most of the file's bytes. */
@@ -69,13 +69,15 @@ static struct gguf_string file_stem(const struct gguf *g, const char *quant)
     return s;
 }
 
-/* The name by which people know a model is the file's; general.name is often the name of a training run. It serves where the file's says nothing. */
+/* The name by which people know a model is the file's; general.name is often the name of a training run. It serves where the file's says
+ * nothing. */
 static int name_model(struct model_info *info, const struct gguf *g)
 {
     struct str line = STR_EMPTY;
     struct gguf_string s = file_stem(g, info->quant), general;
 
-    if ((!s.n || begins_with(s, "ggml-model") || (s.n == 5 && begins_with(s, "model"))) && gguf_get_string(g, "general.name", &general) && general.n)
+    if ((!s.n || begins_with(s, "ggml-model") || (s.n == 5 && begins_with(s, "model"))) && gguf_get_string(g, "general.name", &general) &&
+        general.n)
         s = general;
     text_sanitize(&line, s.p, s.n < 512 ? s.n : 512, TEXT_ONE_LINE);
     bool ok = str_ok(&line);

@@ -43,8 +43,8 @@ static bool parse_line(const char *line, struct identity *id, char hex[65])
 {
     int end = -1;
 
-    if (sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %64[0-9a-f]%n", &id->device, &id->inode, &id->size, &id->mtime_ns, hex,
-               &end) != 5)
+    if (sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %64[0-9a-f]%n", &id->device, &id->inode, &id->size, &id->mtime_ns,
+               hex, &end) != 5)
         return false;
     return end > 0 && line[end] == '\0' && strlen(hex) == 64;
 }

@@ -33,7 +33,7 @@ struct worker {
 };
 
 struct pool {
-    _Alignas(64) _Atomic uint64_t state;    /* round << 32 | items << 16 | next */
+    _Alignas(64) _Atomic uint64_t state; /* round << 32 | items << 16 | next */
     _Alignas(64) _Atomic uint32_t done;
     _Atomic uint32_t caller_sleeps;
     _Alignas(64) _Atomic uint32_t wake;

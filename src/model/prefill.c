@@ -102,7 +102,7 @@ static void residual_row(struct prefill *p, int row, const float *bias)
 struct progress {
     session_step step;
     void *arg;
-    size_t done, total, chunk;   /* tokens: before the chunk, of the whole call, of the chunk */
+    size_t done, total, chunk; /* tokens: before the chunk, of the whole call, of the chunk */
     int n_layer;
 };
 
@@ -227,8 +227,9 @@ static bool fill(struct prefill *p)
         float **p;
         int n;
     } buffers[] = {
-        {&p->x, w->n_embd}, {&p->t, w->n_embd}, {&p->in, w->n_embd > w->n_q ? w->n_embd : w->n_q}, {&p->q, w->n_q}, {&p->k, w->n_kv},
-        {&p->v, w->n_kv},   {&p->ff, w->n_ff},  {&p->cos_sin, w->n_rot},
+        {&p->x, w->n_embd}, {&p->t, w->n_embd},      {&p->in, w->n_embd > w->n_q ? w->n_embd : w->n_q},
+        {&p->q, w->n_q},    {&p->k, w->n_kv},        {&p->v, w->n_kv},
+        {&p->ff, w->n_ff},  {&p->cos_sin, w->n_rot},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(buffers); i++)

@@ -12,9 +12,9 @@
 
 /* Rows of one BLAS call, and of the larger ones that are used where a probe shows that they give the same bits. */
 #define TILE_ROWS 32
-#define BULK_SIZES 2
-#define BULK_ROWS {256, 128}
-#define BULK_ROWS_MAX 256
+#define BULK_SIZES 3
+#define BULK_ROWS {512, 256, 128}
+#define BULK_ROWS_MAX 512
 /* Rows of a chunk at most: each one reads and expands all weights once. */
 #define CHUNK_ROWS 512
 /* Output rows and inputs of the piece of a matrix that is expanded to f32 at a time: one megabyte. */

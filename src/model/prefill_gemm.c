@@ -22,8 +22,8 @@ struct gemm_job {
         int n_slices;
     } parts[3];
     const float *x;
-    int lo, hi;              /* rows */
-    int group_rows;          /* rows an item takes: all of them, or fewer where there are many threads and few slices */
+    int lo, hi;     /* rows */
+    int group_rows; /* rows an item takes: all of them, or fewer where there are many threads and few slices */
     int n_groups;
     const struct matrix *up; /* gate and up: the second matrix, else NULL */
 };
@@ -122,8 +122,8 @@ void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *
 
 void gemm_run_qkv(struct prefill *p, const struct layer *y)
 {
-    struct gemm_job j = {.p = p, .parts = {{&y->wq, p->q, 0}, {&y->wk, p->k, 0}, {&y->wv, p->v, 0}}, .x = p->in, .lo = 0,
-                         .hi = tile_up(p->end)};
+    struct gemm_job j = {
+        .p = p, .parts = {{&y->wq, p->q, 0}, {&y->wk, p->k, 0}, {&y->wv, p->v, 0}}, .x = p->in, .lo = 0, .hi = tile_up(p->end)};
     run_job(&j);
 }
 

@@ -54,8 +54,7 @@ static int map_cache(struct session *s, struct err *e)
     if (!kv_bytes_of(&s->m->w, s->n_ctx, &s->kv_bytes))
         return err_set(e, ERR_NOMEM, "a context of %d tokens is larger than the address space", s->n_ctx);
     void *p = mmap(NULL, s->kv_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
+    if (p == MAP_FAILED) return err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
     /* a huge page would take memory for a head's whole context at its first token */
     madvise(p, s->kv_bytes, MADV_NOHUGEPAGE);
     s->kv = p;
@@ -191,7 +190,7 @@ int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *
 
 struct score_job {
     struct session *s;
-    float *logits;           /* [DECODE_MAX][n_vocab] */
+    float *logits; /* [DECODE_MAX][n_vocab] */
     void (*row)(void *arg, size_t pos, const float *logits);
     void *arg;
 };

@@ -29,7 +29,7 @@ enum {
 static const struct arch {
     const char *name;
     enum rope_pairs pairs;
-    bool qkv_bias;      /* must be there; optional otherwise */
+    bool qkv_bias; /* must be there; optional otherwise */
 } archs[] = {
     {"llama", ROPE_ADJACENT, false},
     {"qwen2", ROPE_HALVES, true},
@@ -41,7 +41,7 @@ struct loader {
     const struct arch *arch;
     struct err *e;
     size_t n_claimed;
-    bool *claimed;      /* by tensor index */
+    bool *claimed; /* by tensor index */
 };
 
 static const char *key_of(const struct loader *l, char buffer[96], const char *name)
@@ -223,8 +223,8 @@ static int get_layer(struct loader *l, int i)
         int64_t n_in, n_out;
         struct matrix *out;
     } matrices[] = {
-        {"attn_q", w->n_embd, w->n_q, &y->wq},          {"attn_k", w->n_embd, w->n_kv, &y->wk}, {"attn_v", w->n_embd, w->n_kv, &y->wv},
-        {"attn_output", w->n_q, w->n_embd, &y->wo},     {"ffn_gate", w->n_embd, w->n_ff, &y->gate}, {"ffn_up", w->n_embd, w->n_ff, &y->up},
+        {"attn_q", w->n_embd, w->n_q, &y->wq},      {"attn_k", w->n_embd, w->n_kv, &y->wk},     {"attn_v", w->n_embd, w->n_kv, &y->wv},
+        {"attn_output", w->n_q, w->n_embd, &y->wo}, {"ffn_gate", w->n_embd, w->n_ff, &y->gate}, {"ffn_up", w->n_embd, w->n_ff, &y->up},
         {"ffn_down", w->n_ff, w->n_embd, &y->down},
     };
     const struct {
@@ -233,9 +233,9 @@ static int get_layer(struct loader *l, int i)
         bool optional;
         const float **out;
     } vectors[] = {
-        {"attn_norm.weight", w->n_embd, false, &y->attn_norm},   {"ffn_norm.weight", w->n_embd, false, &y->ffn_norm},
-        {"attn_q.bias", w->n_q, may_lack_bias, &y->bq},          {"attn_k.bias", w->n_kv, may_lack_bias, &y->bk},
-        {"attn_v.bias", w->n_kv, may_lack_bias, &y->bv},         {"attn_output.bias", w->n_embd, true, &y->bo},
+        {"attn_norm.weight", w->n_embd, false, &y->attn_norm}, {"ffn_norm.weight", w->n_embd, false, &y->ffn_norm},
+        {"attn_q.bias", w->n_q, may_lack_bias, &y->bq},        {"attn_k.bias", w->n_kv, may_lack_bias, &y->bk},
+        {"attn_v.bias", w->n_kv, may_lack_bias, &y->bv},       {"attn_output.bias", w->n_embd, true, &y->bo},
     };
     char name[64];
     int rc;

@@ -14,8 +14,8 @@
 
 struct tally {
     int n_threads;
-    int *runs;               /* by item; items write only their own */
-    int *busy;               /* by worker: set while it runs an item */
+    int *runs; /* by item; items write only their own */
+    int *busy; /* by worker: set while it runs an item */
     bool overlap, bad_worker;
 };
 
