@@ -21,10 +21,10 @@ struct doctor {
     int bad;
 };
 
-enum verdict { FINE, NOTE, BAD };
+enum finding { FINE, NOTE, BAD };
 
-static void fact(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-static void fact(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
+static void fact(struct doctor *d, enum finding v, const char *what, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static void fact(struct doctor *d, enum finding v, const char *what, const char *fmt, ...)
 {
     static const char *const marks[] = {"ok  ", "note", "BAD "}, *const words[] = {"ok", "note", "bad"};
     char text[1024];
