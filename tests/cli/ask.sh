@@ -29,7 +29,7 @@ is "--budget off: ended is none" "$(ask --json --budget off --answer-max 8 "$q" 
 is "--answer-max ends by length" "$(ask --json --budget 0 --answer-max 3 "Count from 1 to 50." </dev/null | json 'e=events[-1]; print(e["answer_ended"], e["answer_tokens"])')" "length 3"
 
 mkfifo "$T/ctl"
-ask --json --budget 3000 --think-min 2900 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
+ask --json --budget 3000 --no-loop-guard --think-min 2900 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
 i=0; until [ "$(wc -l <"$T/events")" -gt 60 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
 echo "budget 40" >"$T/ctl"
 wait $!
@@ -38,20 +38,20 @@ n = next((i for i, e in enumerate(events) if e["event"] == "budget"), None)
 after = sum(e["event"] == "thought" for e in events[n:]) if n is not None else 999
 print(n is not None and after <= 32, events[-1]["ended"][:6], events[-1]["answer_tokens"] > 0)' <"$T/events")" "True budget True"
 
-ask --json --budget unlimited --think-min 2000 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
+ask --json --budget unlimited --no-loop-guard --think-min 2000 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
 i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
 echo "answer" >"$T/ctl"
 wait $!
 is "answer now" "$(json 'print(events[-1]["ended"], events[-1]["answer_tokens"] > 0)' <"$T/events")" "answer_now True"
 
-ask --json --budget unlimited --think-min 3000 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" 2>"$T/err" </dev/null &
+ask --json --budget unlimited --no-loop-guard --think-min 3000 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" 2>"$T/err" </dev/null &
 i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
 echo "nonsense" >"$T/ctl"; echo "stop" >"$T/ctl"
 wait $!
 is "stop" "$(json 'print(events[-1]["ended"], events[-1]["answer_ended"])' <"$T/events")" "stopped None"
 like "an unknown control line is named" "$(cat "$T/err")" 'nonsense'
 
-(exec "$PONDER" ask -m "$SMOL" --json --budget unlimited --think-min 3000 "Tell a very long story about the sea." >"$T/events" 2>/dev/null </dev/null) &
+(exec "$PONDER" ask -m "$SMOL" --json --budget unlimited --no-loop-guard --think-min 3000 "Tell a very long story about the sea." >"$T/events" 2>/dev/null </dev/null) &
 pid=$!
 i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
 kill -INT $pid; wait $pid
