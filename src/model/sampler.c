@@ -23,15 +23,15 @@
 #endif
 
 #define REPEAT_WINDOW 64
-#define FLOOR_X (-23.0f)
+#define FLOOR_X       (-23.0f)
 #define BUCKETS_PER_E 4
-#define N_BUCKETS (23 * BUCKETS_PER_E + 1)
-#define N_POWERS 1064
-#define LANES 16
+#define N_BUCKETS     (23 * BUCKETS_PER_E + 1)
+#define N_POWERS      1064
+#define LANES         16
 
 struct cand {
     int32_t id;
-    float x; /* (logit - best) / temperature, 0 for the best, FLOOR_X to 0 */
+    float x;  /* (logit - best) / temperature, 0 for the best, FLOOR_X to 0 */
     double w; /* e^x */
 };
 
@@ -42,8 +42,8 @@ struct sampler {
     int32_t recent[REPEAT_WINDOW]; /* ring */
     size_t n_recent, next_recent;
     double power[N_POWERS]; /* of two, see fill_powers */
-    struct cand *cand;   /* n_vocab, those in play, ids ascending */
-    struct cand *bucket; /* n_vocab, room to sort one bucket */
+    struct cand *cand;      /* n_vocab, those in play, ids ascending */
+    struct cand *bucket;    /* n_vocab, room to sort one bucket */
 };
 
 /* ---- random numbers: xoshiro256**, seeded by splitmix64 (Blackman and Vigna) ------------------------------------ */
@@ -92,7 +92,7 @@ static void fill_powers(double *power)
 /* e^x for FLOOR_X <= x <= 0 within 1e-10 of itself. */
 static inline double exp_small(const double *power, float x)
 {
-    double v = (double)x * -(32 * 1.4426950408889634);      /* in 32nds of a power of two, 0 to 1061.8 */
+    double v = (double)x * -(32 * 1.4426950408889634); /* in 32nds of a power of two, 0 to 1061.8 */
     int q = (int)v;
     double f = ((double)q - v) * (0.69314718055994531 / 32); /* -0.022 < f <= 0 */
     return power[q] * (1 + f * (1 + f * (1.0 / 2 + f * (1.0 / 6 + f * (1.0 / 24)))));
@@ -107,7 +107,8 @@ int sampler_new(struct sampler **out, int n_vocab, const struct sampler_params *
     if (!(p->temp >= 0 && p->temp <= 1000)) return err_set(e, ERR_INVALID, "the temperature must be between 0 and 1000");
     if (!(p->top_p >= 0 && p->top_p <= 1)) return err_set(e, ERR_INVALID, "top-p must be between 0 and 1");
     if (!(p->min_p >= 0 && p->min_p <= 1)) return err_set(e, ERR_INVALID, "min-p must be between 0 and 1");
-    if (!(p->repeat_penalty >= 0 && p->repeat_penalty <= 100)) return err_set(e, ERR_INVALID, "the repeat penalty must be between 0 and 100");
+    if (!(p->repeat_penalty >= 0 && p->repeat_penalty <= 100))
+        return err_set(e, ERR_INVALID, "the repeat penalty must be between 0 and 100");
     struct sampler *s = calloc(1, sizeof *s);
     if (!s) return err_set(e, ERR_NOMEM, "out of memory for the sampler");
     s->p = *p;

@@ -19,11 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MAX 8              /* tokens to wait for whole characters and whole tags before the close is forced */
-#define ENDS_REFUSED_MAX 8      /* a model that wants to end an empty answer so often has its way */
-#define EMPTY_ANSWER_TOKENS 16  /* after so many tokens of white space it may end as well */
-#define OPENED_MAX 8            /* thoughts in one reply */
-#define SAY_MAX 16384
+#define WAIT_MAX            8  /* tokens to wait for whole characters and whole tags before the close is forced */
+#define ENDS_REFUSED_MAX    8  /* a model that wants to end an empty answer so often has its way */
+#define EMPTY_ANSWER_TOKENS 16 /* after so many tokens of white space it may end as well */
+#define OPENED_MAX          8  /* thoughts in one reply */
+#define SAY_MAX             16384
 
 /* ---- names --------------------------------------------------------------------------------------------------- */
 
@@ -52,7 +52,8 @@ struct think_event *think_push(struct think *t, enum think_event_kind kind)
         return NULL;
     }
     struct slot *s = &t->slots[t->slot_n++];
-    *s = (struct slot){.ev = {.kind = kind, .position = t->position, .budget = t->budget, .offset = t->thought_bytes}, .text_at = t->text.len,
+    *s = (struct slot){.ev = {.kind = kind, .position = t->position, .budget = t->budget, .offset = t->thought_bytes},
+                       .text_at = t->text.len,
                        .call = t->call};
     s->ev.thought_ending = t->thought_ending;
     s->ev.answer_ending = t->answer_ending;
@@ -86,8 +87,13 @@ bool think_pop(struct think *t, struct think_event *ev)
     }
     if (t->state != THINK_DONE || t->ended_told) return false;
     t->ended_told = true;
-    *ev = (struct think_event){.kind = THINK_ENDED, .text = "", .budget = t->budget, .position = t->position, .offset = t->thought_bytes,
-                               .thought_ending = t->thought_ending, .answer_ending = t->answer_ending};
+    *ev = (struct think_event){.kind = THINK_ENDED,
+                               .text = "",
+                               .budget = t->budget,
+                               .position = t->position,
+                               .offset = t->thought_bytes,
+                               .thought_ending = t->thought_ending,
+                               .answer_ending = t->answer_ending};
     return true;
 }
 
@@ -209,7 +215,7 @@ void think_take_tag(struct think *t, const struct tag *g, int n_tokens)
     if (g->kind == TAG_OPEN) {
         think_open_thought(t);
     } else if (g->kind == TAG_CLOSE && !t->opened) {
-        t->escaped++;       /* what came before it was a thought that nobody opened */
+        t->escaped++; /* what came before it was a thought that nobody opened */
         struct think_event *ev = think_push(t, THINK_ESCAPED);
         if (ev) ev->count = t->escaped;
     }
@@ -344,7 +350,8 @@ static void put(struct think *t)
 
 static int accept_forced(struct think *t, int32_t id, struct err *e)
 {
-    if (!force_pending(t) || t->queue[t->queue_at].id != id) return err_set(e, ERR_INVALID, "token %d was not the one to be forced", (int)id);
+    if (!force_pending(t) || t->queue[t->queue_at].id != id)
+        return err_set(e, ERR_INVALID, "token %d was not the one to be forced", (int)id);
     struct forced f = t->queue[t->queue_at++];
     if (!t->span_open) force_span_begin(t, f.kind);
     put(t);
@@ -378,7 +385,7 @@ static void end_in_thought(struct think *t, int32_t id, bool *keep)
 {
     refuse(t, id, keep);
     if (t->say_waits || thought_is_closing(t)) {
-        t->say_waits = t->say_waits ? WAIT_MAX + 1 : 0;     /* no use in waiting for a character to be completed */
+        t->say_waits = t->say_waits ? WAIT_MAX + 1 : 0; /* no use in waiting for a character to be completed */
         t->waited = WAIT_MAX;
     } else if (t->more_until > t->thought_tokens) {
         t->more_until = 0;
@@ -458,12 +465,12 @@ static void accept_sampled(struct think *t, int32_t id, bool *keep)
     const struct tag *g = NULL;
     for (size_t i = 0; i < t->n_tags && !g; i++) g = t->tags[i].id == id ? &t->tags[i] : NULL;
     if (g) {
-        text_settle(t);     /* half a tag cannot go on in this token */
+        text_settle(t); /* half a tag cannot go on in this token */
         g = text_tag_of_id(t, id);
     }
     bool end = false;
     for (size_t i = 0; i < t->ends.n && !end && !g; i++) end = t->ends.ids[i] == id;
-    end = end && !text_closing(t, p, n, NULL);      /* harmony's closing tag begins with one */
+    end = end && !text_closing(t, p, n, NULL); /* harmony's closing tag begins with one */
     if (thought_is_open(t)) {
         if (end) {
             end_in_thought(t, id, keep);
@@ -603,9 +610,9 @@ static int do_stop(struct think *t, const struct think_command *c, struct err *e
     return 0;
 }
 
-#define IN_ANSWER "the answer has begun"
+#define IN_ANSWER  "the answer has begun"
 #define IS_CLOSING "the thought is being closed; think more keeps it open"
-#define IS_OVER "the reply is over"
+#define IS_OVER    "the reply is over"
 
 /* What a command does, and where it makes no sense: a line for the user. */
 static const struct {
@@ -615,7 +622,8 @@ static const struct {
     [THINK_SET_BUDGET] = {do_budget, {[THINK_DONE] = IS_OVER}},
     [THINK_ANSWER_NOW] = {do_answer_now, {[THINK_ANSWER] = IN_ANSWER, [THINK_DONE] = IS_OVER}},
     [THINK_MORE] = {do_more, {[THINK_DONE] = IS_OVER}},
-    [THINK_SAY] = {do_say, {[THINK_WAITING_UTF8] = IS_CLOSING, [THINK_FORCING] = IS_CLOSING, [THINK_ANSWER] = IN_ANSWER, [THINK_DONE] = IS_OVER}},
+    [THINK_SAY] = {do_say,
+                   {[THINK_WAITING_UTF8] = IS_CLOSING, [THINK_FORCING] = IS_CLOSING, [THINK_ANSWER] = IN_ANSWER, [THINK_DONE] = IS_OVER}},
     [THINK_STOP] = {do_stop, {[THINK_DONE] = IS_OVER}},
 };
 
@@ -658,7 +666,10 @@ static void add_tags(struct think *t, enum tag_kind kind, const char *const *lis
     for (size_t i = 0; i < count(list); i++) {
         if (!list[i][0]) continue;
         char c = list[i][0];
-        t->tags[t->n_tags++] = (struct tag){.kind = kind, .text = list[i], .len = strlen(list[i]), .id = t->vocab.find(t->vocab.arg, list[i]),
+        t->tags[t->n_tags++] = (struct tag){.kind = kind,
+                                            .text = list[i],
+                                            .len = strlen(list[i]),
+                                            .id = t->vocab.find(t->vocab.arg, list[i]),
                                             .phrase = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')};
     }
 }
@@ -696,7 +707,7 @@ static int begin(struct think *t, const struct think_config *c, struct err *e)
     if (!f->think_lead || no_budget(t)) return 0;
     int rc = force_text(t, FORCE_LEAD, f->think_lead, strlen(f->think_lead), e);
     int room = plan_limits(t).force;
-    if (!rc && (size_t)room < force_pending(t)) t->queue_at = t->queue_n = 0;      /* a lead that uses the budget up leads nowhere */
+    if (!rc && (size_t)room < force_pending(t)) t->queue_at = t->queue_n = 0; /* a lead that uses the budget up leads nowhere */
     return rc;
 }
 

@@ -15,12 +15,9 @@
 static const struct {
     const char *name, *author;
 } span_facts[] = {
-    [FORCE_LEAD] = {"lead", "program"},
-    [FORCE_WRAP_UP] = {"wrap_up", "program"},
-    [FORCE_WAIT] = {"wait", "program"},
-    [FORCE_SAY] = {"say", "user"},
-    [FORCE_OPEN] = {NULL, NULL},
-    [FORCE_CLOSE] = {"close", "program"},
+    [FORCE_LEAD] = {"lead", "program"}, [FORCE_WRAP_UP] = {"wrap_up", "program"},
+    [FORCE_WAIT] = {"wait", "program"}, [FORCE_SAY] = {"say", "user"},
+    [FORCE_OPEN] = {NULL, NULL},        [FORCE_CLOSE] = {"close", "program"},
 };
 
 /* ---- spans --------------------------------------------------------------------------------------------------- */
@@ -190,7 +187,8 @@ int force_say(struct think *t, struct err *e)
     if (t->block_bytes && !t->thought_newlines) str_add_char(&line, '\n');
     str_add_bytes(&line, str_cstr(&t->say), t->say.len);
     str_add_char(&line, '\n');
-    int rc = str_ok(&line) ? force_text(t, FORCE_SAY, line.data, line.len, e) : err_set(e, ERR_NOMEM, "out of memory in the thinking controller");
+    int rc = str_ok(&line) ? force_text(t, FORCE_SAY, line.data, line.len, e)
+                           : err_set(e, ERR_NOMEM, "out of memory in the thinking controller");
     if (rc) t->nomem = true;
     str_release(&line);
     return rc;
@@ -228,7 +226,8 @@ int force_prepare(struct think *t, struct err *e)
     int rc = encode_markup(t, closing_text(t), &ids, e);
     t->close_len = (int)(ids.n < 256 ? ids.n : 256);
     if (!rc) rc = encode_markup(t, t->family->close[0], &t->close_tag, e);
-    if (!rc && (!ids.n || !t->close_tag.n)) rc = err_set(e, ERR_FAILED, "this vocabulary cannot write the closing tag %s", t->family->close[0]);
+    if (!rc && (!ids.n || !t->close_tag.n))
+        rc = err_set(e, ERR_FAILED, "this vocabulary cannot write the closing tag %s", t->family->close[0]);
     ids.n = 0;
     const char *wrap = t->family->wrap_up;
     if (!rc && wrap) rc = encode(t, wrap, strlen(wrap), PARSE_NONE, &ids, e);

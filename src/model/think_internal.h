@@ -36,46 +36,46 @@ int think_new_with(struct think **out, const struct think_config *c, const struc
 enum tag_kind { TAG_OPEN, TAG_CLOSE, TAG_ANSWER_OPEN, TAG_ANSWER_CLOSE };
 struct tag {
     enum tag_kind kind;
-    const char *text;       /* the family's */
+    const char *text; /* the family's */
     size_t len;
-    int32_t id;             /* one token: matched by id alone; -1: matched on bytes */
-    bool phrase;            /* words rather than markup: counts at the start of a line only */
+    int32_t id;  /* one token: matched by id alone; -1: matched on bytes */
+    bool phrase; /* words rather than markup: counts at the start of a line only */
 };
 
 enum force_kind { FORCE_LEAD, FORCE_WRAP_UP, FORCE_WAIT, FORCE_SAY, FORCE_OPEN, FORCE_CLOSE };
 struct forced {
     int32_t id;
     enum force_kind kind;
-    bool last;              /* of its span */
+    bool last; /* of its span */
 };
 
 /* What is known of a byte that still may turn out to be part of a tag. */
 enum mark {
     MARK_SAMPLED = 1,
-    MARK_INJECTED = 2,      /* never part of a tag */
-    MARK_CONTROL = 4,       /* text of a control token: part of a tag or of nothing, never shown */
-    MARK_FIRST = 8,         /* first byte of a token */
+    MARK_INJECTED = 2, /* never part of a tag */
+    MARK_CONTROL = 4,  /* text of a control token: part of a tag or of nothing, never shown */
+    MARK_FIRST = 8,    /* first byte of a token */
 };
 
 /* Where in a text the next byte stands. */
 struct place {
-    bool line_start;        /* only blanks since the newline */
-    bool fence;             /* inside a ``` block */
-    bool inline_code;       /* behind an odd number of backticks on this line */
-    int ticks;              /* backticks in a row that began the line */
-    char last;              /* byte before, 0 at the start */
+    bool line_start;  /* only blanks since the newline */
+    bool fence;       /* inside a ``` block */
+    bool inline_code; /* behind an odd number of backticks on this line */
+    int ticks;        /* backticks in a row that began the line */
+    char last;        /* byte before, 0 at the start */
 };
 
 /* An event and where its text lies in think.text. */
 struct slot {
     struct think_event ev;
     size_t text_at;
-    unsigned call;          /* of the controller in which it was made */
+    unsigned call; /* of the controller in which it was made */
 };
 
 #define LOOP_WINDOW 512
-#define ESCAPE_MAX 32
-#define LIMIT_NONE INT32_MAX
+#define ESCAPE_MAX  32
+#define LIMIT_NONE  INT32_MAX
 
 /* When the close is favoured and when it is forced, in thought tokens. */
 struct limits {
@@ -91,57 +91,57 @@ struct think {
     int n_vocab;
     struct tag *tags;
     size_t n_tags;
-    struct tokens ends;             /* ids that end a reply */
-    struct tokens close_tag;        /* the first closing tag alone */
-    int wrap_len, close_len;        /* tokens of the wrap-up and of the forced close */
+    struct tokens ends;      /* ids that end a reply */
+    struct tokens close_tag; /* the first closing tag alone */
+    int wrap_len, close_len; /* tokens of the wrap-up and of the forced close */
 
     /* the state machine */
     enum think_state state;
-    enum thought_ending cause;      /* why the close is under way, while it is */
-    bool by_model;                  /* the close under way was begun by the model's own end token */
-    bool more_after_close;          /* think more came when the closing tag was half put */
-    int waited;                     /* tokens in WAITING_UTF8 */
-    int more_until;                 /* a closing tag sampled below this many thought tokens gives way to the wait phrase, once */
-    struct str say;                 /* the user's line, waiting for a clean place */
-    int say_waits;                  /* 0: no line waits; else 1 + the tokens it has waited for a clean place */
+    enum thought_ending cause; /* why the close is under way, while it is */
+    bool by_model;             /* the close under way was begun by the model's own end token */
+    bool more_after_close;     /* think more came when the closing tag was half put */
+    int waited;                /* tokens in WAITING_UTF8 */
+    int more_until;            /* a closing tag sampled below this many thought tokens gives way to the wait phrase, once */
+    struct str say;            /* the user's line, waiting for a clean place */
+    int say_waits;             /* 0: no line waits; else 1 + the tokens it has waited for a clean place */
     struct forced *queue;
     size_t queue_at, queue_n, queue_cap;
-    int32_t refused[16];            /* ids refused at this position */
+    int32_t refused[16]; /* ids refused at this position */
     size_t n_refused;
-    int ends_refused;               /* end tokens refused because the answer is still empty */
+    int ends_refused; /* end tokens refused because the answer is still empty */
 
     /* numbers */
-    struct budget budget;           /* in force */
-    int plan_soft, plan_force;      /* from the budget, in thought tokens */
-    bool plan_clock;                /* a budget in seconds that has not yet become token positions */
-    bool plan_fresh;                /* the budget was just changed by the user */
-    int grace_end;                  /* end of the grace after a lowered budget, 0: none */
-    int loop_force;                 /* LIMIT_NONE unless the loop guard closes */
+    struct budget budget;      /* in force */
+    int plan_soft, plan_force; /* from the budget, in thought tokens */
+    bool plan_clock;           /* a budget in seconds that has not yet become token positions */
+    bool plan_fresh;           /* the budget was just changed by the user */
+    int grace_end;             /* end of the grace after a lowered budget, 0: none */
+    int loop_force;            /* LIMIT_NONE unless the loop guard closes */
     int loop_soft;
-    size_t position;                /* tokens put, sampled and forced */
+    size_t position; /* tokens put, sampled and forced */
     int thought_tokens, block_tokens, answer_tokens;
     int opened, extensions, escaped;
-    int64_t now_ms, last_ms, open_ms, earlier_ms;   /* running time; last_ms belongs to last_position */
+    int64_t now_ms, last_ms, open_ms, earlier_ms; /* running time; last_ms belongs to last_position */
     size_t last_position;
-    double token_ms;                /* moving average, 0 while unknown */
-    size_t ramped_at;               /* position + 1 whose logits have had the soft ramp */
-    bool ramped;                    /* ... and were raised by it */
-    int32_t recent[LOOP_WINDOW];    /* ring of sampled thought tokens */
+    double token_ms;             /* moving average, 0 while unknown */
+    size_t ramped_at;            /* position + 1 whose logits have had the soft ramp */
+    bool ramped;                 /* ... and were raised by it */
+    int32_t recent[LOOP_WINDOW]; /* ring of sampled thought tokens */
     size_t n_recent, loop_quiet;
 
     /* text */
-    struct str held, marks;         /* bytes that may become a tag, and a mark for each */
-    struct str tail;                /* bytes of thought or answer not yet given out */
-    size_t tail_newlines;           /* newlines at its end that belong to the tag if one follows */
+    struct str held, marks; /* bytes that may become a tag, and a mark for each */
+    struct str tail;        /* bytes of thought or answer not yet given out */
+    size_t tail_newlines;   /* newlines at its end that belong to the tag if one follows */
     bool tail_sampled;
-    size_t thought_bytes, block_bytes, answer_bytes;  /* passed on so far, tail included */
-    int thought_newlines;           /* at the end of the thought */
-    char thought_end[8];            /* its last bytes, the newest last */
-    bool answer_trim;               /* newlines that come next are the tag's */
-    bool answer_has_text;           /* a byte that is no blank */
-    struct place place;             /* of the region the text is in */
-    struct place answer_place;      /* the answer's, while a thought is open again */
-    char escape[ESCAPE_MAX];        /* the beginning of a sentence of the answer */
+    size_t thought_bytes, block_bytes, answer_bytes; /* passed on so far, tail included */
+    int thought_newlines;                            /* at the end of the thought */
+    char thought_end[8];                             /* its last bytes, the newest last */
+    bool answer_trim;                                /* newlines that come next are the tag's */
+    bool answer_has_text;                            /* a byte that is no blank */
+    struct place place;                              /* of the region the text is in */
+    struct place answer_place;                       /* the answer's, while a thought is open again */
+    char escape[ESCAPE_MAX];                         /* the beginning of a sentence of the answer */
     size_t escape_n;
     bool escape_on;
 
@@ -174,7 +174,7 @@ static inline bool thought_is_closing(const struct think *t)
 
 /* ---- think.c ------------------------------------------------------------------------------------------------- */
 
-struct think_event *think_push(struct think *t, enum think_event_kind kind);   /* NULL: out of memory, noted */
+struct think_event *think_push(struct think *t, enum think_event_kind kind); /* NULL: out of memory, noted */
 void think_tell_budget(struct think *t, struct budget b, const char *author);
 void think_open_thought(struct think *t);
 void think_close_thought(struct think *t, enum thought_ending ending);

@@ -19,16 +19,16 @@
 
 #include <math.h>
 
-#define SOFT_SHARE 0.15
-#define SOFT_TOKENS 64
-#define SOFT_MS 1000.0
-#define GRACE 24                /* with the wait for a clean place below 32 */
-#define LOOP_GRACE 24
-#define WRAP_SHARE 0.7          /* of a budget in seconds, for the wrap-up on a slow machine */
+#define SOFT_SHARE       0.15
+#define SOFT_TOKENS      64
+#define SOFT_MS          1000.0
+#define GRACE            24 /* with the wait for a clean place below 32 */
+#define LOOP_GRACE       24
+#define WRAP_SHARE       0.7 /* of a budget in seconds, for the wrap-up on a slow machine */
 #define UNKNOWN_TOKEN_MS 50.0
-#define MORE_TOKENS 64
-#define MORE_SECONDS 5.0
-#define TOKENS_MAX 1000000
+#define MORE_TOKENS      64
+#define MORE_SECONDS     5.0
+#define TOKENS_MAX       1000000
 
 /* ---- budgets ------------------------------------------------------------------------------------------------- */
 
@@ -187,7 +187,7 @@ static float favoured(float was, float top, float p, bool boundary)
 
 void plan_ramp(struct think *t, float *logits)
 {
-    if (t->ramped_at == t->position + 1) return;        /* asked again at this position */
+    if (t->ramped_at == t->position + 1) return; /* asked again at this position */
     t->ramped_at = t->position + 1;
     t->ramped = false;
     if (t->held.len) return;
@@ -214,7 +214,7 @@ void plan_ramp(struct think *t, float *logits)
 
 /* A thought goes round in circles when its last LOOP_GRAM tokens stood, without overlap, LOOP_TIMES times in the window before:
  * a sentence said five times over, or 60 tokens of a short period. */
-#define LOOP_GRAM 12
+#define LOOP_GRAM  12
 #define LOOP_TIMES 4
 
 void plan_loop_reset(struct think *t)

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-#define IDLE_BLANKS 64          /* bytes of white space before the first word; more are an answer */
+#define IDLE_BLANKS 64 /* bytes of white space before the first word; more are an answer */
 
 static bool is_blank(char c)
 {
@@ -77,9 +77,33 @@ static void place_feed(struct place *p, char c)
 /* Sentence beginnings that belong into a thought. Only whole words and at the start of a sentence: "Wait for the oven" and
  * "Hold on to the rail" are answers. */
 static const char *const thinking_aloud[] = {
-    "Wait,", "Wait.", "Wait!", "Wait\xe2\x80\x94", "Wait -", "But wait", "Oh wait", "No, wait", "Actually, wait", "Hmm", "Hold on,", "Hold on.",
-    "Let me reconsider", "Let me rethink", "Let me re-", "Let me recheck", "Let me recalculate", "Let me double-check", "Let me think",
-    "On second thought", "Okay, so I", "Okay, let me", "Alright, so I", "I need to figure out", "The user asks", "The user wants", "The user is",
+    "Wait,",
+    "Wait.",
+    "Wait!",
+    "Wait\xe2\x80\x94",
+    "Wait -",
+    "But wait",
+    "Oh wait",
+    "No, wait",
+    "Actually, wait",
+    "Hmm",
+    "Hold on,",
+    "Hold on.",
+    "Let me reconsider",
+    "Let me rethink",
+    "Let me re-",
+    "Let me recheck",
+    "Let me recalculate",
+    "Let me double-check",
+    "Let me think",
+    "On second thought",
+    "Okay, so I",
+    "Okay, let me",
+    "Alright, so I",
+    "I need to figure out",
+    "The user asks",
+    "The user wants",
+    "The user is",
 };
 
 static void escape_seen(struct think *t)
@@ -264,7 +288,7 @@ static bool scan_idle(struct think *t)
     enum match m = at < t->held.len ? match_at(t, at, &g) : MATCH_NONE;
     if (m == MATCH_PART) return false;
     if (m == MATCH_NONE) {
-        if (at < t->held.len && t->marks.data[at] & MARK_CONTROL) {     /* markup that is no tag of ours */
+        if (at < t->held.len && t->marks.data[at] & MARK_CONTROL) { /* markup that is no tag of ours */
             held_erase(t, at + 1);
             return t->held.len > 0;
         }
@@ -406,6 +430,7 @@ bool text_at_boundary(const struct think *t)
     while (at > 4 && end[at - 1] && strchr(" )\"'*", end[at - 1])) at--;
     char c = end[at - 1], before = end[at - 2];
     if (c == '!' || c == '?') return true;
-    if (c == '.') return !(before >= '0' && before <= '9');     /* "2." may be going on as 2.5 */
-    return at >= 3 && (!memcmp(end + at - 3, "\xe3\x80\x82", 3) || !memcmp(end + at - 3, "\xef\xbc\x81", 3) || !memcmp(end + at - 3, "\xef\xbc\x9f", 3));
+    if (c == '.') return !(before >= '0' && before <= '9'); /* "2." may be going on as 2.5 */
+    return at >= 3 && (!memcmp(end + at - 3, "\xe3\x80\x82", 3) || !memcmp(end + at - 3, "\xef\xbc\x81", 3) ||
+                       !memcmp(end + at - 3, "\xef\xbc\x9f", 3));
 }

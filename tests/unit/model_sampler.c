@@ -71,8 +71,9 @@ static void test_distribution(void **state)
 {
     (void)state;
     static const struct sampler_params cases[] = {
-        {1, 0, 1, 0, 1, 1},      {0.6, 0, 0.95, 0, 1, 2}, {0.7, 20, 0.8, 0, 1, 3}, {1, 1, 1, 0, 1, 4},     {2, 0, 1, 0, 1, 5},         {0.3, 0, 1, 0.15, 1, 6},
-        {1.5, 40, 1, 0.1, 1, 7}, {1, 0, 0.1, 0, 1, 8},    {1, 500, 1, 0, 1, 9},    {1, 499, 0.999, 0, 1, 10}, {0.05, 0, 1, 0, 1, 11}, {1, 0, 0, 0, 1, 12},
+        {1, 0, 1, 0, 1, 1},   {0.6, 0, 0.95, 0, 1, 2},   {0.7, 20, 0.8, 0, 1, 3}, {1, 1, 1, 0, 1, 4},
+        {2, 0, 1, 0, 1, 5},   {0.3, 0, 1, 0.15, 1, 6},   {1.5, 40, 1, 0.1, 1, 7}, {1, 0, 0.1, 0, 1, 8},
+        {1, 500, 1, 0, 1, 9}, {1, 499, 0.999, 0, 1, 10}, {0.05, 0, 1, 0, 1, 11},  {1, 0, 0, 0, 1, 12},
     };
     enum { DRAWS = 10000 };
     for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
@@ -80,7 +81,7 @@ static void test_distribution(void **state)
         double prob[N];
         int seen[N] = {0};
         fill(logits, N, (unsigned)c);
-        logits[17] = logits[40];        /* ties */
+        logits[17] = logits[40]; /* ties */
         logits[300] = logits[40];
         reference(logits, N, cases[c], prob);
         struct sampler *s = make(N, cases[c]);
@@ -129,7 +130,7 @@ static void test_seed_says_all(void **state)
         int32_t id = sampler_pick(s, logits);
         assert_int_equal(id, want[i]);
         sampler_accept(s, id);
-        assert_memory_equal(logits, before, sizeof logits);     /* so that a position can be asked twice */
+        assert_memory_equal(logits, before, sizeof logits); /* so that a position can be asked twice */
     }
     sampler_free(s);
 }
@@ -213,16 +214,16 @@ static void test_repeat_penalty(void **state)
     float logits[] = {1, 1.9f, -1, -1.5f};
     assert_int_equal(sampler_pick(s, logits), 1);
     sampler_accept(s, 1);
-    sampler_accept(s, 1);       /* twice said is punished once */
-    sampler_accept(s, 77);      /* out of range: ignored */
+    sampler_accept(s, 1);  /* twice said is punished once */
+    sampler_accept(s, 77); /* out of range: ignored */
     assert_int_equal(sampler_pick(s, logits), 0);
     sampler_accept(s, 0);
     assert_int_equal(sampler_pick(s, logits), 1);
     float below[] = {-5, -5, -1, -1.5f};
     sampler_accept(s, 2);
-    assert_int_equal(sampler_pick(s, below), 3);    /* -1 becomes -2 */
+    assert_int_equal(sampler_pick(s, below), 3); /* -1 becomes -2 */
     for (int i = 0; i < 64; i++) sampler_accept(s, 3);
-    assert_int_equal(sampler_pick(s, logits), 1);   /* forgotten after 64 tokens */
+    assert_int_equal(sampler_pick(s, logits), 1); /* forgotten after 64 tokens */
     sampler_free(s);
 }
 
@@ -252,8 +253,9 @@ static void test_bad_parameters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_distribution), cmocka_unit_test(test_seed_says_all), cmocka_unit_test(test_one_number_a_pick), cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_odd_logits),   cmocka_unit_test(test_repeat_penalty), cmocka_unit_test(test_bad_parameters),
+        cmocka_unit_test(test_distribution),   cmocka_unit_test(test_seed_says_all), cmocka_unit_test(test_one_number_a_pick),
+        cmocka_unit_test(test_greedy),         cmocka_unit_test(test_odd_logits),    cmocka_unit_test(test_repeat_penalty),
+        cmocka_unit_test(test_bad_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,24 +8,56 @@
 #include "unit/think_help.h"
 
 static const char *const family_names[] = {
-    "deepseek-r1-distill-qwen", "deepseek-r1-distill-llama", "deepseek-r1-distill-qwen-early", "deepseek-r1", "deepseek-r1-0528", "qwen3", "qwen3-thinking",
-    "qwen3.5", "qwq", "qwq-first", "minicpm5", "smollm3", "smollm3-dated", "lfm2.5", "lfm2.5-preserve", "gpt-oss", "ministral-3-reasoning", "granite-3.3",
-    "glm-4.6", "seed-oss", "smollm2", "qwen2.5", "qwen2.5-math", "qwen2", "qwen3-instruct", "lfm2", "llama-3.2", "llama-3.1", "llama-3.1-july", "llama-3",
-    "gemma-2", "gemma-3", "phi-3.5", "phi-3", "mistral-nemo", "chatml",
+    "deepseek-r1-distill-qwen",
+    "deepseek-r1-distill-llama",
+    "deepseek-r1-distill-qwen-early",
+    "deepseek-r1",
+    "deepseek-r1-0528",
+    "qwen3",
+    "qwen3-thinking",
+    "qwen3.5",
+    "qwq",
+    "qwq-first",
+    "minicpm5",
+    "smollm3",
+    "smollm3-dated",
+    "lfm2.5",
+    "lfm2.5-preserve",
+    "gpt-oss",
+    "ministral-3-reasoning",
+    "granite-3.3",
+    "glm-4.6",
+    "seed-oss",
+    "smollm2",
+    "qwen2.5",
+    "qwen2.5-math",
+    "qwen2",
+    "qwen3-instruct",
+    "lfm2",
+    "llama-3.2",
+    "llama-3.1",
+    "llama-3.1-july",
+    "llama-3",
+    "gemma-2",
+    "gemma-3",
+    "phi-3.5",
+    "phi-3",
+    "mistral-nemo",
+    "chatml",
 };
 
 /* Those whose conventions differ. */
-static const char *const kinds[] = {"deepseek-r1-distill-qwen", "qwen3", "smollm3", "lfm2.5", "gpt-oss", "ministral-3-reasoning", "granite-3.3", "seed-oss", "smollm2"};
+static const char *const kinds[] = {"deepseek-r1-distill-qwen", "qwen3",       "smollm3",  "lfm2.5", "gpt-oss",
+                                    "ministral-3-reasoning",    "granite-3.3", "seed-oss", "smollm2"};
 
 #define THOUGHT "First I add two and three. That makes five.\nSo the total is five."
-#define ANSWER "The answer is eleven tennis balls."
+#define ANSWER  "The answer is eleven tennis balls."
 
 static struct think_config config(const struct family *f, struct budget b)
 {
-    return (struct think_config){.family = f, .think = true, .thought_open = f->start != THOUGHT_BY_MODEL, .budget = b, .answer_reserve = 100, .context_left = 4000};
+    return (struct think_config){
+        .family = f, .think = true, .thought_open = f->start != THOUGHT_BY_MODEL, .budget = b, .answer_reserve = 100, .context_left = 4000};
 }
-
-static const struct budget unlimited = {BUDGET_UNLIMITED, 0};
 
 /* The text of a reply as the family's model writes it. */
 static void script_reply(const struct vocab *v, struct tokens *script, const struct family *f, size_t close)
@@ -77,7 +109,7 @@ static void test_unlimited(void **state)
                 if (f->think_lead) script_text(&v, &plain, f->think_lead);
                 script_text(&v, &plain, THOUGHT);
                 int got = reply_thought_tokens(&r), want = (int)plain.n;
-                assert_true(got == want || got == want + 1 || got == want + 2);    /* newlines beside the tags */
+                assert_true(got == want || got == want + 1 || got == want + 2); /* newlines beside the tags */
                 tokens_release(&plain);
                 tokens_release(&script);
                 reply_free(&r);
@@ -114,7 +146,7 @@ static void test_budgets(void **state)
                         assert_int_equal(used, 0);
                         assert_int_equal(r.thought.len, 0);
                         assert_int_equal(r.thought_ending, THOUGHT_BUDGET_HARD);
-                        for (int n = 0; n < r.n_spans; n++) assert_string_equal(r.spans[n].kind, "close");     /* and no lead */
+                        for (int n = 0; n < r.n_spans; n++) assert_string_equal(r.spans[n].kind, "close"); /* and no lead */
                     } else if (budgets[b] == 400) {
                         expect_whole(&r, f);
                     } else if (!greedy && budgets[b] < 15) {
@@ -133,7 +165,7 @@ static void test_split_tags(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(family_names); i++) {
         const struct family *f = family_by_name(family_names[i]);
-        if (!strcmp(f->name, "gpt-oss")) continue;      /* its tags are control tokens: test_unlimited */
+        if (!strcmp(f->name, "gpt-oss")) continue; /* its tags are control tokens: test_unlimited */
         for (size_t c = 0; f->close[c]; c++) {
             const char *tag = f->close[c];
             size_t len = strlen(tag);
@@ -245,7 +277,7 @@ static void check_order(struct reply *r, const struct family *f, const struct or
     size_t close = (size_t)(r->t->wrap_len + r->t->close_len), closed = first_closed_after(r, o->position);
     reply_check(r, f);
     if (!o->given) return;
-    if (o->cmd.verb == THINK_MORE || o->cmd.verb == THINK_SAY)      /* a closing tag may have been dropped, and the script has no other */
+    if (o->cmd.verb == THINK_MORE || o->cmd.verb == THINK_SAY) /* a closing tag may have been dropped, and the script has no other */
         assert_true(r->answer.len > 0);
     else if (o->cmd.verb != THINK_STOP)
         assert_non_null(strstr(str_cstr(&r->answer), ANSWER));
@@ -284,10 +316,16 @@ static void test_commands(void **state)
     (void)state;
     static const char line[] = "use \xe2\x82\xac and </b>";
     static const struct think_command commands[] = {
-        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_TOKENS, 0}}, {.verb = THINK_SET_BUDGET, .budget = {BUDGET_TOKENS, 5}},
-        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_UNLIMITED, 0}}, {.verb = THINK_SET_BUDGET, .budget = {BUDGET_OFF, 0}},
-        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_SECONDS, 0.1}}, {.verb = THINK_SET_BUDGET, .budget = {BUDGET_TOKENS, 500}},
-        {.verb = THINK_ANSWER_NOW}, {.verb = THINK_MORE}, {.verb = THINK_SAY, .text = line, .text_len = sizeof line - 1}, {.verb = THINK_STOP},
+        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_TOKENS, 0}},
+        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_TOKENS, 5}},
+        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_UNLIMITED, 0}},
+        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_OFF, 0}},
+        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_SECONDS, 0.1}},
+        {.verb = THINK_SET_BUDGET, .budget = {BUDGET_TOKENS, 500}},
+        {.verb = THINK_ANSWER_NOW},
+        {.verb = THINK_MORE},
+        {.verb = THINK_SAY, .text = line, .text_len = sizeof line - 1},
+        {.verb = THINK_STOP},
     };
     static const struct budget budgets[] = {{BUDGET_UNLIMITED, 0}, {BUDGET_TOKENS, 30}, {BUDGET_TOKENS, 0}, {BUDGET_SECONDS, 0.2}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
@@ -325,7 +363,8 @@ static uint32_t next_random(uint32_t *x)
 
 static void disturb(struct reply *r, size_t step, void *arg)
 {
-    static const struct budget budgets[] = {{BUDGET_TOKENS, 0}, {BUDGET_TOKENS, 60}, {BUDGET_UNLIMITED, 0}, {BUDGET_SECONDS, 0.7}, {BUDGET_OFF, 0}};
+    static const struct budget budgets[] = {
+        {BUDGET_TOKENS, 0}, {BUDGET_TOKENS, 60}, {BUDGET_UNLIMITED, 0}, {BUDGET_SECONDS, 0.7}, {BUDGET_OFF, 0}};
     uint32_t *x = arg;
     (void)step;
     r->ms += next_random(x) % 30;

@@ -111,7 +111,13 @@ static void test_real(void **state)
         size_t thought_tokens = script.n;
         assert_int_equal(tokenizer_encode(tok, "\n</think>\n\nThe answer is 11.", 28, PARSE_CONTROL, &script, &e), 0);
         const struct family *f = family_by_name(v->family);
-        struct think_config c = {.family = f, .tokenizer = tok, .think = true, .thought_open = true, .budget = {BUDGET_UNLIMITED, 0}, .answer_reserve = 100, .context_left = 2000};
+        struct think_config c = {.family = f,
+                                 .tokenizer = tok,
+                                 .think = true,
+                                 .thought_open = true,
+                                 .budget = {BUDGET_UNLIMITED, 0},
+                                 .answer_reserve = 100,
+                                 .context_left = 2000};
         const size_t lead = f->think_lead ? strlen(f->think_lead) : 0;
         struct run r;
 
@@ -134,7 +140,7 @@ static void test_real(void **state)
             assert_non_null(strstr(str_cstr(&r.answer), "The answer is 11."));
             int n = 0;
             for (size_t i = 0; i < r.timeline.n; i++) n += r.timeline.ids[i] == close;
-            if (v->tag_is_a_token) assert_int_equal(n, 1 + (at < thought_tokens));      /* its own comes later, in the answer */
+            if (v->tag_is_a_token) assert_int_equal(n, 1 + (at < thought_tokens)); /* its own comes later, in the answer */
             stop(&r);
         }
 

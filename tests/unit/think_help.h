@@ -63,10 +63,11 @@ static inline void vocab_add_words(struct vocab *v, const char *text)
 /* tags_as_tokens: markup tags of the family are tokens of their own, as in vocabularies made for it. */
 static inline void vocab_init(struct vocab *v, const struct family *f, bool tags_as_tokens)
 {
-    static const char *const words[] = {"First", " I", " add", " two", " and", " three", ".", " That", " makes", " five", "\n", "\n\n", "So", " the", " total",
-                                        " is", " The", "The", " answer", " eleven", " tennis", " balls", "Wait", " Wait", ",", " let", " me", " check", "</", "think",
-                                        ">", "<", ">\n\n", ".\n\n", " time", " Time", "give", " give", " will", " final", " now", "Let", "'s", " step", " by",
-                                        " think", "assistant", "analysis", "final"};
+    static const char *const words[] = {
+        "First",  " I",     " add", " two",  " and",  " three",  ".",       " That",     " makes",   " five", "\n",    "\n\n",  "So",
+        " the",   " total", " is",  " The",  "The",   " answer", " eleven", " tennis",   " balls",   "Wait",  " Wait", ",",     " let",
+        " me",    " check", "</",   "think", ">",     "<",       ">\n\n",   ".\n\n",     " time",    " Time", "give",  " give", " will",
+        " final", " now",   "Let",  "'s",    " step", " by",     " think",  "assistant", "analysis", "final"};
     v->n = 0;
     for (int i = 0; i < 256; i++) {
         char c = (char)i;
@@ -80,7 +81,7 @@ static inline void vocab_init(struct vocab *v, const struct family *f, bool tags
     if (!strcmp(f->name, "gpt-oss")) {
         static const char *const control[] = {"<|channel|>", "<|message|>", "<|start|>", "<|return|>", "<|call|>"};
         for (size_t i = 0; i < ARRAY_LEN(control); i++) vocab_add_special(v, control[i], true, false);
-        vocab_add_special(v, "<|end|>", true, true);    /* which tokenizers know as an end elsewhere */
+        vocab_add_special(v, "<|end|>", true, true); /* which tokenizers know as an end elsewhere */
         return;
     }
     for (size_t i = 0; tags_as_tokens && f->open[i]; i++)
@@ -135,7 +136,9 @@ static inline int vocab_encode(const void *arg, const char *text, size_t n, enum
         for (int i = 0; i < v->n; i++) {
             size_t len = v->tokens[i].len;
             if (v->tokens[i].text[0] != text[at] || (v->tokens[i].special && parse != PARSE_CONTROL)) continue;
-            if (len <= n - at && !memcmp(v->tokens[i].text, text + at, len) && (best < 0 || len > v->tokens[best].len || v->tokens[i].special)) best = i;
+            if (len <= n - at && !memcmp(v->tokens[i].text, text + at, len) &&
+                (best < 0 || len > v->tokens[best].len || v->tokens[i].special))
+                best = i;
         }
         if (tokens_push(out, best)) return err_set(e, ERR_NOMEM, "out of memory");
         at += v->tokens[best].len;
@@ -160,13 +163,13 @@ static inline void script_markup(const struct vocab *v, struct tokens *script, c
 
 /* ---- a reply ------------------------------------------------------------------------------------------------- */
 
-#define SPANS_MAX 32
+#define SPANS_MAX      32
 #define WAIT_FOR_PLACE 8 /* tokens the controller may wait for whole characters and tags */
 
 struct reply {
     struct think *t;
     const struct think_vocab *v;
-    struct think_event events[256];     /* but those of text */
+    struct think_event events[256]; /* but those of text */
     int n_events;
     enum think_event_kind last_kind;
     struct str thought, answer;
@@ -182,8 +185,8 @@ struct reply {
     int sampled_in_state[THINK_DONE + 1];
     int64_t ms, ms_per_token;
     int32_t end_id;
-    bool partial_utf8;      /* the script has ill-formed text, or the reply was stopped */
-    bool greedy;            /* the model takes the best logit instead of what its script says: the script's token has 10, all others 0 */
+    bool partial_utf8; /* the script has ill-formed text, or the reply was stopped */
+    bool greedy;       /* the model takes the best logit instead of what its script says: the script's token has 10, all others 0 */
 };
 
 static inline void reply_drain(struct reply *r)
@@ -288,7 +291,7 @@ static inline bool reply_step(struct reply *r, int32_t id, bool *taken)
         id = forced;
     } else {
         *taken = true;
-        if (logits[id] == -INFINITY) {      /* a model says something else then */
+        if (logits[id] == -INFINITY) { /* a model says something else then */
             r->masked++;
             if (id != r->end_id) return true;
             id = 'x';
@@ -323,7 +326,8 @@ static inline int reply_do(struct reply *r, const struct think_command *c)
 }
 
 /* Plays the script, then end tokens until the reply ends. `at` (may be NULL) is given before every token. */
-static inline void reply_play(struct reply *r, const struct tokens *script, void (*before)(struct reply *r, size_t step, void *arg), void *arg)
+static inline void reply_play(struct reply *r, const struct tokens *script, void (*before)(struct reply *r, size_t step, void *arg),
+                              void *arg)
 {
     size_t at = 0, step = 0;
     bool taken = false, on = think_running(r->t);
@@ -381,6 +385,96 @@ static inline int reply_thought_tokens(const struct reply *r)
     struct think_stats s;
     think_stats(r->t, &s);
     return s.thought_tokens;
+}
+
+/* ---- one family, its vocabulary, a script and the reply it makes ---------------------------------------------- */
+
+static const struct budget unlimited = {BUDGET_UNLIMITED, 0};
+
+/* A test's world: one family, its vocabulary, a script and the reply it makes. */
+struct world {
+    const struct family *f;
+    struct vocab v;
+    struct think_vocab tv;
+    struct think_config c;
+    struct tokens script;
+    struct reply r;
+};
+
+static inline void setup(struct world *w, const char *family, bool as_tokens, struct budget b)
+{
+    memset(w, 0, sizeof *w);
+    w->f = family_by_name(family);
+    assert_non_null(w->f);
+    vocab_init(&w->v, w->f, as_tokens);
+    w->tv = vocab_functions(&w->v);
+    w->c = (struct think_config){.family = w->f,
+                                 .think = true,
+                                 .thought_open = w->f->start != THOUGHT_BY_MODEL,
+                                 .budget = b,
+                                 .answer_reserve = 100,
+                                 .context_left = 3000};
+}
+
+static inline void start(struct world *w)
+{
+    reply_start(&w->r, &w->c, &w->tv, w->v.end_id);
+}
+
+static inline void say(struct world *w, const char *text)
+{
+    script_text(&w->v, &w->script, text);
+}
+
+static inline void markup(struct world *w, const char *text)
+{
+    script_markup(&w->v, &w->script, text);
+}
+
+static inline void play(struct world *w)
+{
+    reply_play(&w->r, &w->script, NULL, NULL);
+}
+
+static inline void done(struct world *w)
+{
+    tokens_release(&w->script);
+    reply_free(&w->r);
+}
+
+/* Plays n tokens of filler, which makes no tag and no sentence end. */
+static inline void fill(struct world *w, int n)
+{
+    static const char *const words[] = {" two", " and", " three", " the", " total", " makes", " five", " add"};
+    bool taken;
+    unsigned x = 7;
+    for (int i = 0; i < n; i++) {
+        x = x * 1103515245u + 12345u;
+        const char *word = words[x >> 16 & 7];
+        assert_true(reply_step(&w->r, vocab_add(&w->v, word, strlen(word)), &taken));
+    }
+}
+
+static inline int command(struct world *w, enum think_verb verb)
+{
+    return reply_do(&w->r, &(struct think_command){.verb = verb});
+}
+
+static inline int set_budget(struct world *w, enum budget_kind kind, double amount)
+{
+    return reply_do(&w->r, &(struct think_command){.verb = THINK_SET_BUDGET, .budget = {kind, amount}});
+}
+
+static inline int tell(struct world *w, const char *line)
+{
+    return reply_do(&w->r, &(struct think_command){.verb = THINK_SAY, .text = line, .text_len = strlen(line)});
+}
+
+static inline struct think_stats stats(struct world *w)
+{
+    struct think_stats s;
+    think_stats(w->r.t, &s);
+    return s;
 }
 
 #endif
