@@ -9,7 +9,8 @@ const struct command cli_commands[] = {
     {"show", cmd_show, "ID|mMESSAGE [--json]", "one conversation, or one message"},
     {"search", cmd_search, "WORDS [--in answers|thoughts|prompts] [--limit N] [--json]", "find words in what was kept"},
     {"delete", cmd_delete, "ID [--json]", "delete a conversation for good"},
-    {"rate", cmd_rate, "MESSAGE [--answer up|down|none] [--thought up|down|none] [--reason R]... [--tag T]... [--untag T]... [--comment TEXT] [--edit FILE]",
+    {"rate", cmd_rate, "MESSAGE [--answer up|down|none] [--thought up|down|none] [--reason R]... [--tag T]... [--untag T]... [--comment TEXT] [--edit FILE]"
+     " [--step N=good|neutral|bad|none]... | A --over B [--strength 1..3] | A --tie B | A --both-bad B | A --skip B | --undo",
      "rate a reply; a reason, comment or edit belongs to the part named before it, the answer by default"},
     {"export", cmd_export, "--format sft [--reasoning field|inline|strip] [filters] -o PATH [--dry-run]", "write fine-tuning data"},
     {"models", cmd_models, "[--json]", "the models known and fetched"},

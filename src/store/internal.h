@@ -9,6 +9,10 @@
  *   read.c     conversations and messages
  *   search.c   full text
  *   rate.c     ratings, tags, corrected texts
+ *   vote.c     votes on pairs of replies
+ *   steps.c    a thought's steps and their ratings
+ *   undo.c     taking ratings back
+ *   reasons.c  the reasons offered for a rating
  *   delete.c   deleting for good
  *   export.c   fine-tuning data; export_json.c what a record looks like
  *
@@ -51,6 +55,8 @@ struct store {
     size_t n_cache, cap_cache;
     struct stream *streams;
     size_t n_streams, cap_streams;
+    bool undo_open;     /* changes share undo_batch */
+    int64_t undo_batch; /* 0: none yet */
     int writers_fd;  /* -1: not open */
     int writer_slot; /* -1: none claimed */
     char writer_id[WRITER_ID_SIZE];
@@ -138,6 +144,25 @@ int index_add(struct store *s, int64_t message, struct err *e);
 int index_drop(struct store *s, int64_t message, struct err *e);
 int index_drop_conversation(struct store *s, int64_t conversation, struct err *e);
 int search_run(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
+
+/* ---- rate.c ------------------------------------------------------------------------------------------------- */
+
+/* The reply exists, is one, and is finished. */
+int check_reply(struct store *s, int64_t reply, struct err *e);
+
+/* ---- undo.c ------------------------------------------------------------------------------------------------- */
+
+/* Each notes, inside the transaction that is about to change it, what is there now. */
+int undo_note_rating(struct store *s, int64_t reply, enum part part, struct err *e);
+int undo_note_tag(struct store *s, int64_t reply, const char *tag, struct err *e);
+int undo_note_edit(struct store *s, int64_t reply, enum part part, struct err *e);
+int undo_note_steps(struct store *s, int64_t reply, struct err *e);
+int undo_note_vote(struct store *s, int64_t a, int64_t b, struct err *e);
+
+/* ---- read.c, for votes -------------------------------------------------------------------------------------- */
+
+/* Makes the newest descendant of id the leaf. Inside a transaction. */
+int branch_select(struct store *s, int64_t id, struct err *e);
 
 /* ---- delete.c ----------------------------------------------------------------------------------------------- */
 

@@ -14,8 +14,7 @@
 
 static const char *const part_names[] = {[PART_ANSWER] = "answer", [PART_THOUGHT] = "thought"};
 
-/* The reply exists, is one, and is finished. */
-static int check_reply(struct store *s, int64_t reply, struct err *e)
+int check_reply(struct store *s, int64_t reply, struct err *e)
 {
     enum message_role role = MESSAGE_USER;
     bool streaming = false;
@@ -72,6 +71,7 @@ int store_rate(struct store *s, int64_t reply, enum part part, int value, const 
     rc = db_begin(s, e);
     if (!rc) {
         rc = check_reply(s, reply, e);
+        if (!rc) rc = undo_note_rating(s, reply, part, e);
         if (!rc) rc = put_rating(s, reply, part, value, checked, comment, e);
         rc = db_end(s, rc, e);
     }
@@ -91,6 +91,7 @@ int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct e
     int rc = db_begin(s, e);
     if (!rc) {
         rc = check_reply(s, reply, e);
+        if (!rc) rc = undo_note_tag(s, reply, tag, e);
         if (!rc) {
             query_init(&q, s,
                        on ? "INSERT INTO tags(message, tag) VALUES(?1, ?2) ON CONFLICT DO NOTHING"
@@ -111,13 +112,15 @@ static int put_edit(struct store *s, int64_t reply, enum part part, const char *
     struct query q;
 
     int rc = check_reply(s, reply, e);
+    if (!rc) rc = undo_note_edit(s, reply, part, e);
     if (!rc) rc = index_drop(s, reply, e);
     if (rc) return rc;
     query_init(&q, s,
-               part == PART_ANSWER ? "UPDATE messages SET edited_text = ?2 WHERE id = ?1"
-                                   : "UPDATE messages SET edited_thought = ?2 WHERE id = ?1",
+               part == PART_ANSWER ? "UPDATE messages SET edited_text = ?2, edited_ms = ?3 WHERE id = ?1"
+                                   : "UPDATE messages SET edited_thought = ?2, edited_ms = ?3 WHERE id = ?1",
                e);
     query_int(&q, 1, reply);
+    query_int(&q, 3, clock_wall_ms());
     if (text) {
         query_text(&q, 2, text, len);
     } else {

@@ -176,7 +176,7 @@ int message_look(struct store *s, int64_t id, enum message_role *role, bool *str
     return rc;
 }
 
-static int select_branch(struct store *s, int64_t id, struct err *e)
+int branch_select(struct store *s, int64_t id, struct err *e)
 {
     struct query q;
     int64_t conversation = 0, leaf = 0;
@@ -200,7 +200,7 @@ int store_select_branch(struct store *s, int64_t id, struct err *e)
 {
     store_lock(s);
     int rc = db_begin(s, e);
-    if (!rc) rc = db_end(s, select_branch(s, id, e), e);
+    if (!rc) rc = db_end(s, branch_select(s, id, e), e);
     store_unlock(s);
     return rc;
 }

@@ -117,14 +117,16 @@
     "(SELECT '[' || coalesce(group_concat('\"' || replace(replace(tag, '\\', '\\\\'), '\"', '\\\"') || '\"', ','), '') || ']'" \
     " FROM (SELECT tag FROM tags WHERE message = m.id ORDER BY tag))"
 
-#define TURNS \
+#define ISO_TIME(column) \
+    "strftime('%Y-%m-%dT%H:%M:%S.', " column " / 1000, 'unixepoch') || substr('00' || (" column " % 1000), -3) || 'Z'"
+
+#define TURNS(more) \
     "CREATE VIEW turns AS SELECT" \
     "  m.id AS message_id," \
     "  m.conversation AS conversation_id," \
     "  m.parent AS reply_to," \
     "  m.active AS active," \
-    "  strftime('%Y-%m-%dT%H:%M:%S.', m.created_ms / 1000, 'unixepoch') || substr('00' || (m.created_ms % 1000), -3) || 'Z'" \
-    "    AS created_at," \
+    "  " ISO_TIME("m.created_ms") " AS created_at," \
     "  r.model AS model," \
     "  r.model_sha256 AS model_sha256," \
     "  r.system AS system," \
@@ -148,16 +150,89 @@
     "  m.edited_thought AS edited_thought," \
     "  m.edited_text AS edited_answer," \
     "  " TAG_LIST " AS tags," \
-    "  r.seed AS seed" \
+    "  r.seed AS seed" more \
     " FROM messages m JOIN replies r ON r.message = m.id" \
     " LEFT JOIN messages p ON p.id = m.parent" \
     " LEFT JOIN ratings t ON t.message = m.id AND t.part = 'thought'" \
     " LEFT JOIN ratings a ON a.message = m.id AND a.part = 'answer';"
 
+/* Version 2: votes on pairs, ratings of a thought's steps, the log for taking ratings back, where a conversation was imported from. */
+#define LEARNING_TABLES \
+    "ALTER TABLE messages ADD COLUMN edited_ms INTEGER;" \
+    "ALTER TABLE conversations ADD COLUMN origin TEXT;" \
+    "CREATE UNIQUE INDEX conversations_by_origin ON conversations(origin) WHERE origin IS NOT NULL;" \
+    "CREATE TABLE votes(" \
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT," \
+    "  a INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE," \
+    "  b INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE CHECK(a <> b)," \
+    "  verdict TEXT NOT NULL CHECK(verdict IN ('a', 'b', 'tie', 'both_bad', 'skip'))," \
+    "  strength INTEGER CHECK(strength BETWEEN 1 AND 3)," \
+    "  shown_first TEXT CHECK(shown_first IN ('a', 'b'))," \
+    "  blind INTEGER NOT NULL DEFAULT 0 CHECK(blind IN (0, 1))," \
+    "  spent_ms INTEGER," \
+    "  voted_ms INTEGER NOT NULL) STRICT;" \
+    "CREATE UNIQUE INDEX votes_by_pair ON votes(min(a, b), max(a, b));" \
+    "CREATE INDEX votes_by_a ON votes(a);" \
+    "CREATE INDEX votes_by_b ON votes(b);" \
+    "CREATE TABLE steps(" \
+    "  message INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE," \
+    "  step INTEGER NOT NULL CHECK(step > 0)," \
+    "  unit TEXT NOT NULL CHECK(unit IN ('paragraph', 'sentence'))," \
+    "  byte_offset INTEGER NOT NULL," \
+    "  byte_length INTEGER NOT NULL," \
+    "  value INTEGER NOT NULL CHECK(value BETWEEN -1 AND 1)," \
+    "  rated_ms INTEGER NOT NULL," \
+    "  PRIMARY KEY(message, step)) STRICT, WITHOUT ROWID;" \
+    "CREATE TABLE undo(" \
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT," \
+    "  batch INTEGER NOT NULL," \
+    "  message INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE," \
+    "  kind TEXT NOT NULL," \
+    "  before TEXT NOT NULL," \
+    "  made_ms INTEGER NOT NULL) STRICT;" \
+    "CREATE INDEX undo_by_message ON undo(message);" \
+    "CREATE INDEX undo_by_batch ON undo(batch);"
+
+#define PAIRS \
+    "CREATE VIEW pairs AS SELECT" \
+    "  'vote' AS source, v.id AS pair_id, x.conversation AS conversation_id, x.parent AS reply_to, v.a AS message_a, v.b AS message_b," \
+    "  v.verdict AS verdict, v.strength AS strength, v.shown_first AS shown_first, v.blind AS blind, v.spent_ms AS spent_ms," \
+    "  CASE v.verdict WHEN 'a' THEN v.a WHEN 'b' THEN v.b END AS chosen," \
+    "  CASE v.verdict WHEN 'a' THEN v.b WHEN 'b' THEN v.a END AS rejected," \
+    "  " ISO_TIME("v.voted_ms") " AS created_at, r.system AS system, coalesce(p.text, '') AS prompt," \
+    "  x.thought AS thought_a, x.text AS answer_a, y.thought AS thought_b, y.text AS answer_b" \
+    " FROM votes v JOIN messages x ON x.id = v.a JOIN messages y ON y.id = v.b JOIN replies r ON r.message = v.a" \
+    " LEFT JOIN messages p ON p.id = x.parent" \
+    " UNION ALL SELECT" \
+    "  'edit', NULL, x.conversation, x.parent, x.id, x.id, 'a', NULL, NULL, 0, NULL, x.id, x.id," \
+    "  " ISO_TIME("x.edited_ms") ", r.system, coalesce(p.text, '')," \
+    "  coalesce(x.edited_thought, x.thought), coalesce(x.edited_text, x.text), x.thought, x.text" \
+    " FROM messages x JOIN replies r ON r.message = x.id LEFT JOIN messages p ON p.id = x.parent" \
+    " WHERE coalesce(x.edited_thought, x.thought) <> x.thought OR coalesce(x.edited_text, x.text) <> x.text;"
+
+#define STEP_RATINGS \
+    "CREATE VIEW step_ratings AS SELECT" \
+    "  s.message AS message_id, m.conversation AS conversation_id, s.step AS step, s.unit AS unit," \
+    "  CAST(substr(CAST(m.thought AS BLOB), s.byte_offset + 1, s.byte_length) AS TEXT) AS text," \
+    "  CASE s.value WHEN 1 THEN 'good' WHEN 0 THEN 'neutral' ELSE 'bad' END AS rating," \
+    "  " ISO_TIME("s.rated_ms") " AS created_at" \
+    " FROM steps s JOIN messages m ON m.id = s.message;"
+
+#define BUDGET_EVENTS \
+    "CREATE VIEW budget_events AS SELECT" \
+    "  v.message AS message_id, m.conversation AS conversation_id, v.position AS position, v.kind AS kind, v.value AS value," \
+    "  " ISO_TIME("v.created_ms") " AS created_at" \
+    " FROM events v JOIN messages m ON m.id = v.message;"
+
+#define TURNS_MORE \
+    ", r.quant AS quant, r.family AS family, r.adapter AS adapter, r.engine_version AS engine_version," \
+    " r.temp AS temp, r.top_k AS top_k, r.top_p AS top_p, r.min_p AS min_p, r.repeat_penalty AS repeat_penalty," \
+    " r.extensions AS extensions, r.escaped AS escaped, r.tokens_per_s AS tokens_per_s"
 /* clang-format on */
 
 static const char *const steps[] = {
-    "PRAGMA application_id = 1886350948;" TABLES FULL_TEXT TURNS,
+    "PRAGMA application_id = 1886350948;" TABLES FULL_TEXT TURNS(""),
+    LEARNING_TABLES "DROP VIEW turns;" TURNS(TURNS_MORE) PAIRS STEP_RATINGS BUDGET_EVENTS,
 };
 _Static_assert(STORE_APPLICATION_ID == 1886350948, "the first step writes the number that schema_check looks for");
 

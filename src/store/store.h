@@ -148,6 +148,72 @@ int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct e
 int store_edit(struct store *s, int64_t reply, enum part part, const char *text, size_t len, struct err *e);
 int store_set_fold(struct store *s, int64_t reply, const char *fold, struct err *e);
 
+/* ---- pairs -------------------------------------------------------------------------------------------------- */
+
+enum verdict { VERDICT_A, VERDICT_B, VERDICT_TIE, VERDICT_BOTH_BAD, VERDICT_SKIP };
+/* Which of two replies to the same messages is better. */
+struct vote {
+    int64_t a, b;                    /* two finished replies whose messages above and system text are the same */
+    enum verdict verdict;
+    int strength;                    /* of a and b: 1 slightly, 2 better, 3 much better; 0 not said */
+    int shown_first;                 /* 'a', 'b'; 0 not known */
+    bool blind;                      /* model, budget, times and counts were hidden until the vote */
+    int64_t spent_ms;                /* from shown to voted; below 0 not known */
+};
+/* Replaces an earlier vote on the same two. The winner becomes the active branch, without one the earlier of the two, where both are in
+ * one conversation; a leaf already below it stays. id (may be NULL): of the vote. ERR_INVALID for replies to different messages. */
+int store_vote(struct store *s, const struct vote *v, int64_t *id, struct err *e);
+int store_load_vote(struct store *s, int64_t a, int64_t b, struct vote *out, struct err *e);  /* in either order; ERR_NOT_FOUND */
+
+/* ---- steps of a thought ------------------------------------------------------------------------------------- */
+
+/* Steps are paragraphs; the sentences and lines where a thought is one paragraph. Bytes [offset, offset + length) of the thought as
+ * generated, without the white space around it. */
+struct thought_step {
+    size_t offset, length;
+    bool rated;
+    int value;                       /* -1 bad, 0 neutral, 1 good */
+};
+struct thought_steps {
+    struct thought_step *items;
+    size_t n;
+    bool sentences;
+};
+void thought_steps_release(struct thought_steps *l);
+/* The same cut of any text, nothing rated. ERR_NOMEM only. */
+int thought_steps_cut(struct thought_steps *out, const char *text, size_t len, struct err *e);
+int store_load_steps(struct store *s, int64_t reply, struct thought_steps *out, struct err *e);
+#define STEP_NOT_RATED 2
+/* step counts from 1. A bad step is the first error: marking it drops the marks behind it, and none can be set there any more
+ * (ERR_INVALID). STEP_NOT_RATED takes a mark back. */
+int store_rate_step(struct store *s, int64_t reply, int step, int value, struct err *e);
+
+/* ---- taking back --------------------------------------------------------------------------------------------- */
+
+/* Ratings, tags, corrected texts, steps and votes can be taken back, newest first, also after the program ended. */
+struct undone {
+    int64_t message;
+    char what[16];                   /* "rating", "tag", "edit", "steps", "vote" */
+};
+/* Takes back the newest change (to a message of the conversation; 0: of any). ERR_NOT_FOUND when there is none. */
+int store_undo(struct store *s, int64_t conversation, struct undone *out, struct err *e);
+/* From begin to end, the changes made through this store count as one. */
+void store_undo_group(struct store *s, bool begin);
+
+/* ---- reasons ------------------------------------------------------------------------------------------------- */
+
+#define REASONS_MAX 9
+/* What the keys 1 to 9 offer, for a rating up or down of each part. Strings belong to the struct. */
+struct reason_lists {
+    char *names[2][2][REASONS_MAX + 1];      /* [enum part][0 down, 1 up][place], NULL behind the last */
+};
+/* The built-in lists, changed by reasons.ini where the file is there (path NULL: the built-in ones): sections [answer] and [thought], keys
+ * `up` and `down`, names between commas. ERR_FILE names the line; the lists are then those read so far. */
+int reason_lists_load(struct reason_lists *out, const char *path, struct err *e);
+void reason_lists_release(struct reason_lists *l);
+
+/* ---- reading ratings ----------------------------------------------------------------------------------------- */
+
 struct rating {
     int value;
     char *reasons;                   /* a JSON array of strings */

@@ -107,6 +107,45 @@ exits "a conversation is no message" 2 "$ponder" rate c1 --answer up --db "$db"
 exits "an edit that cannot be read" 1 "$ponder" rate m4 --answer up --edit "$dir/missing" --db "$db"
 is "leaves the rating alone" "$("$ponder" show m4 --json --db "$db" | json 'd["answer_rating"]')" 0
 
+# pairs, steps, taking back
+python3 - "$db" <<'PY2'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+m = db.execute("INSERT INTO messages(conversation, parent, role, created_ms, text, thought) VALUES(2, 5, 'assistant', 1768469400000, 'Hello you', 'One. Two. Three.')").lastrowid
+db.execute("INSERT INTO replies(message, model, family, system, ended, answer_ended) VALUES(?, 'Tiny', 'chatml', '', 'natural', 'complete')", (m,))
+db.execute("INSERT INTO message_index(message_index) VALUES('rebuild')")
+db.commit()
+PY2
+sql() { python3 -c 'import sqlite3,sys
+for r in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(*r)' "$db" "$1"; }
+is "rate --over" "$("$ponder" rate m7 --over m6 --strength 2 --db "$db")" "m7 over m6, strength 2"
+is "is a pair" "$(sql 'SELECT verdict, strength, chosen, rejected, blind FROM pairs WHERE source = "vote"')" "a 2 7 6 0"
+is "and the winner is shown" "$(sql 'SELECT leaf FROM conversations WHERE id = 2')" 7
+is "rate --tie" "$("$ponder" rate 7 --tie m6 --db "$db")" "m7 ties with m6"
+is "the earlier one is shown" "$(sql 'SELECT leaf FROM conversations WHERE id = 2')" 6
+is "rate --both-bad" "$("$ponder" rate 7 --both-bad 6 --db "$db")" "m7 as bad as m6"
+is "rate --undo" "$("$ponder" rate --undo --db "$db")" "m7: vote taken back"
+is "puts the vote back" "$(sql 'SELECT verdict FROM pairs WHERE source = "vote"')" tie
+is "rate --step" "$("$ponder" rate m7 --step 1=good --step 2=neutral --step 3=bad --tag hm --db "$db")" 'm7: answer none, thought none, tags ["hm"], steps 1 good, 2 neutral, 3 bad'
+is "steps are in their view" "$(sql 'SELECT step, unit, text, rating FROM step_ratings')" "1 sentence One. good
+2 sentence Two. neutral
+3 sentence Three. bad"
+exits "the first error is the last step" 0 "$ponder" rate m7 --step 2=bad --db "$db"
+exits "nothing behind it" 1 "$ponder" rate m7 --step 3=good --db "$db"
+exits "one command is one change" 0 sh -c "$ponder rate --undo m7 --db $db && $ponder rate --undo m7 --db $db"
+is "all of it" "$(sql 'SELECT (SELECT count(*) FROM steps), (SELECT count(*) FROM tags WHERE message = 7)')" "0 0"
+exits "votes on what cannot be compared" 1 "$ponder" rate m7 --over m2 --db "$db"
+exits "a vote on a message that is not there" 1 "$ponder" rate m7 --over m77 --db "$db"
+for bad in "m7 --over" "m7 --over x" "m7 --over m6 --strength 4" "m7 --strength 2" "m7 --tie m6 --strength 2" "m7 --over m6 --tie m6" "m7 --step 0=good" "m7 --step 1=fine" "m7 --step good" "m7 --undo --tag x"; do
+    # shellcheck disable=SC2086
+    exits "rate $bad" 2 "$ponder" rate --db "$db" $bad
+done
+python3 - "$db" <<'PY2'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("DELETE FROM messages WHERE id = 7"); db.execute("INSERT INTO message_index(message_index) VALUES('rebuild')"); db.commit()
+PY2
+
 exits "export" 0 "$ponder" export --format sft -o "$dir/out.jsonl" --db "$db"
 is "its records" "$(json '[m["content"] for m in d["messages"]]' < "$dir/out.jsonl" | tr '\n' ' ')" \
     "['How many tennis balls?', 'Eleven balls.', 'Sure?', 'Yes'] ['Hi', 'Hello there'] "
