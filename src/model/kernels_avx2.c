@@ -65,13 +65,14 @@ ALWAYS_INLINE int block_bytes(uint32_t type)
     return type == TENSOR_Q4_0 ? 18 : type == TENSOR_Q4_1 ? 20 : type == TENSOR_Q5_0 ? 22 : type == TENSOR_Q5_1 ? 24 : 34;
 }
 
-/* The f16 at byte `at` of n (8 or 2) blocks; of the last two, nb are there. 0 for the rest. */
-ALWAYS_INLINE __m256 chunk_halves(const uint8_t *p, int stride, int at, int n, int nb)
+/* The first f16 of n (8 or 2) blocks, and their second one if m is not NULL; of the last two, nb are there. 0 for the rest. */
+ALWAYS_INLINE void chunk_halves(const uint8_t *p, int stride, int n, int nb, __m256 *d, __m256 *m)
 {
-    uint64_t h[2] = {0, 0};
-    UNROLL for (int i = 0; i < n; i++)
-        if (n == 8 || i < nb) h[i / 4] |= (uint64_t)load_u16(p + i * stride + at) << i % 4 * 16;
-    return _mm256_cvtph_ps(_mm_set_epi64x((int64_t)h[1], (int64_t)h[0]));
+    int h[8] = {0};
+    UNROLL for (int i = 0; i < n; i++) h[i] = n == 8 || i < nb ? (int)load_u32(p + i * stride) : 0;
+    const __m128i a = _mm_setr_epi32(h[0], h[1], h[2], h[3]), b = _mm_setr_epi32(h[4], h[5], h[6], h[7]), low = _mm_set1_epi32(0xffff);
+    *d = _mm256_cvtph_ps(_mm_packus_epi32(_mm_and_si128(a, low), _mm_and_si128(b, low)));
+    if (m) *m = _mm256_cvtph_ps(_mm_packus_epi32(_mm_srli_epi32(a, 16), _mm_srli_epi32(b, 16)));
 }
 
 /* Spreads 32 bits to 32 bytes of 16 or 0: the low 16 bits of a and b first, or the high 16. */
@@ -107,9 +108,9 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
     __m256 s[8];
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
-        __m256 d = chunk_halves(row, bytes, 0, n, nb), m;
-        if (has_m) m = chunk_halves(row, bytes, 2, n, nb);
-        else m = _mm256_mul_ps(d, _mm256_set1_ps(type == TENSOR_Q4_0 ? -8.0f : -16.0f));
+        __m256 d, m;
+        chunk_halves(row, bytes, n, nb, &d, has_m ? &m : NULL);
+        if (!has_m) m = _mm256_mul_ps(d, _mm256_set1_ps(type == TENSOR_Q4_0 ? -8.0f : -16.0f));
         UNROLL for (int c = 0; c < M; c++) {
             const int64_t at = (c0 + c) * (a->stride / 32) + b0;
             s[r * M + c] = _mm256_mul_ps(d, block_floats(a->s32 + at, n));
@@ -138,7 +139,8 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     __m256 s[8];
     UNROLL for (int r = 0; r < R; r++) {
         const uint8_t *row = p + (size_t)r * row_bytes;
-        __m256 d = chunk_halves(row, 34, 0, n, nb);
+        __m256 d;
+        chunk_halves(row, 34, n, nb, &d, NULL);
         UNROLL for (int c = 0; c < M; c++) s[r * M + c] = _mm256_mul_ps(d, block_floats(a->s32 + (c0 + c) * (a->stride / 32) + b0, n));
     }
     UNROLL for (int u = 0; u < n; u++) {
@@ -320,14 +322,14 @@ ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, si
 
 /* ---- drivers --------------------------------------------------------------------------------------------------------------- */
 
-GEMV_DRIVER(q4_0, tile_blocks, TENSOR_Q4_0, 2)
-GEMV_DRIVER(q4_1, tile_blocks, TENSOR_Q4_1, 2)
-GEMV_DRIVER(q5_0, tile_blocks, TENSOR_Q5_0, 2)
-GEMV_DRIVER(q5_1, tile_blocks, TENSOR_Q5_1, 2)
-GEMV_DRIVER(q8_0, tile_blocks, TENSOR_Q8_0, 2)
-GEMV_DRIVER(q4_k, tile_k, TENSOR_Q4_K, 2)
-GEMV_DRIVER(q5_k, tile_k, TENSOR_Q5_K, 2)
-GEMV_DRIVER(q6_k, tile_q6, TENSOR_Q6_K, 2)
+GEMV_DRIVER(q4_0, tile_blocks, TENSOR_Q4_0, 4)
+GEMV_DRIVER(q4_1, tile_blocks, TENSOR_Q4_1, 4)
+GEMV_DRIVER(q5_0, tile_blocks, TENSOR_Q5_0, 4)
+GEMV_DRIVER(q5_1, tile_blocks, TENSOR_Q5_1, 4)
+GEMV_DRIVER(q8_0, tile_blocks, TENSOR_Q8_0, 4)
+GEMV_DRIVER(q4_k, tile_k, TENSOR_Q4_K, 4)
+GEMV_DRIVER(q5_k, tile_k, TENSOR_Q5_K, 4)
+GEMV_DRIVER(q6_k, tile_q6, TENSOR_Q6_K, 4)
 GEMV_DRIVER(f32, tile_floats, TENSOR_F32, 4)
 GEMV_DRIVER(f16, tile_floats, TENSOR_F16, 4)
 GEMV_DRIVER(bf16, tile_floats, TENSOR_BF16, 4)
