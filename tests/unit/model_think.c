@@ -172,6 +172,26 @@ static void test_soft_close(void **state)
     soft_close("gpt-oss", true);
 }
 
+/* Asked twice at one position, the logits are favoured once. */
+static void test_soft_close_once_a_position(void **state)
+{
+    (void)state;
+    struct world w;
+    setup(&w, "deepseek-r1-distill-qwen", true, (struct budget){BUDGET_TOKENS, 300});
+    start(&w);
+    while (stats(&w).state != THINK_SOFT) fill(&w, 1);
+    fill(&w, 10);
+    float logits[VOCAB_MAX] = {0};
+    int32_t close = vocab_find(&w.v, "</think>"), forced;
+    logits[close] = -9;
+    assert_int_equal(think_next(w.r.t, logits, 0, &forced), THINK_DO_SAMPLE);
+    float once = logits[close];
+    assert_true(once > -9 && once < 0);
+    assert_int_equal(think_next(w.r.t, logits, 0, &forced), THINK_DO_SAMPLE);
+    assert_true(logits[close] == once);
+    done(&w);
+}
+
 static void test_whole_characters(void **state)
 {
     (void)state;
@@ -273,6 +293,7 @@ static void test_seconds(void **state)
                 if (w.r.closed) closed = w.r.ms;
             }
             assert_in_range(closed, 4000, 6000);
+            assert_true((w.r.sampled_in_state[THINK_SOFT] > 0) == (ms[i] <= 10)); /* where the wrap-up takes long there is no time for it */
             assert_int_equal(w.r.thought_ending, THOUGHT_BUDGET_HARD);
             assert_int_equal(w.r.budgets, 2 + live); /* the last one in tokens */
             assert_int_equal(stats(&w).budget.kind, BUDGET_SECONDS);
@@ -400,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_forced_close_is_by_id),
         cmocka_unit_test(test_budget_is_a_total),
         cmocka_unit_test(test_soft_close),
+        cmocka_unit_test(test_soft_close_once_a_position),
         cmocka_unit_test(test_whole_characters),
         cmocka_unit_test(test_budget_changes),
         cmocka_unit_test(test_seconds),

@@ -242,12 +242,19 @@ static void test_reopened_with_what_is_left(void **state)
     say(&w, "\n\n");
     markup(&w, "<think>");
     for (int i = 0; i < 100; i++) say(&w, i % 2 ? " two" : " three");
-    say(&w, "The answer");
-    play(&w);
-    reply_check(&w.r, w.f);
+    for (size_t i = 0; stats(&w).thought_tokens < 200 || stats(&w).state != THINK_ANSWER;) {
+        bool taken;
+        reply_step(&w.r, w.script.ids[i], &taken);
+        i += taken;
+    }
     assert_int_equal(w.r.opened, 2);
     assert_int_equal(w.r.thought_ending, THOUGHT_BUDGET_HARD);
     assert_int_equal(stats(&w).thought_tokens, 200);
+    /* nothing is left for a third one */
+    float logits[VOCAB_MAX] = {0};
+    int32_t forced;
+    assert_int_equal(think_next(w.r.t, logits, 0, &forced), THINK_DO_SAMPLE);
+    assert_true(logits[vocab_find(&w.v, "<think>")] == -INFINITY);
     done(&w);
 }
 
@@ -463,8 +470,18 @@ static void test_no_room_for_a_wrap_up(void **state)
     assert_false(reply_has_span(&w.r, "wrap_up"));
     assert_string_equal(str_cstr(&w.r.answer), "The answer");
     done(&w);
-}
 
+    setup(&w, "deepseek-r1-distill-qwen", true, unlimited);
+    w.c.answer_reserve = 0;
+    w.c.context_left = 200;
+    start(&w);
+    for (int i = 0; i < 200; i++) say(&w, i % 3 ? " two" : " three");
+    play(&w);
+    reply_check(&w.r, w.f);
+    assert_int_equal(w.r.answer_ending, ANSWER_CONTEXT_FULL);
+    assert_true(w.r.answer.len > 0);
+    done(&w);
+}
 static void test_abort(void **state)
 {
     (void)state;
