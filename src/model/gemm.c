@@ -15,7 +15,7 @@ static const struct gemm_format formats[] = {
 
 static const struct gemm_family *const families[] = {
 #ifdef KERNELS_X86
-
+    &gemm_amx,
     &gemm_avx512,
     &gemm_avx2,
 #endif
@@ -56,9 +56,15 @@ static int64_t stride_of(int64_t n)
     return (n + 63) / 64 * 64 + 64;
 }
 
+/* Bytes of q for all rows, and for those that AMX may read behind them. */
+static uint64_t q_bytes(const struct gemm_family *f, int rows, int64_t n_max)
+{
+    return ((uint64_t)rows + (f->element > 1 ? GEMM_AMX_ROWS - 1 : 0)) * (uint64_t)stride_of(n_max) * f->element;
+}
+
 uint64_t gemm_input_bytes(int rows, int64_t n_max)
 {
-    return (uint64_t)rows * ((uint64_t)stride_of(n_max) + (uint64_t)n_max / 32 * 3 * sizeof(float));
+    return q_bytes(family_now(), rows, n_max) + (uint64_t)rows * (uint64_t)n_max / 32 * 3 * sizeof(float);
 }
 
 static void *bytes_new(uint64_t n)
@@ -70,14 +76,19 @@ static void *bytes_new(uint64_t n)
 
 int gemm_input_new(struct gemm_input **out, int rows, int64_t n_max, struct err *e)
 {
+    return gemm_input_new_for(out, family_now(), rows, n_max, e);
+}
+
+int gemm_input_new_for(struct gemm_input **out, const struct gemm_family *family, int rows, int64_t n_max, struct err *e)
+{
     *out = NULL;
     if (rows < 1 || n_max < 32 || n_max > INT32_MAX) return err_set(e, ERR_INVALID, "activations of an impossible size");
     struct gemm_input *g = calloc(1, sizeof *g);
     if (!g) return err_set(e, ERR_NOMEM, "out of memory for activations");
-    g->family = family_now();
+    g->family = family;
     g->rows = rows;
     g->n_max = n_max;
-    g->q = bytes_new((uint64_t)rows * (uint64_t)stride_of(n_max));
+    g->q = bytes_new(q_bytes(family, rows, n_max));
     g->scales = bytes_new((uint64_t)rows * (uint64_t)(n_max / 32) * 3 * sizeof(float));
     if (!g->q || !g->scales) {
         gemm_input_free(g);
@@ -111,7 +122,8 @@ void gemm_input_row(struct gemm_input *g, int row, const float *x)
 
 size_t gemm_scratch_bytes(void)
 {
-    return (sizeof(struct gemm_panel) + 63) / 64 * 64;
+    size_t panel = (sizeof(struct gemm_panel) + 63) / 64 * 64;
+    return panel > GEMM_AMX_SCRATCH ? panel : GEMM_AMX_SCRATCH;
 }
 
 /* Equal slabs, so that the last one is not a crumb. */

@@ -5,8 +5,8 @@
  * of any matrices of their width. The bits of y[row][r] depend on activation row `row`, matrix row r and the kernel family
  * alone: not on which rows are asked for together, not on their number, not on alignment.
  *
- * What is rounded, beyond the f32 sums: activations, to 8 bits a block of 32. Scalar, AVX2 and AVX-512 agree bit for bit. Formats of
- * floats are not served here: BLAS does them.
+ * What is rounded, beyond the f32 sums: activations, to 8 bits a block of 32 (scalar, AVX2 and AVX-512, which agree bit for bit), or
+ * activations and expanded weights, to bf16 (AMX). Formats of floats are not served here: BLAS does them.
  */
 #ifndef PONDER_GEMM_H
 #define PONDER_GEMM_H
@@ -41,5 +41,9 @@ size_t gemm_scratch_bytes(void);
  * matrix, whose rows are row_bytes apart. */
 void gemm_rows(const struct gemm_input *g, int lo, int hi, uint32_t type, const void *w, size_t row_bytes, int64_t r0, int64_t r1, float *y,
                int64_t y_stride, void *scratch);
+
+/* Whether this CPU has AMX with bf16, the system grants its state, and a product (in a child process) comes out right. Serves the
+ * kernel family of the name "amx". */
+bool gemm_amx_usable(void);
 
 #endif

@@ -16,6 +16,10 @@
 /* Elements of a row that are expanded at a time: with their scales a panel of them stays in the first cache. */
 #define GEMM_SLAB 512
 
+/* Tokens that AMX takes at a time, so many rows less one may be read behind an input's last; and what it needs of scratch. */
+#define GEMM_AMX_ROWS 32
+#define GEMM_AMX_SCRATCH (256 << 10)
+
 struct gemm_input {
     const struct gemm_family *family;
     int rows;
@@ -23,7 +27,7 @@ struct gemm_input {
     int64_t n;              /* 0: nothing was begun */
     bool mid;
     int64_t stride;         /* from row to row of q; not a power of two, so that rows fall into different cache sets */
-    uint8_t *q;             /* [rows][stride], q + 128 */
+    uint8_t *q;             /* [rows][stride], q + 128; of AMX uint16_t [rows + GEMM_AMX_ROWS - 1][stride], bf16 */
     float *scales;          /* [rows][3][n / 32]: scale, sum, mid */
 };
 
@@ -61,6 +65,7 @@ struct gemm_slab {
 
 struct gemm_family {
     const char *name;
+    size_t element;         /* bytes of a prepared activation */
     void (*input_row)(struct gemm_input *g, int row, const float *x);
     /* either: the whole of gemm_rows but for checks */
     void (*rows)(const struct gemm_input *g, int lo, int hi, const struct gemm_format *f, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1,
@@ -74,10 +79,14 @@ const struct gemm_format *gemm_format_of(uint32_t type);
 static inline const uint8_t *gemm_q(const struct gemm_input *g, int row) { return g->q + row * g->stride; }
 static inline float *gemm_scales(const struct gemm_input *g, int row) { return g->scales + row * (g->n / 32 * 3); }
 
+/* gemm_input_new for a family that is not the one in use. */
+int gemm_input_new_for(struct gemm_input **out, const struct gemm_family *family, int rows, int64_t n_max, struct err *e);
+
 extern const struct gemm_family gemm_scalar;
 #ifdef KERNELS_X86
 extern const struct gemm_family gemm_avx2;
 extern const struct gemm_family gemm_avx512;
+extern const struct gemm_family gemm_amx;
 void gemm_input_row_avx2(struct gemm_input *g, int row, const float *x);
 void gemm_expand_avx2(const struct gemm_format *f, const uint8_t *w, size_t row_bytes, int rows, int64_t k0, int n, struct gemm_panel *p);
 #endif

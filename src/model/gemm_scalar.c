@@ -80,4 +80,4 @@ static void rows(const struct gemm_input *g, int lo, int hi, const struct gemm_f
         for (int c = lo; c < hi; c++) y[(c - lo) * y_stride + (r - r0)] = product(g, f, unpack, w + (size_t)r * row_bytes, c);
 }
 
-const struct gemm_family gemm_scalar = {.name = "scalar", .input_row = input_row, .rows = rows};
+const struct gemm_family gemm_scalar = {.name = "scalar", .element = 1, .input_row = input_row, .rows = rows};
