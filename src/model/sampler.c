@@ -22,12 +22,13 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-#define REPEAT_WINDOW 64
-#define FLOOR_X       (-23.0f)
-#define BUCKETS_PER_E 4
-#define N_BUCKETS     (23 * BUCKETS_PER_E + 1)
-#define N_POWERS      1064
-#define LANES         16
+#define REPEAT_WINDOW   64
+#define FLOOR_X         (-23.0f)
+#define BUCKETS_PER_E   4
+#define N_BUCKETS       (23 * BUCKETS_PER_E + 1)
+#define N_POWERS        1064
+#define LANES           16 /* logits in a block */
+#define TOP_K_BOUND_MAX 256
 
 struct cand {
     int32_t id;
@@ -42,6 +43,7 @@ struct sampler {
     int32_t recent[REPEAT_WINDOW]; /* ring */
     size_t n_recent, next_recent;
     double power[N_POWERS]; /* of two, see fill_powers */
+    float *tops;            /* the best of every block of the logits at hand */
     struct cand *cand;      /* n_vocab, those in play, ids ascending */
     struct cand *bucket;    /* n_vocab, room to sort one bucket */
 };
@@ -116,9 +118,10 @@ int sampler_new(struct sampler **out, int n_vocab, const struct sampler_params *
     uint64_t seed = p->seed;
     for (size_t i = 0; i < ARRAY_LEN(s->rng); i++) s->rng[i] = splitmix(&seed);
     fill_powers(s->power);
+    s->tops = malloc(((size_t)n_vocab + LANES - 1) / LANES * sizeof *s->tops);
     s->cand = malloc((size_t)n_vocab * sizeof *s->cand);
     s->bucket = malloc((size_t)n_vocab * sizeof *s->bucket);
-    if (!s->cand || !s->bucket) {
+    if (!s->tops || !s->cand || !s->bucket) {
         sampler_free(s);
         return err_set(e, ERR_NOMEM, "out of memory for the sampler");
     }
@@ -129,6 +132,7 @@ int sampler_new(struct sampler **out, int n_vocab, const struct sampler_params *
 void sampler_free(struct sampler *s)
 {
     if (!s) return;
+    free(s->tops);
     free(s->cand);
     free(s->bucket);
     free(s);
@@ -170,31 +174,63 @@ static void restore(const struct sampler *s, float *logits, const float was[REPE
 
 /* ---- picking --------------------------------------------------------------------------------------------------- */
 
-/* The largest of LANES neighbours; a NaN is never larger. Kept apart so that compilers make one vector operation of it. */
-static inline void lanes_max(float lane[LANES], const float *v)
+/* The largest of LANES neighbours; a NaN is never larger. */
+static inline float block_top(const float *v)
 {
-    for (int k = 0; k < LANES; k++) lane[k] = v[k] > lane[k] ? v[k] : lane[k];
+    float top[4];
+    for (int k = 0; k < 4; k++) top[k] = v[k] > -INFINITY ? v[k] : -INFINITY;
+    for (int i = 4; i < LANES; i += 4)
+        for (int k = 0; k < 4; k++) top[k] = v[i + k] > top[k] ? v[i + k] : top[k];
+    float a = top[0] > top[1] ? top[0] : top[1], b = top[2] > top[3] ? top[2] : top[3];
+    return a > b ? a : b;
 }
 
-static inline float lanes_top(const float lane[LANES])
+/* The best id, the lowest of equals; 0 when there is nothing but -INFINITY. Leaves the best of every block in s->tops. */
+static int32_t best_id(struct sampler *s, const float *logits)
 {
-    float top = lane[0];
-    for (int k = 1; k < LANES; k++) top = lane[k] > top ? lane[k] : top;
-    return top;
-}
-
-/* The best id, the lowest of equals; 0 when there is nothing but -INFINITY. */
-static int32_t best_id(const float *logits, int n)
-{
-    float lane[LANES];
-    for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
-    int i = 0;
-    for (; i + LANES <= n; i += LANES) lanes_max(lane, logits + i);
-    float top = lanes_top(lane);
-    for (; i < n; i++) top = logits[i] > top ? logits[i] : top;
+    float top = -INFINITY;
+    int n = s->n_vocab, at = 0;
+    for (int b = 0; b * LANES < n; b++) {
+        float best = -INFINITY;
+        if (b * LANES + LANES <= n)
+            best = block_top(logits + b * LANES);
+        else
+            for (int i = b * LANES; i < n; i++) best = logits[i] > best ? logits[i] : best;
+        s->tops[b] = best;
+        if (best > top) {
+            top = best;
+            at = b * LANES;
+        }
+    }
     if (!(top > -INFINITY)) return 0;
-    for (i = 0; !(logits[i] == top); i++) continue;
-    return i;
+    while (!(logits[at] == top)) at++;
+    return at;
+}
+
+/* The k-th largest of the blocks' tops, which the k-th largest logit cannot be below; -INFINITY when there are fewer blocks. */
+static float top_k_bound(const struct sampler *s, int k)
+{
+    float heap[TOP_K_BOUND_MAX]; /* the largest so far, the smallest of them in front */
+    int n = 0, blocks = (s->n_vocab + LANES - 1) / LANES;
+    if (k > TOP_K_BOUND_MAX || blocks < k) return -INFINITY;
+    for (int b = 0; b < blocks; b++) {
+        float v = s->tops[b];
+        int at = n;
+        if (n < k) {
+            for (n++; at && heap[(at - 1) / 2] > v; at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+        } else if (v > heap[0]) {
+            at = 0;
+            for (int child; (child = 2 * at + 1) < k; at = child) {
+                if (child + 1 < k && heap[child + 1] < heap[child]) child++;
+                if (heap[child] >= v) break;
+                heap[at] = heap[child];
+            }
+        } else {
+            continue;
+        }
+        heap[at] = v;
+    }
+    return heap[0];
 }
 
 static int bucket_of(float x)
@@ -252,19 +288,18 @@ static double total_weight(const struct cand *c, size_t n)
     return sum;
 }
 
-/* Fills s->cand with what lies within FLOOR_X of the best, weights not yet; returns how many. */
+/* Fills s->cand with what lies within FLOOR_X of the best and may be among the top k, weights not yet; returns how many. */
 static size_t gather(struct sampler *s, const float *logits, float top)
 {
     float inv = (float)(1 / s->p.temp), low = top + FLOOR_X * (float)s->p.temp;
+    if (s->p.top_k > 0) {
+        float bound = top_k_bound(s, s->p.top_k);
+        if (bound > low) low = bound;
+    }
     size_t n = 0;
-    for (int from = 0; from < s->n_vocab; from += LANES) {
+    for (int from = 0, b = 0; from < s->n_vocab; from += LANES, b++) {
+        if (!(s->tops[b] >= low)) continue;
         int to = from + LANES < s->n_vocab ? from + LANES : s->n_vocab;
-        if (to - from == LANES) {
-            float lane[LANES];
-            for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
-            lanes_max(lane, logits + from);
-            if (!(lanes_top(lane) >= low)) continue;
-        }
         for (int i = from; i < to; i++) {
             if (!(logits[i] >= low)) continue;
             float x = (logits[i] - top) * inv;
@@ -301,7 +336,7 @@ int32_t sampler_pick(struct sampler *s, float *logits)
     float was[REPEAT_WINDOW];
     bool punished = s->p.repeat_penalty > 0 && s->p.repeat_penalty != 1;
     if (punished) punish(s, logits, was);
-    int32_t id = best_id(logits, s->n_vocab);
+    int32_t id = best_id(s, logits);
     /* Below this temperature nothing but the best could be drawn, and 1 / temp may overflow. */
     if (s->p.temp >= 1e-6 && isfinite(logits[id])) id = pick_random(s, logits, id, u);
     if (punished) restore(s, logits, was);
