@@ -34,7 +34,7 @@ const struct chat_port chat_port_real = {
 
 /* ---- notices ----------------------------------------------------------------------------------------------------- */
 
-static void set_notice(struct app *a, bool is_error, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void set_notice(struct app *a, bool is_error, const char *fmt, va_list ap)
 {
     char text[600];
     vsnprintf(text, sizeof text, fmt, ap);

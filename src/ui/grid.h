@@ -16,8 +16,8 @@
     X(THOUGHT_HEADER, "thought_header", "b", "the line over a thought: state, time, tokens") \
     X(THOUGHT_RULE, "thought_rule", "d", "the bar left of a thought") \
     X(INJECTED, "injected", "u", "text of a thought that the model did not write") \
-    X(BAR_FULL, "bar_full", "r", "the used part of the budget bar") \
-    X(BAR_SOFT, "bar_soft", "r", "the same when the thought is being closed") \
+    X(BAR_FULL, "bar_full", "b", "the used part of the budget bar") \
+    X(BAR_SOFT, "bar_soft", "b", "the same when the thought is being closed") \
     X(BAR_EMPTY, "bar_empty", "d", "the free part of the budget bar") \
     X(TITLE, "title", "r", "the top line") \
     X(TITLE_ACCENT, "title_accent", "br", "the program's name in it") \
