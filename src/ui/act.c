@@ -39,6 +39,10 @@ void app_toggle_fold(struct app *a, size_t i)
 static void fold_target(struct app *a)
 {
     size_t i = app_target_reply(a);
+    if (app_beside(a)) {        /* one thought is shown there, whichever: the column folds */
+        a->pane_closed = !a->pane_closed;
+        return;
+    }
     if (i == SIZE_MAX) return;
     /* Without a thought of its own, the newest one is meant. */
     if (a->focus != FOCUS_READING)
@@ -221,6 +225,8 @@ void app_act(struct app *a, enum action act)
     case ACT_STOP: interrupt(a); break;
     case ACT_PAGE_UP: page(a, -1); break;
     case ACT_PAGE_DOWN: page(a, 1); break;
+    case ACT_PANE_UP: pane_scroll(a, -(a->geo.view_h / 2 + 1)); break;
+    case ACT_PANE_DOWN: pane_scroll(a, a->geo.view_h / 2 + 1); break;
     case ACT_LINE_UP: transcript_scroll(&a->t, -1); break;
     case ACT_LINE_DOWN: transcript_scroll(&a->t, 1); break;
     case ACT_FOLLOW: transcript_follow(&a->t); break;
@@ -292,8 +298,7 @@ static void mouse(struct app *a, const struct key *k)
     } else if (a->popup) {
         popup_key(a, &(struct key){.kind = KEY_NAMED_, .name = rows < 0 ? NAMED_UP : NAMED_DOWN});
     } else if (a->geo.pane_w && k->x >= a->geo.pane_x) {
-        a->thought_scroll -= rows;
-        if (a->thought_scroll < 0) a->thought_scroll = 0;
+        pane_scroll(a, rows);
     } else {
         transcript_scroll(&a->t, rows);
     }

@@ -106,7 +106,9 @@ struct app {
     bool has_next_budget;
     struct budget wanted_budget;        /* last one sent for the running reply */
     bool has_wanted_budget;
-    int thought_scroll;                 /* rows the column of thoughts is scrolled up by */
+    bool pane_closed;                   /* the column of thoughts is folded away */
+    bool pane_held;                     /* it is scrolled up: its first line has this byte of this item's thought */
+    size_t pane_item, pane_at;
 
     struct str notice;                  /* a line for the user */
     bool notice_is_error;
@@ -181,6 +183,10 @@ struct budget budget_step(struct budget b, int direction);
 struct budget app_budget(const struct app *a);                     /* of this reply, or of the next one when idle */
 void app_set_budget(struct app *a, struct budget b);               /* the same one */
 
+/* pane.c: the column of thoughts */
+void pane_draw(struct app *a, struct grid *g);
+void pane_scroll(struct app *a, int rows);
+
 /* act.c */
 void app_set_fold(struct app *a, size_t i, enum view v);
 void app_toggle_fold(struct app *a, size_t i);
@@ -225,6 +231,8 @@ void screen_draw(struct app *a, struct grid *g);
 void screen_hit(struct app *a, enum hit_kind kind, int x, int y, int w, int h, size_t index);
 /* Text in one style from x on; returns the column behind it. */
 int screen_put(struct grid *g, int x, int y, int x_end, enum style style, const char *text);
+/* Bytes [from, from + n) of a thought, what the model did not write in a style of its own. */
+void screen_put_thought(struct grid *g, int x, int y, int x_end, const struct item *it, const char *text, size_t n, size_t from);
 
 /* input.c: the input line as rows, broken at the edge and at newlines, so that every column has its byte. */
 struct input_rows {

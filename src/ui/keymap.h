@@ -31,6 +31,8 @@
     X(PAGE_DOWN, "scroll down", false) \
     X(LINE_UP, "scroll up a line", false) \
     X(LINE_DOWN, "scroll down a line", false) \
+    X(PANE_UP, "scroll the thought beside the answers up", false) \
+    X(PANE_DOWN, "scroll it down", false) \
     X(FOLLOW, "to the end, and follow what comes in", true) \
     X(START, "to the beginning", true) \
     X(REDRAW, "draw the screen anew", true) \

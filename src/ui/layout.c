@@ -55,7 +55,7 @@ void screen_layout(struct app *a)
     if (h >= 8 && a->trouble.len) g->trouble_y = g->view_y++;
     g->view_h = bottom - g->view_y;
     if (g->view_h < 0) g->view_h = 0;
-    if (app_beside(a)) {
+    if (app_beside(a) && !a->pane_closed) {
         g->pane_w = a->w * 2 / 5;
         g->text_w = a->w - g->pane_w - 1;
         g->pane_x = g->text_w + 1;

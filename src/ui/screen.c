@@ -106,16 +106,16 @@ static void draw_matches(const struct app *a, struct grid *g, int x, int y, cons
     }
 }
 
-/* A line of a thought, what the model did not write in a style of its own. */
-static void draw_thought_text(struct grid *g, int x, int y, int x_end, const struct item *it, const struct row *r)
+void screen_put_thought(struct grid *g, int x, int y, int x_end, const struct item *it, const char *text, size_t n, size_t from)
 {
-    grid_put_tabs(g, x, y, x_end, STYLE_THOUGHT, r->text, r->n, x);
+    grid_put_tabs(g, x, y, x_end, STYLE_THOUGHT, text, n, x);
     for (size_t i = 0; i < it->n_injected; i++) {
         const struct injected_span *s = &it->injected[i];
-        if (s->to <= r->from || s->from >= r->from + r->n) continue;
-        size_t from = s->from > r->from ? s->from - r->from : 0, to = s->to - r->from < r->n ? s->to - r->from : r->n;
-        int c = utf8_columns(r->text, from);
-        grid_restyle(g, x + c, y, utf8_columns(r->text + from, to - from), STYLE_INJECTED);
+        if (s->to <= from || s->from >= from + n) continue;
+        size_t first = s->from > from ? s->from - from : 0, to = s->to - from < n ? s->to - from : n;
+        int c = utf8_columns(text, first), wide = utf8_columns(text + first, to - first);
+        if (x + c + wide > x_end) wide = x_end - x - c;
+        if (wide > 0) grid_restyle(g, x + c, y, wide, STYLE_INJECTED);
     }
 }
 
@@ -186,7 +186,7 @@ static void draw_row(struct app *a, struct grid *g, int y, const struct row *r)
     case ROW_THOUGHT: {
         int text_x = transcript_text_columns(&a->t) - transcript_thought_columns(&a->t) + x;
         if (text_x > x) screen_put(g, x, y, x_end, STYLE_THOUGHT_RULE, r->cut_above ? "┆" : "│");
-        draw_thought_text(g, text_x, y, x_end, it, r);
+        screen_put_thought(g, text_x, y, x_end, it, r->text, r->n, r->from);
         draw_matches(a, g, text_x, y, r);
         break;
     }
@@ -237,32 +237,6 @@ static void draw_welcome(struct app *a, struct grid *g)
     int margin = transcript_margin(&a->t);
     for (int i = 0; i < (int)ARRAY_LEN(lines) && i + 1 < a->geo.view_h; i++)
         screen_put(g, margin, a->geo.view_y + 1 + i, g->w - margin, STYLE_HINT, i == 2 && a->set.private_chat ? "Ctrl-O opens a thought again. Nothing of this chat is kept." : lines[i]);
-}
-
-/* The newest thought in a column of its own: header on top, the end of the text below. */
-static void draw_pane(struct app *a, struct grid *g)
-{
-    const struct geometry *geo = &a->geo;
-    if (!a->t.n || !geo->pane_w || geo->view_h < 1) return;
-    for (int y = 0; y < geo->view_h; y++) screen_put(g, geo->pane_x - 1, geo->view_y + y, g->w, STYLE_RULE, "│");
-    size_t i = app_target_reply(a);
-    if (i == SIZE_MAX || !item_has_thought(&a->t.items[i])) {
-        screen_put(g, geo->pane_x + 1, geo->view_y, g->w, STYLE_HINT, "thoughts");
-        return;
-    }
-    struct item *it = &a->t.items[i];
-    int x = geo->pane_x + 1, columns = geo->pane_w - 2 > 0 ? geo->pane_w - 2 : 1, rows = geo->view_h - 1;
-    const char *title = it->phase == PHASE_THINKING ? "thinking" : "thought";
-    screen_put(g, x, geo->view_y, g->w, STYLE_THOUGHT_HEADER, title);
-    const struct wrap *w = flow_wrap(&it->thought, columns);
-    int most = (int)w->n - rows > 0 ? (int)w->n - rows : 0;
-    if (a->thought_scroll > most) a->thought_scroll = most;
-    size_t first = (size_t)(most - a->thought_scroll);
-    for (int y = 0; y < rows && first + (size_t)y < w->n; y++) {
-        const struct wrap_line *l = &w->lines[first + (size_t)y];
-        struct row r = {.text = str_cstr(&it->thought.clean) + l->from, .n = l->to - l->from, .from = l->from};
-        draw_thought_text(g, x, geo->view_y + 1 + y, x + columns, it, &r);
-    }
 }
 
 /* ---- below the transcript ---------------------------------------------------------------------------------------- */
@@ -435,7 +409,7 @@ void screen_draw(struct app *a, struct grid *g)
         draw_transcript(a, g);
     else
         draw_welcome(a, g);
-    draw_pane(a, g);
+    pane_draw(a, g);
     draw_title(a, g);
     if (a->geo.trouble_y >= 0) {
         grid_fill(g, 0, a->geo.trouble_y, g->w, 1, STYLE_ERROR);

@@ -686,6 +686,42 @@ static void test_wheel_scrolls(void **state)
     assert_true(t->app->t.follow);
 }
 
+static void test_column_of_thoughts(void **unused)
+{
+    (void)unused;
+    struct headless t;
+    headless_open(&t);
+    settings_set(&t.set, "layout", "side", NULL);
+    headless_start(&t, 120, 24, 0);
+    headless_model(&t);
+    headless_keys(&t, "question\r");
+    headless_prefill(&t, 5, 5);
+    headless_thinking(&t);
+    for (int i = 0; i < 50; i++) {
+        char line[40];
+        snprintf(line, sizeof line, "thought line %d\n", i);
+        headless_thought(&t, line);
+    }
+    assert_true(headless_shows(&t, "│ thought line 49"));
+    assert_false(headless_shows(&t, "thought line 20\n"));
+    headless_keys(&t, ESC "[5;3~");
+    headless_keys(&t, ESC "[5;3~");
+    assert_true(headless_shows(&t, "thought line 20\n"));
+    assert_true(headless_shows(&t, "more"));
+    headless_thought(&t, "unseen\nunseen\n");
+    assert_true(headless_shows(&t, "thought line 20\n"));
+    assert_false(headless_shows(&t, "unseen"));
+    for (int i = 0; i < 4; i++) headless_keys(&t, ESC "[6;3~");
+    assert_true(headless_shows(&t, "unseen"));
+    headless_keys(&t, CTRL('o'));
+    assert_false(headless_shows(&t, "unseen"));
+    headless_keys(&t, CTRL('o'));
+    assert_true(headless_shows(&t, "unseen"));
+    app_resize(t.app, 109, 24);       /* too narrow: above the answer again */
+    assert_true(headless_shows(&t, "▾ Thinking"));
+    headless_close(&t);
+}
+
 /* ---- mouse -------------------------------------------------------------------------------------------------------- */
 
 static void click_on(struct headless *t, const char *text)
@@ -1028,6 +1064,7 @@ int main(void)
         T(test_fold_above_does_not_move_the_text),
         T(test_opened_thought_is_read_from_its_header),
         T(test_wheel_scrolls),
+        ALONE(test_column_of_thoughts),
         T(test_click_folds_and_focuses),
         T(test_click_on_controls),
         T(test_reading_begins_at_the_newest_reply),
