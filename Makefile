@@ -10,9 +10,9 @@ OPT      ?= -O2 -g
 SANITIZE ?=
 MODEL    ?= smollm2-135m
 
-PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto
+PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto md4c
 APT_RUN  = gcc libc6-dev make pkg-config python3 python3-pip libncurses-dev libreadline-dev libopenblas-dev libsqlite3-dev libutf8proc-dev libinih-dev \
-           libjansson-dev libssl-dev
+           libjansson-dev libssl-dev libmd4c-dev
 APT_TEST = $(APT_RUN) libcmocka-dev tmux procps
 
 ifeq ($(origin CC),default)
