@@ -143,8 +143,8 @@ static void draw_foot(struct app *a, struct grid *g, int x, int y, int x_end, st
     struct str s = STR_EMPTY;
     thought_describe_end(it, &s);
     if (it->n_siblings > 1) str_addf(&s, "%sversion %d of %d", s.len ? " · " : "", it->sibling + 1, it->n_siblings);
-    const struct wrap *w = &it->text.wrap;
-    bool rated = it->answer_rating && !(w->n && rating_fits_answer(a, it, w->lines[w->n - 1].columns));
+    int last = transcript_last_columns(&a->t, (size_t)(it - a->t.items));
+    bool rated = it->answer_rating && !(last && rating_fits_answer(a, it, last));
     int end = rated ? x_end - 8 : x_end;
     if (s.len) {
         x = screen_put(g, x, y, end, it->failure ? STYLE_ERROR : STYLE_HINT, "· ");
@@ -165,6 +165,17 @@ static void draw_you(struct grid *g, int x, int y, int x_end)
     at = screen_put(g, at, y, x_end, STYLE_RULE, " ");
     while (at < x_end - 1) at = screen_put(g, at, y, x_end, STYLE_RULE, "─");
     screen_put(g, at, y, x_end, STYLE_RULE, "┐");
+}
+
+static void draw_answer(struct grid *g, int x, int y, int x_end, const struct row *r)
+{
+    if (!r->line) grid_put_tabs(g, x, y, x_end, STYLE_TEXT, r->text, r->n, x);
+    int at = x;
+    for (size_t i = 0; r->line && i < r->line->n_segments; i++) {
+        const struct md_segment *s = &r->line->segments[i];
+        grid_put_tabs(g, at, y, x_end, s->style, s->text, s->n, x);
+        at += s->columns;
+    }
 }
 
 static void draw_row(struct app *a, struct grid *g, int y, const struct row *r)
@@ -191,7 +202,7 @@ static void draw_row(struct app *a, struct grid *g, int y, const struct row *r)
         break;
     }
     case ROW_ANSWER:
-        grid_put_tabs(g, x, y, x_end, STYLE_TEXT, r->text, r->n, x);
+        draw_answer(g, x, y, x_end, r);
         draw_matches(a, g, x, y, r);
         if (r->last && rating_fits_answer(a, it, r->columns)) draw_rating(g, x_end, y, it);
         break;
@@ -405,6 +416,7 @@ void screen_draw(struct app *a, struct grid *g)
     a->n_hits = 0;
     a->header_seen = false;
     screen_layout(a);
+    transcript_trim(&a->t);
     if (a->t.n)
         draw_transcript(a, g);
     else

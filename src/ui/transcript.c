@@ -36,6 +36,7 @@ static void item_release(struct item *it)
 {
     flow_release(&it->text);
     flow_release(&it->thought);
+    markdown_free(it->markdown);
     free(it->failure);
     free(it->injected);
     free(it->shifts);
@@ -160,6 +161,77 @@ bool item_has_thought(const struct item *it)
     return it->role == MESSAGE_REPLY && (it->thought_opened || !flow_is_empty(&it->thought));
 }
 
+/* ---- lines of a text ---------------------------------------------------------------------------------------------- */
+
+struct markdown *item_markdown(struct item *it)
+{
+    const struct str *s = flow_text(&it->text);
+    if (!it->markdown) {
+        it->markdown_fed = 0;
+        if (markdown_new(&it->markdown, NULL)) it->markdown = NULL;
+    }
+    if (it->markdown && it->markdown_fed < s->len) {
+        if (!markdown_append(it->markdown, s->data + it->markdown_fed, s->len - it->markdown_fed)) return NULL;
+        it->markdown_fed = s->len;
+    }
+    return it->markdown;
+}
+
+/* The lines of a message's text: Markdown for replies, what was typed for prompts. */
+struct text_lines {
+    const struct md_line *md;
+    const struct wrap *wrap;
+    size_t n;
+};
+
+static struct text_lines text_lines(struct transcript *t, struct item *it)
+{
+    struct text_lines l = {0};
+    int columns = transcript_text_columns(t);
+    struct markdown *m = it->role == MESSAGE_REPLY && !flow_is_empty(&it->text) ? item_markdown(it) : NULL;
+    if (m) l.md = markdown_lines(m, columns, &l.n);
+    if (l.md) return l;
+    l.wrap = flow_wrap(&it->text, columns);
+    l.n = l.wrap->n;
+    return l;
+}
+
+static size_t text_line_at(const struct text_lines *l, const struct item *it, const struct place *p)
+{
+    if (!l->n) return 0;
+    if (!l->md) return wrap_line_at(l->wrap, p->at);
+    size_t line = markdown_line_at(it->markdown, p->at);
+    for (size_t i = 0; i < p->before && line > 0 && l->md[line - 1].from == l->md[line].from; i++) line--;
+    return line;
+}
+
+int transcript_last_columns(struct transcript *t, size_t i)
+{
+    struct text_lines l = text_lines(t, &t->items[i]);
+    if (!l.n) return 0;
+    return l.md ? l.md[l.n - 1].columns : l.wrap->lines[l.n - 1].columns;
+}
+
+#define LAID_OUT_MAX 600
+#define KEEP_AROUND 150
+
+void transcript_trim(struct transcript *t)
+{
+    size_t top;
+    int row;
+    if (t->laid_out < LAID_OUT_MAX) return;
+    transcript_top(t, &top, &row);
+    for (size_t i = 0; i < t->n; i++) {
+        struct item *it = &t->items[i];
+        if ((i + KEEP_AROUND > top && i < top + KEEP_AROUND) || it->phase != PHASE_DONE) continue;
+        flow_drop_layout(&it->text);
+        flow_drop_layout(&it->thought);
+        markdown_free(it->markdown);
+        it->markdown = NULL;
+    }
+    t->laid_out = 0;
+}
+
 /* ---- geometry -------------------------------------------------------------------------------------------------- */
 
 int transcript_margin(const struct transcript *t)
@@ -222,7 +294,8 @@ int transcript_height(struct transcript *t, size_t i)
     struct item *it = &t->items[i];
     enum view v = transcript_view(t, it);
     if (it->rows && it->rows_width == t->width && it->rows_view == v) return it->rows;
-    size_t rows = flow_wrap(&it->text, transcript_text_columns(t))->n + 1;
+    size_t rows = text_lines(t, it).n + 1;
+    t->laid_out++;
     if (it->role == MESSAGE_REPLY) {
         size_t first, shown;
         thought_window(t, it, &first, &shown);
@@ -234,7 +307,7 @@ int transcript_height(struct transcript *t, size_t i)
     return it->rows;
 }
 
-static void text_row(struct row *out, enum row_kind kind, const struct flow *f, size_t line, size_t first)
+static void wrapped_row(struct row *out, enum row_kind kind, const struct flow *f, size_t line, size_t first)
 {
     const struct wrap_line *l = &f->wrap.lines[line];
     out->kind = kind;
@@ -246,17 +319,35 @@ static void text_row(struct row *out, enum row_kind kind, const struct flow *f, 
     out->last = line + 1 == f->wrap.n;
 }
 
+static void text_row(struct row *out, enum row_kind kind, const struct text_lines *l, const struct flow *f, size_t line)
+{
+    if (!l->md) {
+        wrapped_row(out, kind, f, line, 0);
+        return;
+    }
+    const struct md_line *m = &l->md[line];
+    out->kind = kind;
+    out->text = m->text;
+    out->n = m->n;
+    out->line = m;
+    out->index = line;
+    out->from = m->from;
+    out->columns = m->columns;
+    out->first = line == 0;
+    out->last = line + 1 == l->n;
+}
+
 void transcript_row(struct transcript *t, size_t i, int row, struct row *out)
 {
     struct item *it = &t->items[i];
     *out = (struct row){.item = i};
     size_t r = row < 0 ? 0 : (size_t)row;
-    const struct wrap *text = flow_wrap(&it->text, transcript_text_columns(t));
+    struct text_lines text = text_lines(t, it);
     if (it->role == MESSAGE_USER) {
         if (r == 0)
             out->kind = ROW_YOU;
-        else if (r - 1 < text->n)
-            text_row(out, ROW_PROMPT, &it->text, r - 1, 0);
+        else if (r - 1 < text.n)
+            text_row(out, ROW_PROMPT, &text, &it->text, r - 1);
         return;
     }
     if (has_header(it)) {
@@ -269,13 +360,13 @@ void transcript_row(struct transcript *t, size_t i, int row, struct row *out)
     size_t first, shown;
     thought_window(t, it, &first, &shown);
     if (r < shown) {
-        text_row(out, ROW_THOUGHT, &it->thought, first + r, first);
+        wrapped_row(out, ROW_THOUGHT, &it->thought, first + r, first);
         out->cut_above = out->first && first > 0;
         return;
     }
     r -= shown;
-    if (r < text->n)
-        text_row(out, ROW_ANSWER, &it->text, r, 0);
+    if (r < text.n)
+        text_row(out, ROW_ANSWER, &text, &it->text, r);
     else
         out->kind = ROW_FOOT;
 }
@@ -287,7 +378,9 @@ static struct place place_of(struct transcript *t, size_t item, int row)
     struct row r;
     if (item >= t->n) return (struct place){0};
     transcript_row(t, item, row, &r);
-    return (struct place){.item = item, .kind = r.kind, .at = r.from};
+    struct place p = {.item = item, .kind = r.kind, .at = r.from};
+    if (r.line) p.before = markdown_line_at(t->items[item].markdown, r.from) - r.index;
+    return p;
 }
 
 static int row_of(struct transcript *t, const struct place *p)
@@ -296,15 +389,15 @@ static int row_of(struct transcript *t, const struct place *p)
     int head = it->role == MESSAGE_USER || has_header(it) ? 1 : 0;
     size_t first, shown;
     thought_window(t, it, &first, &shown);
-    const struct wrap *text = &it->text.wrap;
+    struct text_lines text = text_lines(t, it);
     switch (p->kind) {
-    case ROW_PROMPT: return head + (int)wrap_line_at(text, p->at);
+    case ROW_PROMPT: return head + (int)text_line_at(&text, it, p);
     case ROW_THOUGHT: {
         if (!shown) return 0;
         size_t line = wrap_line_at(&it->thought.wrap, p->at);
         return head + (line > first ? (int)(line - first) : 0);
     }
-    case ROW_ANSWER: return head + (int)shown + (text->n ? (int)wrap_line_at(text, p->at) : 0);
+    case ROW_ANSWER: return head + (int)shown + (int)text_line_at(&text, it, p);
     case ROW_FOOT: return transcript_height(t, p->item) - 1;
     default: return 0;
     }

@@ -12,6 +12,7 @@
 
 #include "chat/chat.h"
 #include "ui/grid.h"
+#include "ui/markdown.h"
 
 /* How a thought is shown. AUTO: the tail until the answer begins, then the header only. */
 enum view { VIEW_AUTO, VIEW_FOLDED, VIEW_TAIL, VIEW_FULL };
@@ -60,6 +61,8 @@ struct item {
     int64_t id;                     /* of the record; below 0 not saved yet, 0 not known yet */
     enum message_role role;
     struct flow text, thought;
+    struct markdown *markdown;      /* a reply's text as lines; made at the first layout, NULL before */
+    size_t markdown_fed;            /* bytes of the sanitised text that it has */
     enum phase phase;
     bool thought_opened;            /* a thought began, even an empty one */
     enum view choice;               /* the user's own; AUTO: none */
@@ -87,8 +90,10 @@ struct row {
     size_t item;
     const char *text;               /* bytes of the line for PROMPT, THOUGHT and ANSWER; valid until the item changes */
     size_t n;
-    size_t from;                    /* their place in the sanitised text */
+    const struct md_line *line;     /* ANSWER: its pieces in their styles; NULL: plain text */
+    size_t from;                    /* its place in the sanitised text */
     int columns;
+    size_t index;                   /* line of the text it is */
     bool first, last;               /* of its kind in the message */
     bool cut_above;                 /* THOUGHT: a tail with more above it */
 };
@@ -98,11 +103,13 @@ struct place {
     size_t item;
     enum row_kind kind;
     size_t at;                      /* byte of its text */
+    size_t before;                  /* lines in front of the last one that begins at that byte: blank lines have no bytes */
 };
 
 struct transcript {
     struct item *items;
     size_t n, cap;
+    size_t laid_out;                /* messages laid out since the last trim */
     int width;                      /* columns of the text, margins included; at least 1 */
     int view_h;                     /* rows of the window */
     enum view default_view;         /* AUTO, or what the setting `thoughts` says */
@@ -137,6 +144,12 @@ void transcript_choose(struct transcript *t, size_t i, enum view v);
 /* After settings changed: keeps the place of the reader. */
 void transcript_set_default_view(struct transcript *t, enum view v, bool beside);
 int transcript_tail_rows(const struct transcript *t);
+/* Columns of the last line of the text of a message, 0 when there is none. */
+int transcript_last_columns(struct transcript *t, size_t i);
+/* Frees the layouts of messages far from the window when there are many; heights stay known. */
+void transcript_trim(struct transcript *t);
+/* The text of a reply as Markdown; NULL when memory runs out. Belongs to the item. */
+struct markdown *item_markdown(struct item *it);
 int transcript_height(struct transcript *t, size_t i);
 void transcript_row(struct transcript *t, size_t i, int row, struct row *out);
 /* The first row of the window. */
