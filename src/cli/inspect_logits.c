@@ -67,7 +67,7 @@ static void print_position(void *arg, size_t position, const float *logits)
     for (int i = 0; i < p->n_vocab; i++) max = logits[i] > max ? logits[i] : max;
     for (int i = 0; i < p->n_vocab; i++) sum += exp((double)logits[i] - max);
     double norm = max + log(sum);
-    fputs(position ? ",[" : "[", stdout);
+    fputs(position ? ",[" : "[[", stdout);
     for (int i = 0; i < p->top; i++) {
         double lp = (double)p->heap[i].logit - norm;
         /* JSON has no infinity */
@@ -162,9 +162,8 @@ static int run_lines(const struct engine *m, const struct options *o, struct err
             rc = session_new(&s, m, ctx, o->threads ? o->threads : engine_default_threads(), e);
         }
         if (rc) break;
-        putchar('[');
         if (ids.n) rc = session_score(s, ids.ids, ids.n, o->decode, print_position, &p, e);
-        puts("]");
+        if (!rc) puts(ids.n ? "]" : "[]");
     }
     if (!rc && ferror(stdin)) rc = err_set(e, ERR_IO, "standard input cannot be read");
     free(line);
