@@ -25,7 +25,7 @@ struct turn {
     bool thought_open;
     struct recorder rec;
     struct chat_stats st;
-    bool paused, began;
+    bool paused, opened;                              /* opened: there was a thought */
     int64_t start_us, paused_us, pause_began_us;      /* of decoding */
     int64_t answer_start_ms;                          /* running time when the answer began, -1 before */
     int64_t prefill_ms, last_progress_ms;
@@ -67,8 +67,8 @@ static void refresh_stats(struct turn *t)
         .thought_tokens = s.thought_tokens,
         .answer_tokens = s.answer_tokens,
         .escaped = s.escaped,
-        .thought_ms = t->answer_start_ms >= 0 ? t->answer_start_ms : ms,
-        .answer_ms = t->answer_start_ms >= 0 ? ms - t->answer_start_ms : 0,
+        .thought_ms = !t->opened ? 0 : t->answer_start_ms >= 0 ? t->answer_start_ms : ms,
+        .answer_ms = !t->opened ? ms : t->answer_start_ms >= 0 ? ms - t->answer_start_ms : 0,
         .tokens_per_s = ms > 0 ? 1000.0 * t->generated / (double)ms : 0,
         .context_used = (int)used,
         .context = session_ctx(t->w->session),
@@ -147,6 +147,7 @@ static void drain(struct turn *t)
             break;
         case THINK_OPENED:
             t->answer_start_ms = -1;
+            t->opened = true;
             worker_emit(t->w, CHAT_THINKING, id, NULL, 0, NULL);
             break;
         case THINK_CLOSED:

@@ -172,7 +172,9 @@ static void cancel_close(struct think *t)
     t->cause = THOUGHT_NONE;
     t->by_model = false;
     force_cut(t);
-    if (put && force_wait(t, false, NULL)) t->nomem = true;
+    if (!put) return;
+    text_settle(t); /* half a tag of the model's own may be held: it stands in front of what is put */
+    if (force_wait(t, false, NULL)) t->nomem = true;
 }
 
 static void finish(struct think *t, enum thought_ending thought, enum answer_ending answer)
@@ -245,6 +247,8 @@ static void queue_close(struct think *t)
     text_settle(t);
     bool fits = t->position + (size_t)(t->wrap_len + t->close_len) < (size_t)t->context_left;
     bool wants = t->block_tokens > 0 && fits && !(t->by_model && f->start == THOUGHT_PROMPTED);
+    /* A budget too small for the sentence is kept; one that was lowered below what was thought has its grace for it. */
+    if (t->cause == THOUGHT_BUDGET_HARD && !t->grace_end && !plan_wrap_fits(t)) wants = false;
     if (force_close(t, wants, NULL)) t->nomem = true;
 }
 

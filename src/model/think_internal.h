@@ -210,6 +210,8 @@ size_t text_closing(const struct think *t, const char *p, size_t n, const struct
 /* A sentence or a line ends here. */
 bool text_at_boundary(const struct think *t);
 
+/* Whether a budget in tokens has room for the wrap-up sentence. */
+bool plan_wrap_fits(const struct think *t);
 /* ---- think_plan.c -------------------------------------------------------------------------------------------- */
 
 enum plan_why { PLAN_START, PLAN_CHANGED, PLAN_REOPENED };

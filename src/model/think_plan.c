@@ -1,8 +1,8 @@
 /*
  * think_plan.c - the numbers of the thinking controller: when the close is favoured, when it is forced.
  *
- * A budget of B thought tokens is laid out backwards from its end: the wrap-up sentence (at most half of B), then the soft window
- * of 15 % of B and at most 64 tokens in front of it. So the whole thought, wrap-up included, has B tokens.
+ * A budget of B thought tokens is laid out backwards from its end: the wrap-up sentence (left out where B has no room for it), then the
+ * soft window of 15 % of B and at most 64 tokens in front of it. So the whole thought, wrap-up included, has B tokens.
  *
  *     0 ............ soft ~~~~~~~~~~~ force =wrap-up= B
  *
@@ -24,6 +24,7 @@
 #define SOFT_MS          1000.0
 #define GRACE            24 /* with the wait for a clean place below 32 */
 #define LOOP_GRACE       24
+#define WRAP_ROOM        1   /* thought tokens before a wrap-up at the least; with more, a clocked budget would replay differently */
 #define WRAP_SHARE       0.7 /* of a budget in seconds, for the wrap-up on a slow machine */
 #define UNKNOWN_TOKEN_MS 50.0
 #define MORE_TOKENS      64
@@ -55,6 +56,11 @@ static double spent_ms(const struct think *t)
     return (double)(t->earlier_ms + (thought_is_open(t) ? t->now_ms - t->open_ms : 0));
 }
 
+bool plan_wrap_fits(const struct think *t)
+{
+    return t->budget.kind != BUDGET_TOKENS || whole_tokens(t->budget.amount) >= t->wrap_len + WRAP_ROOM;
+}
+
 void plan_budget(struct think *t, enum plan_why why)
 {
     int used = t->thought_tokens, total = 0;
@@ -67,7 +73,7 @@ void plan_budget(struct think *t, enum plan_why why)
         return;
     }
     if (t->budget.kind == BUDGET_TOKENS) total = whole_tokens(t->budget.amount);
-    int force = total - (t->wrap_len < total / 2 ? t->wrap_len : total / 2), soft = force - window(total);
+    int force = total - (plan_wrap_fits(t) ? t->wrap_len : 0), soft = force - window(total);
     if (why == PLAN_CHANGED && force < used) {
         force = t->grace_end > used && t->grace_end < used + GRACE ? t->grace_end : used + GRACE;
         t->grace_end = force;
@@ -97,7 +103,7 @@ static void clock_to_tokens(struct think *t)
     t->plan_clock = false;
     t->plan_soft = used;
     t->plan_force = used + left;
-    int wrap_then = t->wrap_len < t->plan_force ? t->wrap_len : t->plan_force;
+    int wrap_then = t->plan_force >= WRAP_ROOM ? t->wrap_len : 0;
     think_tell_budget(t, (struct budget){BUDGET_TOKENS, t->plan_force + wrap_then}, "program");
 }
 
