@@ -110,7 +110,8 @@ int kernels_init(struct err *e)
     if (name && *name) {
         if (kernels_force(name)) return ERR_OK;
         for (size_t i = 0; i < ARRAY_LEN(known_names); i++)
-            if (!strcmp(name, known_names[i])) return err_set(e, ERR_UNSUPPORTED, "PONDER_KERNELS: \"%s\" cannot run on this machine", name);
+            if (!strcmp(name, known_names[i]))
+                return err_set(e, ERR_UNSUPPORTED, "PONDER_KERNELS: \"%s\" cannot run on this machine", name);
         return err_set(e, ERR_USAGE, "PONDER_KERNELS: \"%s\" is not one of scalar, avx2, avx512, amx", name);
     }
     for (size_t i = 0; i < ARRAY_LEN(families); i++)
@@ -155,7 +156,8 @@ static void *array_of(const struct act *a, size_t i)
 int act_new(struct act **out, int64_t n_max, int m_max, struct err *e)
 {
     *out = NULL;
-    if (n_max < 1 || n_max > INT32_MAX || m_max < 1 || m_max > KERNEL_MAX_M) return err_set(e, ERR_INVALID, "activations of an impossible size");
+    if (n_max < 1 || n_max > INT32_MAX || m_max < 1 || m_max > KERNEL_MAX_M)
+        return err_set(e, ERR_INVALID, "activations of an impossible size");
     struct act *a = calloc(1, sizeof *a);
     if (!a) return err_set(e, ERR_NOMEM, "out of memory for activations");
     a->n_max = n_max;
@@ -231,8 +233,8 @@ void gemv_rows(uint32_t type, const void *w, size_t row_bytes, int64_t r0, int64
     if (k && a->m > 0 && r0 < r1) k->gemv(w, row_bytes, r0, r1, a, y, y_stride);
 }
 
-void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k, const uint16_t *v, int64_t kv_stride, int64_t p0, int64_t p1,
-            struct attend_part *part)
+void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k, const uint16_t *v, int64_t kv_stride, int64_t p0,
+            int64_t p1, struct attend_part *part)
 {
     family()->attend(&(struct attend_args){q, n_group, dim, scale, k, v, kv_stride, p0, p1, part});
 }

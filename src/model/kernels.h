@@ -24,8 +24,9 @@ bool kernel_supports(uint32_t type);
 struct act;
 int act_new(struct act **out, int64_t n_max, int m_max, struct err *e);
 void act_free(struct act *a);
-/* Takes columns x[j * stride .. + n), j < m. n must be a multiple of 32 for quantised types; any n serves F32, F16 and BF16. Keeps a copy, in f32
- * and in fixed point. */
+/* Takes columns x[j * stride .. + n), j < m. n must be a multiple of 32 for quantised types (256 for K-quants: rows are whole blocks); any
+ * n serves F32, F16 and BF16. Keeps a copy, in f32 and in fixed point. inf and NaN make NaN of every product of their column and leave
+ * the other columns alone. Sizes beyond those of act_new leave nothing prepared: products then write nothing. */
 void act_prepare(struct act *a, const float *x, int64_t stride, int64_t n, int m);
 
 /* y[j * y_stride + r] = row r of w . column j, for r in [r0, r1), all m columns of a. w: rows of n elements, row_bytes apart. */
@@ -33,14 +34,15 @@ void gemv_rows(uint32_t type, const void *w, size_t row_bytes, int64_t r0, int64
 
 /* Attention of one query position over cached keys and values, for one KV head and the n_group query heads that share it (GQA):
  * out[g] = softmax(scale * q[g] . K) V over positions [p0, p1), as partial results that attend_merge joins, so that a long context can be
- * split over threads at fixed places. q: n_group x dim, K and V: position rows of `dim` f16, kv_stride f16 apart. Partial: acc n_group x dim
- * f32 (not normalised), max and sum n_group each. Online softmax over fixed tiles of ATTEND_TILE positions from p0. */
+ * split over threads at fixed places. q: n_group x dim, K and V: position rows of `dim` f16, kv_stride f16 apart, position 0 at k and v.
+ * Partial: acc n_group x dim f32 (not normalised), max and sum n_group each. Online softmax over fixed tiles of ATTEND_TILE positions from
+ * p0. A head's bits do not depend on n_group. No positions at all give zeros. */
 #define ATTEND_TILE 128
 struct attend_part {
     float *acc, *max, *sum;
 };
-void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k, const uint16_t *v, int64_t kv_stride, int64_t p0, int64_t p1,
-            struct attend_part *part);
+void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k, const uint16_t *v, int64_t kv_stride, int64_t p0,
+            int64_t p1, struct attend_part *part);
 /* Joins n parts in their order and normalises into out (n_group x dim). */
 void attend_merge(const struct attend_part *parts, int n, int n_group, int dim, float *out);
 
@@ -51,8 +53,9 @@ void rms_norm(const float *x, const float *weight, float *out, int64_t n, float 
 /* out[i] = silu(gate[i]) * up[i] */
 void swiglu(const float *gate, const float *up, float *out, int64_t n);
 
-/* Chooses a family once: the best that CPUID, XCR0 and a probe allow, or the one PONDER_KERNELS names (ERR_UNSUPPORTED where this CPU lacks
- * it, ERR_USAGE for an unknown name). Must be called before the others; safe to call again. kernels_name() as in model.h's engine_kernels. */
+/* Chooses a family once: the best that CPUID, XCR0 and a probe allow, or the one PONDER_KERNELS names (ERR_UNSUPPORTED where this CPU
+ * lacks it, ERR_USAGE for an unknown name). Must be called before the others, which run the scalar family until then; safe to call again.
+ * kernels_name() as in model.h's engine_kernels. */
 int kernels_init(struct err *e);
 /* Forces a family for a test; false where the CPU lacks it. */
 bool kernels_force(const char *name);

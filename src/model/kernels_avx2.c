@@ -100,8 +100,8 @@ ALWAYS_INLINE void pair_weights(uint32_t type, const uint8_t *p, bool second, __
     *w1 = _mm256_or_si256(*w1, fifth_bits(a, b, 1));
 }
 
-ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb,
-                                 const struct act *a, int c0, __m256 *acc, __m256 *accm)
+ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n,
+                                 int nb, const struct act *a, int c0, __m256 *acc, __m256 *accm)
 {
     const int bytes = block_bytes(type);
     const bool has_m = type == TENSOR_Q4_1 || type == TENSOR_Q5_1;
@@ -133,8 +133,8 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
     }
 }
 
-ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb, const struct act *a, int c0,
-                            __m256 *acc)
+ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb,
+                            const struct act *a, int c0, __m256 *acc)
 {
     __m256 s[8];
     UNROLL for (int r = 0; r < R; r++) {
@@ -159,7 +159,8 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     }
 }
 
-ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                               int64_t y_stride)
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
@@ -208,7 +209,8 @@ ALWAYS_INLINE __m256i k_weights(uint32_t type, int j, const uint8_t *p, size_t b
     return _mm256_or_si256(w, _mm256_and_si256(fifth, _mm256_set1_epi8(16)));
 }
 
-ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                          int64_t y_stride)
 {
     const size_t bytes = type == TENSOR_Q4_K ? sizeof(struct block_q4_k) : sizeof(struct block_q5_k);
     struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
@@ -250,7 +252,8 @@ ALWAYS_INLINE __m256i q6_weights(const uint8_t *p, int j)
     return _mm256_or_si256(ql, _mm256_and_si256(qh, two));
 }
 
-ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                           int64_t y_stride)
 {
     const size_t bytes = sizeof(struct block_q6_k);
     struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
@@ -262,7 +265,8 @@ ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t
             UNROLL for (int r = 0; r < R; r++) {
                 const uint8_t *p = w + (size_t)r * row_bytes;
                 __m256 d = _mm256_cvtph_ps(_mm_set1_epi16((short)load_u16(p + 208)));
-                d = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p + 192 + 8 * h)))), d);
+                d = _mm256_mul_ps(
+                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p + 192 + 8 * h)))), d);
                 UNROLL for (int c = 0; c < M; c++) {
                     const int64_t at = (c0 + c) * (a->stride / 16) + b * 16 + 8 * h;
                     s[r * M + c] = _mm256_mul_ps(d, _mm256_loadu_ps(a->s16 + at));
@@ -293,7 +297,8 @@ ALWAYS_INLINE __m256 float_weights(uint32_t type, const uint8_t *p)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16(p)), 16));
 }
 
-ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                               int64_t y_stride)
 {
     const size_t size = type == TENSOR_F32 ? 4 : 2;
     struct stream next = stream_after(w, row_bytes, R, c0, 0);

@@ -107,8 +107,8 @@ ALWAYS_INLINE __m512 chunk_halves(int words, int at, const uint8_t *p, int n, in
 /* The same for Q4_1, four blocks' words in a load, the minimums in the upper half of the vector. */
 ALWAYS_INLINE void chunk_scales_q4_1(const uint8_t *p, int n, int nb, __m512 *d, __m512 *m)
 {
-    const __m512i at = _mm512_set_epi16(31, 21, 11, 1, 31, 21, 11, 1, 31, 21, 11, 1, 31, 21, 11, 1, 30, 20, 10, 0, 30, 20, 10, 0, 30, 20, 10, 0, 30,
-                                        20, 10, 0);
+    const __m512i at = _mm512_set_epi16(31, 21, 11, 1, 31, 21, 11, 1, 31, 21, 11, 1, 31, 21, 11, 1, 30, 20, 10, 0, 30, 20, 10, 0, 30, 20,
+                                        10, 0, 30, 20, 10, 0);
     if (n == 4) {
         const __mmask32 here = nb < 4 ? (__mmask32)((1u << 10 * nb) - 1) : 0xffffffff;
         __m512i h = _mm512_maskz_permutexvar_epi16(0x000f000f, at, _mm512_maskz_loadu_epi16(here, p));
@@ -163,8 +163,8 @@ ALWAYS_INLINE __m512i lanes_by_4(int g)
     return _mm512_add_epi32(_mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0), _mm512_set1_epi32(4 * g));
 }
 
-ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb,
-                                 const struct act *a, int c0, __m512 *acc, __m512 *accm)
+ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n,
+                                 int nb, const struct act *a, int c0, __m512 *acc, __m512 *accm)
 {
     const int bytes = block_bytes(type);
     __m512 s[8];
@@ -190,8 +190,8 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
         }
 }
 
-ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb, const struct act *a, int c0,
-                            __m512 *acc)
+ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, struct stream *next, int64_t b0, int n, int nb,
+                            const struct act *a, int c0, __m512 *acc)
 {
     const __m512i lanes0 = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(1), 1);
     __m512 s[8];
@@ -218,7 +218,8 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     }
 }
 
-ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                               int64_t y_stride)
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
@@ -244,14 +245,15 @@ ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, si
 /* [d * scale of 8 sub-blocks, dmin * minimum of 8 sub-blocks] from the 16 bytes before a block's weights. */
 ALWAYS_INLINE __m512 k_scales(const uint8_t *p)
 {
-    /* Dwords of v: d and dmin, u0, u1, u2. Scales 0..3 are u0 & 63, minimums 0..3 u1 & 63; 4..7 have their low four bits in the low (scales)
-     * and high (minimums) nibbles of u2 and their upper two in bits 6 and 7 of u0 and u1. */
+    /* Dwords of v: d and dmin, u0, u1, u2. Scales 0..3 are u0 & 63, minimums 0..3 u1 & 63; 4..7 have their low four bits in the low
+     * (scales) and high (minimums) nibbles of u2 and their upper two in bits 6 and 7 of u0 and u1. */
     const __m128i v = _mm_loadu_si128((const __m128i *)p);
     const __m128i keep = _mm_set_epi32(0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f), upper = _mm_set_epi32(0x30303030, 0, 0x30303030, 0);
     __m128i six = _mm_srlv_epi32(_mm_shuffle_epi32(v, _MM_SHUFFLE(3, 2, 3, 1)), _mm_set_epi32(4, 0, 0, 0));
     __m128i top = _mm_and_si128(_mm_srli_epi32(_mm_shuffle_epi32(v, _MM_SHUFFLE(2, 2, 1, 1)), 2), upper);
     six = _mm_ternarylogic_epi32(six, keep, top, 0xea);
-    __m512 d = _mm512_permutexvar_ps(_mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0), _mm512_castps128_ps512(_mm_cvtph_ps(v)));
+    __m512 d =
+        _mm512_permutexvar_ps(_mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0), _mm512_castps128_ps512(_mm_cvtph_ps(v)));
     return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(six)), d);
 }
 
@@ -266,7 +268,8 @@ ALWAYS_INLINE __m512i k_weights(uint32_t type, int j, __m512i qs, __m512i qh)
     return _mm512_mask_add_epi8(w, fifth, w, _mm512_set1_epi8(16));
 }
 
-ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                          int64_t y_stride)
 {
     const size_t bytes = type == TENSOR_Q4_K ? sizeof(struct block_q4_k) : sizeof(struct block_q5_k);
     const float *k = type == TENSOR_Q4_K ? a->k4 : a->k5;
@@ -318,7 +321,8 @@ ALWAYS_INLINE __m512i q6_weights(const uint8_t *p, int j)
     return _mm512_ternarylogic_epi32(ql, low, _mm512_and_si512(qh, two), 0xea);
 }
 
-ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                           int64_t y_stride)
 {
     const size_t bytes = sizeof(struct block_q6_k);
     struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
@@ -360,7 +364,8 @@ ALWAYS_INLINE __m512 float_weights(uint32_t type, const uint8_t *p, __mmask16 k)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
 
-ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride)
+ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+                               int64_t y_stride)
 {
     const int size = type == TENSOR_F32 ? 4 : 2;
     struct stream next = stream_after(w, row_bytes, R, c0, 0);

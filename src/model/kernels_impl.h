@@ -17,12 +17,26 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are read in p
 #define KERNELS_X86 1
 #endif
 
-#if defined(__clang__)
+/* The kernels are templates: functions whose numbers of rows and columns, and often the format, are constants once they are inlined and
+ * their loops unrolled. Sanitisers would make a hundred times more code of that than is good for anybody's patience, and check
+ * as much without it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KERNELS_PLAIN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KERNELS_PLAIN 1
+#endif
+#endif
+#if defined(KERNELS_PLAIN)
+#define UNROLL
+#define ALWAYS_INLINE static inline
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 #else
 #define UNROLL _Pragma("GCC unroll 16")
-#endif
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#endif
 
 /* ---- block layouts, as in the file -------------------------------------------------------------------------- */
 

@@ -70,7 +70,8 @@ static float dot_units(unpack_fn *unpack, const uint8_t *row, const struct act *
     return (float)total;
 }
 
-static void gemv_units(unpack_fn *unpack, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+static void gemv_units(unpack_fn *unpack, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y,
+                       int64_t y_stride)
 {
     for (int64_t r = r0; r < r1; r++)
         for (int c = 0; c < a->m; c++) y[c * y_stride + r] = dot_units(unpack, w + (size_t)r * row_bytes, a, c);
@@ -90,7 +91,8 @@ GEMV_OF(q4_k, TENSOR_Q4_K)
 GEMV_OF(q5_k, TENSOR_Q5_K)
 GEMV_OF(q6_k, TENSOR_Q6_K)
 
-static void gemv_floats(uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+static void gemv_floats(uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y,
+                        int64_t y_stride)
 {
     for (int64_t r = r0; r < r1; r++) {
         const uint8_t *row = w + (size_t)r * row_bytes;

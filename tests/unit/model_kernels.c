@@ -73,7 +73,8 @@ static void fill_rows(int f, uint8_t *w, int64_t rows, int64_t n)
     int64_t blocks = rows * n / formats[f].block;
     for (int64_t i = 0; i < blocks; i++, w += formats[f].bytes) {
         for (int j = 0; j < formats[f].bytes; j++) w[j] = (uint8_t)(next_random() >> 24);
-        if (formats[f].scale_at >= 0) put_half(w + formats[f].scale_at, 0.002f * (float)(1 + next_random() % 16) * (next_random() % 4 ? 1 : -1));
+        if (formats[f].scale_at >= 0)
+            put_half(w + formats[f].scale_at, 0.002f * (float)(1 + next_random() % 16) * (next_random() % 4 ? 1 : -1));
         if (formats[f].min_at >= 0) put_half(w + formats[f].min_at, 0.01f * random_value());
         if (formats[f].type == TENSOR_F16) put_half(w, random_value());
         if (formats[f].type == TENSOR_F32 || formats[f].type == TENSOR_BF16) {
@@ -474,8 +475,8 @@ static void heads_check(const struct heads *h, int64_t p0, int64_t p1, const flo
             for (int64_t p = p0; p < p1; p++) want += score[p - p0] * (double)half_to_float(h->v[p * h->stride + i]);
             double got = (double)out[g * h->dim + i];
             if (!(fabs(got - want / sum) <= 4e-6))
-                fail_msg("%s, %d heads of %d, positions %d to %d, head %d element %d: %.9g, not %.9g", kernels_name(), h->group, h->dim, (int)p0,
-                         (int)p1, g, i, got, want / sum);
+                fail_msg("%s, %d heads of %d, positions %d to %d, head %d element %d: %.9g, not %.9g", kernels_name(), h->group, h->dim,
+                         (int)p0, (int)p1, g, i, got, want / sum);
         }
     }
     free(score);
@@ -572,7 +573,8 @@ static void test_norm_and_gate(void **context)
             out[n] = 99;
             rms_norm(x, w, out, n, 1e-5f);
             assert_true(out[n] == 99);
-            for (int64_t i = 0; i < n; i++) assert_true(fabs((double)out[i] - (double)x[i] / rms * (double)w[i]) <= 3e-7 * fabs((double)out[i]));
+            for (int64_t i = 0; i < n; i++)
+                assert_true(fabs((double)out[i] - (double)x[i] / rms * (double)w[i]) <= 3e-7 * fabs((double)out[i]));
             memcpy(out, x, sizeof out);
             out[n] = 99;
             swiglu(x, w, out, n);

@@ -104,7 +104,8 @@ static void check_row(uint32_t type, const uint8_t *row, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         double want = element(type, row, i);
         if (isnan(want)) assert_true(isnan(out[i]));
-        else if (out[i] != (float)want) fail_msg("%s of %s, element %d: %a, not %a", kernels_name(), tensor_type_name(type), (int)i, out[i], want);
+        else if (out[i] != (float)want)
+            fail_msg("%s of %s, element %d: %a, not %a", kernels_name(), tensor_type_name(type), (int)i, out[i], want);
     }
     assert_true(out[n] == 12345);
     free(out);
