@@ -188,6 +188,8 @@ static void act_reading(struct app *a, enum action act)
     case ACT_RATE_DOWN: reading_rate(a, PART_ANSWER, -1); break;
     case ACT_THOUGHT_UP: reading_rate(a, PART_THOUGHT, 1); break;
     case ACT_THOUGHT_DOWN: reading_rate(a, PART_THOUGHT, -1); break;
+    case ACT_REASON: reading_reason(a, a->digit); break;
+    case ACT_COPY_CODE: reading_copy_code(a); break;
     case ACT_EDIT: reading_edit(a); break;
     case ACT_BRANCH: reading_branch(a); break;
     case ACT_UNDO: reading_undo(a); break;
@@ -358,6 +360,7 @@ void app_key(struct app *a, const struct key *k)
         paste(a, k);
     } else if (a->focus == FOCUS_READING) {
         enum action act = keymap_find(FOCUS_READING, k, false, false);
+        a->digit = k->kind == KEY_TEXT_ && k->cp >= '0' && k->cp <= '9' ? (int)(k->cp - '0') : 0;
         if (act == ACT_ESCAPE)
             escape(a);
         else if (act != ACT_NONE)

@@ -79,6 +79,15 @@ static void load_theme(struct app *a)
     a->want.theme = true;
 }
 
+static void load_reasons(struct app *a)
+{
+    struct err e = {0};
+    struct str path = STR_EMPTY;
+    bool there = !path_of(&path, PATH_CONFIG, "reasons.ini", NULL);
+    if (reason_lists_load(&a->reasons, there ? str_cstr(&path) : NULL, &e)) app_error(a, "%s", e.text);
+    str_release(&path);
+}
+
 void app_apply_view(struct app *a)
 {
     const char *v = a->set.thoughts;
@@ -116,6 +125,7 @@ int app_new(struct app **out, const struct app_config *c, struct err *e)
         return rc;
     }
     load_theme(a);
+    load_reasons(a);
     app_apply_view(a);
     if (o->store_trouble) text_sanitize(&a->trouble, o->store_trouble, strlen(o->store_trouble), TEXT_ONE_LINE);
     struct err oe = {0};
@@ -132,7 +142,8 @@ void app_free(struct app *a)
     line_free(a->line);
     transcript_release(&a->t);
     settings_release(&a->set);
-    struct str *strings[] = {&a->model_path, &a->stashed, &a->model_name, &a->notice, &a->trouble, &a->find, &a->draft, &a->want.copy};
+    reason_lists_release(&a->reasons);
+    struct str *strings[] = {&a->why, &a->model_path, &a->stashed, &a->model_name, &a->notice, &a->trouble, &a->find, &a->draft, &a->want.copy};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++) str_release(strings[i]);
     free(a);
 }
@@ -223,7 +234,7 @@ int app_open(struct app *a, int64_t conversation, struct err *e)
     if (rc) return rc;
     a->reply = SIZE_MAX;
     a->focus = FOCUS_INPUT;
-    a->n_undo = 0;
+    rating_forget(a);
     a->last.context_used = 0;
     transcript_clear(&a->t);
     if (conversation) {

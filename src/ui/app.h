@@ -9,7 +9,8 @@
  *   events.c     chat events                                         commands.c  slash commands
  *   act.c        what keys do                                        complete.c  Tab
  *   keymap.c     which key does what, by focus                       help.c      texts from the tables
- *   reading.c    reading focus: ratings, copying, find               screen.c    state to cells
+ *   reading.c    reading focus: moving, copying, editing, find        rate.c      ratings and their reasons
+ *   layout.c     where things are                                    screen.c    state to cells; input.c, thought.c, pane.c parts of it
  */
 #ifndef PONDER_APP_H
 #define PONDER_APP_H
@@ -62,19 +63,12 @@ enum input_mode { INPUT_PROMPT, INPUT_SAY, INPUT_EDIT_PROMPT, INPUT_EDIT_ANSWER,
 
 /* Where the parts of the screen are; -1 or 0 rows: not shown. */
 struct geometry {
-    int title_y, trouble_y, view_y, view_h, rule_y, queue_y, queue_h, say_y, say_h, input_y, input_h, hint_y;
+    int title_y, trouble_y, view_y, view_h, rule_y, queue_y, queue_h, say_y, say_h, why_y, why_h, input_y, input_h, hint_y;
     int text_w;                     /* columns of the transcript */
     int pane_x, pane_w;             /* the column of thoughts; 0 wide: none */
 };
 
 struct popup;
-struct rating_undo {
-    int64_t id;
-    enum part part;
-    int value;
-};
-#define UNDO_MAX 32
-
 struct app {
     const struct chat_port *port;
     struct chat *chat;                  /* borrowed */
@@ -117,8 +111,12 @@ struct app {
 
     struct popup *popup;                /* top of the stack, NULL none */
     struct str find;                    /* searched text in reading focus */
-    struct rating_undo undo[UNDO_MAX];
-    size_t n_undo;
+    struct reason_lists reasons;
+    int64_t why_id;                     /* reply that was rated last and can be given reasons, 0 none */
+    enum part why_part;
+    struct str why;                     /* the reasons to choose from, as shown */
+    int digit;                          /* of the newest key */
+    size_t code_item, code_block;       /* copied last */
 
     struct str draft;                   /* as saved last */
     int64_t draft_at;                   /* when the line changed, 0: it is saved */
@@ -195,12 +193,18 @@ void app_toggle_fold(struct app *a, size_t i);
 void reading_enter(struct app *a, size_t item);
 void reading_leave(struct app *a);
 void reading_move(struct app *a, int direction);
-void reading_rate(struct app *a, enum part part, int value);
-void reading_undo(struct app *a);
 void reading_copy(struct app *a);
+void reading_copy_code(struct app *a);
 void reading_edit(struct app *a);
 void reading_branch(struct app *a);
 void reading_find(struct app *a, int direction);
+
+/* rate.c */
+void reading_rate(struct app *a, enum part part, int value);
+void reading_undo(struct app *a);
+void reading_reason(struct app *a, int digit);
+/* Digits mean nothing until the next rating. */
+void rating_forget(struct app *a);
 
 /* commands.c */
 enum complete_kind { COMPLETE_NONE, COMPLETE_COMMAND, COMPLETE_MODEL, COMPLETE_THEME, COMPLETE_SETTING, COMPLETE_CONVERSATION, COMPLETE_FILE, COMPLETE_WORDS };

@@ -34,6 +34,14 @@ static void add_entry(struct str *out, int columns, const struct str *left, cons
     wrap_release(&w);
 }
 
+static void add_pair(struct str *out, int columns, const char *left, const char *right)
+{
+    struct str s = STR_EMPTY;
+    str_add(&s, left);
+    add_entry(out, columns, &s, right);
+    str_release(&s);
+}
+
 /* All keys of an action in one entry; the first place an action stands in decides where. */
 static void add_action(struct str *out, int columns, enum focus f, size_t at)
 {
@@ -42,6 +50,10 @@ static void add_action(struct str *out, int columns, enum focus f, size_t at)
         if (keymap_table[i].focus == f && keymap_table[i].action == act) return;
     struct str keys = STR_EMPTY, text = STR_EMPTY;
     const char *note = "";
+    if (act == ACT_REASON) {        /* nine keys in a row */
+        add_pair(out, columns, "1 to 9", action_help(act));
+        return;
+    }
     for (size_t i = at; i < keymap_count; i++) {
         const struct key_def *d = &keymap_table[i];
         if (d->focus != f || d->action != act || d->when == WHEN_LIVE) continue;
@@ -59,14 +71,6 @@ static void add_focus(struct str *out, int columns, enum focus f)
 {
     for (size_t i = 0; i < keymap_count; i++)
         if (keymap_table[i].focus == f) add_action(out, columns, f, i);
-}
-
-static void add_pair(struct str *out, int columns, const char *left, const char *right)
-{
-    struct str s = STR_EMPTY;
-    str_add(&s, left);
-    add_entry(out, columns, &s, right);
-    str_release(&s);
 }
 
 static void add_keys(struct str *out, int columns)

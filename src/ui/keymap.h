@@ -50,6 +50,8 @@
     X(RATE_DOWN, "answer bad; again takes it back", false) \
     X(THOUGHT_DOWN, "thought bad", false) \
     X(THOUGHT_UP, "thought good", false) \
+    X(REASON, "say why it was rated so; again takes a reason back", false) \
+    X(COPY_CODE, "copy its code; again the next block", false) \
     X(EDIT, "edit the prompt (a branch), correct the answer", false) \
     X(REGENERATE, "write the reply again", true) \
     X(BRANCH, "another prompt from here", false) \

@@ -9,6 +9,7 @@
 
 #define SIDE_FROM 110
 #define QUEUE_ROWS 3
+#define WHY_ROWS 4
 
 bool app_beside(const struct app *a)
 {
@@ -32,7 +33,7 @@ void screen_layout(struct app *a)
 {
     struct geometry *g = &a->geo;
     int h = a->h;
-    *g = (struct geometry){.title_y = -1, .trouble_y = -1, .rule_y = -1, .hint_y = -1, .queue_y = -1, .say_y = -1, .text_w = a->w};
+    *g = (struct geometry){.title_y = -1, .trouble_y = -1, .rule_y = -1, .hint_y = -1, .queue_y = -1, .say_y = -1, .why_y = -1, .text_w = a->w};
     int third = h / 3 > 1 ? h / 3 : 1, wanted = input_rows_wanted(a);
     g->input_h = wanted < third ? wanted : third;
     if (g->input_h > h) g->input_h = h;
@@ -49,6 +50,13 @@ void screen_layout(struct app *a)
     if (h >= 8 && n_candidates && a->focus == FOCUS_INPUT) {
         g->say_h = 1;
         g->say_y = --bottom;
+    }
+    if (h >= 10 && a->why.len && a->focus == FOCUS_READING) {
+        struct wrap w = {0};
+        wrap_text(&w, str_cstr(&a->why), a->why.len, a->w - 2 > 0 ? a->w - 2 : 1);
+        g->why_h = w.n < WHY_ROWS ? (int)w.n : WHY_ROWS;
+        g->why_y = bottom -= g->why_h;
+        wrap_release(&w);
     }
     if (h >= 6) g->rule_y = --bottom;
     if (h >= 5) g->title_y = g->view_y++;

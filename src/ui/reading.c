@@ -1,7 +1,5 @@
 /*
- * reading.c - reading focus: a message is chosen, and keys are about it.
- *
- * A rating is written at once; u takes the last ones back, in order. A reply that is still being written has none.
+ * reading.c - reading focus: a message is chosen, and keys are about it. Ratings are in rate.c.
  */
 #include "ui/app.h"
 
@@ -13,6 +11,8 @@ void reading_enter(struct app *a, size_t item)
     if (!a->t.n) return;
     a->focus = FOCUS_READING;
     a->focus_item = item < a->t.n ? item : a->t.n - 1;
+    a->code_item = SIZE_MAX;
+    rating_forget(a);
     transcript_show(&a->t, a->focus_item);
     a->dirty = true;
 }
@@ -32,6 +32,8 @@ void reading_move(struct app *a, int direction)
     else
         i = last - i > (size_t)direction ? i + (size_t)direction : last;
     a->focus_item = i;
+    a->code_item = SIZE_MAX;
+    rating_forget(a);
     transcript_show(&a->t, i);
 }
 
@@ -40,83 +42,36 @@ static struct item *focused(struct app *a)
     return a->focus_item < a->t.n ? &a->t.items[a->focus_item] : NULL;
 }
 
-/* ---- ratings ------------------------------------------------------------------------------------------------------ */
-
-static int *rating_of(struct item *it, enum part part)
-{
-    return part == PART_ANSWER ? &it->answer_rating : &it->thought_rating;
-}
-
-static void push_undo(struct app *a, int64_t id, enum part part, int value)
-{
-    if (a->n_undo == UNDO_MAX) {
-        memmove(a->undo, a->undo + 1, (UNDO_MAX - 1) * sizeof a->undo[0]);
-        a->n_undo--;
-    }
-    a->undo[a->n_undo++] = (struct rating_undo){.id = id, .part = part, .value = value};
-}
-
-static bool set_rating(struct app *a, struct item *it, enum part part, int value)
-{
-    struct err e = {0};
-    if (store_rate(a->store, it->id, part, value, NULL, NULL, &e)) {
-        app_error(a, "%s", e.text);
-        return false;
-    }
-    *rating_of(it, part) = value;
-    const char *what = part == PART_ANSWER ? "answer" : "thought";
-    if (value)
-        app_notice(a, "%s rated %s", what, value > 0 ? "+" : "-");
-    else
-        app_notice(a, "rating of the %s taken back", what);
-    return true;
-}
-
-void reading_rate(struct app *a, enum part part, int value)
-{
-    size_t i = app_target_reply(a);
-    if (i == SIZE_MAX) return;
-    struct item *it = &a->t.items[i];
-    if (it->phase != PHASE_DONE) {
-        app_error(a, "a reply still being written cannot be rated yet");
-        return;
-    }
-    if (it->id <= 0) {
-        app_error(a, "this reply is not saved yet, and cannot be rated before it is");
-        return;
-    }
-    if (part == PART_THOUGHT && !item_has_thought(it)) {
-        app_error(a, "this reply has no thought to rate");
-        return;
-    }
-    int old = *rating_of(it, part);
-    if (set_rating(a, it, part, old == value ? 0 : value)) push_undo(a, it->id, part, old);
-}
-
-void reading_undo(struct app *a)
-{
-    if (!a->n_undo) {
-        app_notice(a, "nothing to take back");
-        return;
-    }
-    struct rating_undo u = a->undo[--a->n_undo];
-    size_t i = transcript_find(&a->t, u.id);
-    if (i != SIZE_MAX) set_rating(a, &a->t.items[i], u.part, u.value);
-}
-
 /* ---- text --------------------------------------------------------------------------------------------------------- */
 
 void reading_copy(struct app *a)
 {
     struct item *it = focused(a);
     if (!it) return;
-    /* Of a folded thought nothing is copied; of an open one it is what the reader looks at, but the answer is what is wanted. */
     const struct str *s = flow_text(&it->text);
     if (!s->len && it->role == MESSAGE_REPLY) s = flow_text(&it->thought);
     if (s->len)
         app_copy(a, s->data, s->len);
     else
         app_notice(a, "there is nothing to copy yet");
+}
+
+void reading_copy_code(struct app *a)
+{
+    struct item *it = focused(a);
+    struct markdown *m = it && it->role == MESSAGE_REPLY ? item_markdown(it) : NULL;
+    size_t blocks = m ? markdown_code_count(m) : 0, n = 0;
+    if (!blocks) {
+        app_notice(a, "there is no code in this message");
+        return;
+    }
+    /* Again on the same message takes the next one. */
+    a->code_block = a->code_item == a->focus_item && a->code_block + 1 < blocks ? a->code_block + 1 : 0;
+    a->code_item = a->focus_item;
+    const char *code = markdown_code(m, a->code_block, &n);
+    if (!code) return;
+    app_copy(a, code, n);
+    if (blocks > 1) app_notice(a, "code block %zu of %zu copied; c again takes the next", a->code_block + 1, blocks);
 }
 
 /* Opens the exact text of a message for editing, as the record has it. */

@@ -309,6 +309,17 @@ static void draw_candidates(struct app *a, struct grid *g)
     }
 }
 
+/* The reasons for a rating, over as many rows as they need. */
+static void draw_why(struct app *a, struct grid *g)
+{
+    struct wrap w = {0};
+    if (a->geo.why_y < 0) return;
+    wrap_text(&w, str_cstr(&a->why), a->why.len, g->w - 2 > 0 ? g->w - 2 : 1);
+    for (int i = 0; i < a->geo.why_h && (size_t)i < w.n; i++)
+        grid_put(g, 1, a->geo.why_y + i, g->w, STYLE_NOTICE, a->why.data + w.lines[i].from, w.lines[i].to - w.lines[i].from);
+    wrap_release(&w);
+}
+
 /* ---- hints ------------------------------------------------------------------------------------------------------ */
 
 struct hint {
@@ -354,7 +365,9 @@ static void draw_state_hints(struct app *a, struct grid *g, int y, int x_end)
         x = screen_put(g, x, y, x_end, STYLE_THOUGHT_HEADER, str_cstr(&s)) + 2;
         str_release(&s);
     }
-    if (a->focus == FOCUS_READING)
+    if (a->focus == FOCUS_READING && a->why.len && a->geo.why_y < 0)
+        put_cut(g, x, y, x_end, STYLE_NOTICE, &a->why);
+    else if (a->focus == FOCUS_READING)
         HINTS(hints_reading);
     else if (a->mode == INPUT_SAY)
         HINTS(hints_say);
@@ -430,6 +443,7 @@ void screen_draw(struct app *a, struct grid *g)
     draw_rule(a, g);
     draw_queue(a, g);
     draw_candidates(a, g);
+    draw_why(a, g);
     input_draw(a, g);
     draw_hint(a, g);
     if (a->popup) popup_draw(a, g);

@@ -832,6 +832,46 @@ static void test_rating(void **state)
     check_rating(t, id, 1, 0);
 }
 
+static void test_reasons(void **state)
+{
+    struct headless *t = *state;
+    struct reply_ratings r = {0};
+    headless_exchange(t, "q", "a thought", "an answer");
+    int64_t id = t->app->t.items[1].id;
+    headless_keys(t, "\t");
+    headless_keys(t, "3");
+    assert_true(headless_shows(t, "rate first"));
+    headless_keys(t, "+");
+    assert_true(headless_shows(t, "answer + why?  1\u00a0"));
+    headless_keys(t, "12");
+    assert_true(headless_shows(t, "why? [1\u00a0"));
+    headless_keys(t, "1");
+    assert_int_equal(store_load_ratings(t->store, id, &r, NULL), 0);
+    char want[80];
+    snprintf(want, sizeof want, "[\"%s\"]", t->app->reasons.names[PART_ANSWER][1][1]);
+    assert_string_equal(r.answer.reasons, want);
+    assert_string_equal(r.thought.reasons, "[]");
+    reply_ratings_release(&r);
+    headless_keys(t, "[1");
+    assert_int_equal(store_load_ratings(t->store, id, &r, NULL), 0);
+    snprintf(want, sizeof want, "[\"%s\"]", t->app->reasons.names[PART_THOUGHT][0][0]);
+    assert_string_equal(r.thought.reasons, want);
+    assert_int_equal(r.answer.value, 1);
+    reply_ratings_release(&r);
+}
+
+static void test_copy_code(void **state)
+{
+    struct headless *t = *state;
+    headless_exchange(t, "q", NULL, "text\n\n```c\nint a;\n```\n\nand\n\n```\nsecond\n```\n");
+    headless_keys(t, "\tc");
+    assert_string_equal(str_cstr(&t->app->want.copy), "int a;\n");
+    headless_keys(t, "c");
+    assert_string_equal(str_cstr(&t->app->want.copy), "second\n");
+    headless_keys(t, "c");
+    assert_string_equal(str_cstr(&t->app->want.copy), "int a;\n");
+}
+
 static void test_running_reply_cannot_be_rated(void **state)
 {
     struct headless *t = *state;
@@ -1070,6 +1110,8 @@ int main(void)
         T(test_reading_begins_at_the_newest_reply),
         T(test_tab_with_text_completes),
         T(test_rating),
+        T(test_reasons),
+        T(test_copy_code),
         T(test_running_reply_cannot_be_rated),
         T(test_space_folds_in_reading),
         T(test_copy),

@@ -395,7 +395,7 @@ static void test_help_lists_every_key(void **state)
     for (size_t i = 0; i < keymap_count; i++) {
         struct str key = STR_EMPTY;
         keymap_format(&keymap_table[i], &key);
-        if (keymap_table[i].when != WHEN_LIVE && !strstr(str_cstr(&page), str_cstr(&key))) fail_msg("%s is not in the help", str_cstr(&key));
+        if (keymap_table[i].when != WHEN_LIVE && keymap_table[i].action != ACT_REASON && !strstr(str_cstr(&page), str_cstr(&key))) fail_msg("%s is not in the help", str_cstr(&key));
         assert_true(action_help(keymap_table[i].action)[0] != '\0');
         str_release(&key);
     }

@@ -7,6 +7,8 @@
 
 #include "ui_headless.h"
 
+#include <time.h>
+
 /* Every row of a message can be asked for, its text fits, and together they are the text. */
 static void check_rows(struct transcript *t, size_t i)
 {
@@ -229,38 +231,46 @@ static int64_t make_long_conversation(struct store *s)
     return id;
 }
 
-/* Wall-clock limits far above what is measured on a slow machine, so that they fail for the wrong complexity only: the figures are printed. */
+/* Processor time: other programs on the machine do not count. */
+static int64_t cpu_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* Limits some times above what is measured, so that they fail for the wrong complexity and not for a slow machine: the figures are printed. */
 static void test_ten_thousand_messages(void **unused)
 {
     (void)unused;
     struct headless t;
     headless_open(&t);
     int64_t id = make_long_conversation(t.store);
-    int64_t start = clock_mono_us();
+    int64_t start = cpu_us();
     headless_start(&t, 80, 24, id);
     headless_screen(&t, false);
-    int64_t opened = clock_mono_us() - start, worst = 0;
+    int64_t opened = cpu_us() - start, worst = 0;
     assert_int_equal(t.app->t.n, MANY);
     for (int i = 0; i < 200; i++) {
-        start = clock_mono_us();
+        start = cpu_us();
         headless_keys(&t, "\033[5~");
         screen_draw(t.app, &t.grid);
-        int64_t us = clock_mono_us() - start;
+        int64_t us = cpu_us() - start;
         if (us > worst) worst = us;
     }
-    start = clock_mono_us();
+    start = cpu_us();
     headless_keys(&t, "\033[H");
     screen_draw(t.app, &t.grid);
-    int64_t home = clock_mono_us() - start;
-    start = clock_mono_us();
+    int64_t home = cpu_us() - start;
+    start = cpu_us();
     app_resize(t.app, 60, 24);
     screen_draw(t.app, &t.grid);
-    int64_t resize = clock_mono_us() - start;
+    int64_t resize = cpu_us() - start;
     print_message("# %d messages: open %.1f ms, page %.2f ms at worst, to the start %.1f ms, resize %.1f ms\n", MANY, (double)opened / 1000, (double)worst / 1000,
                   (double)home / 1000, (double)resize / 1000);
-    assert_true(opened < 1000000);
-    assert_true(worst < 100000);
-    assert_true(home < 200000);
+    assert_true(opened < 400000);
+    assert_true(worst < 30000);
+    assert_true(home < 60000);
     headless_close(&t);
 }
 
