@@ -188,6 +188,20 @@ static void mask_half_closed(char *t, size_t n)
     if (two && !one) t[n - 1] = mask_of('*');
 }
 
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* 2*3*4 and (a+b)*(c+d)*e: a star that multiplies, where CommonMark would see emphasis inside a word. */
+static bool is_product(const char *t, size_t n, size_t at)
+{
+    if (at + 1 >= n) return false;
+    char before = t[at - 1], after = t[at + 1];
+    if (before == ')') return is_alnum(after) || after == '(';
+    return is_alnum(before) && (is_alnum(after) || (after == '(' && before <= '9'));
+}
+
 static void mask(struct copy *c, bool tail)
 {
     char *t = c->text.data;
@@ -199,6 +213,10 @@ static void mask(struct copy *c, bool tail)
             i = end;
         } else if (t[i] == '`') {
             i = skip_code(t, n, i, &dead_run);
+        } else if (t[i] == '*') {
+            size_t run = run_length(t, n, i);
+            if (run == 1 && is_product(t, n, i)) mask_range(t, i, i + 1);
+            i += run;
         } else if (t[i] == '~') {
             size_t run = run_length(t, n, i);
             if (run != 2) mask_range(t, i, i + run); /* about ~5, and no strike-through */
