@@ -2,7 +2,7 @@
  * forward.h - a session's inside: the timeline, the K/V cache and the two ways to run tokens through the model. Internal to
  * src/model.
  *
- * Numeric classes. A position is written either by prefill (prompt class: f32 products through BLAS) or by decode (generated
+ * Numeric classes. A position is written either by prefill (prompt class: products of many rows, gemm.h or BLAS) or by decode (generated
  * class: fixed-point products, 1 to 8 tokens at a time). Inside a class the bits depend on the tokens before a position
  * alone: not on how they were cut into calls, nor on the number of threads.
  *

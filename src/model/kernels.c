@@ -9,9 +9,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Best first. "amx" is a name of the program for which there are no such kernels yet. */
+/* Best first. */
 static const struct kernel_family *const families[] = {
 #ifdef KERNELS_X86
+    &kernels_amx,
     &kernels_avx512,
     &kernels_avx2,
 #endif

@@ -9,6 +9,7 @@
  * tile_*(R, M) work on R rows and M columns, both constants after inlining. The operations on one (row, column) pair are the
  * same and in the same order for all R and M: that is the promise of kernels.h. Fetching ahead goes past the last row, which is harmless.
  */
+#include "model/gemm.h"
 #include "model/kernels_impl.h"
 
 #ifdef KERNELS_X86
@@ -407,6 +408,20 @@ static const struct format_kernels formats[] = {
 const struct kernel_family kernels_avx512 = {
     .name = "avx512",
     .cpu_has = cpu_has_avx512,
+    .prepare = prepare_avx2,
+    .formats = formats,
+    .dequant = dequant_avx2,
+    .attend = attend_avx512,
+    .f32_to_f16 = f32_to_f16_avx2,
+    .f16_to_f32 = f16_to_f32_avx2,
+    .rms_norm = rms_norm_avx2,
+    .swiglu = swiglu_avx2,
+};
+
+/* The prompt's products are the only ones that the tiles pay for: the rest is AVX-512. */
+const struct kernel_family kernels_amx = {
+    .name = "amx",
+    .cpu_has = gemm_amx_usable,
     .prepare = prepare_avx2,
     .formats = formats,
     .dequant = dequant_avx2,

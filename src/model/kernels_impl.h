@@ -253,6 +253,7 @@ extern const struct kernel_family kernels_scalar;
 #ifdef KERNELS_X86
 extern const struct kernel_family kernels_avx2;
 extern const struct kernel_family kernels_avx512;
+extern const struct kernel_family kernels_amx;
 void prepare_avx2(struct act *a, int col);
 dequant_fn *dequant_avx2(uint32_t type);
 void f32_to_f16_avx2(const float *x, uint16_t *out, int64_t n);

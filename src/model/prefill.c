@@ -178,23 +178,45 @@ static size_t row_floats(const struct weights *w)
     return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)w->n_ff + (size_t)w->n_rot;
 }
 
+static bool needs_blas(const struct weights *w)
+{
+    for (int i = 0; i < w->n_layer; i++) {
+        const struct layer *y = &w->layers[i];
+        const struct matrix *all[] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down};
+        for (size_t k = 0; k < ARRAY_LEN(all); k++)
+            if (!gemm_in_core(all[k])) return true;
+    }
+    return false;
+}
+
+/* The widest input of a product. */
+static int64_t input_width(const struct weights *w)
+{
+    int64_t n = w->n_embd > w->n_q ? w->n_embd : w->n_q;
+    n = n > w->n_ff ? n : w->n_ff;
+    return (n + 31) / 32 * 32;
+}
+
 static size_t worker_floats(const struct weights *w)
 {
     size_t rows = (size_t)query_tile_of(w) * (size_t)group_of(w), dim = (size_t)w->head_dim;
-    return SLICE_OUT * SLICE_IN + CHUNK_ROWS * SLICE_OUT + rows * (2 * dim + KEY_TILE + 2) + 2 * KEY_TILE * dim;
+    size_t products = needs_blas(w) ? SLICE_OUT * SLICE_IN + CHUNK_ROWS * SLICE_OUT : CHUNK_ROWS * CORE_OUT;
+    return products + gemm_scratch_bytes() / sizeof(float) + rows * (2 * dim + KEY_TILE + 2) + 2 * KEY_TILE * dim;
 }
 
 uint64_t prefill_bytes(const struct weights *w, int n_ctx, int n_threads)
 {
-    return sizeof(float) * ((size_t)rows_cap_of(n_ctx) * row_floats(w) + (size_t)n_threads * worker_floats(w));
+    return sizeof(float) * ((size_t)rows_cap_of(n_ctx) * row_floats(w) + (size_t)n_threads * worker_floats(w)) +
+           gemm_input_bytes(rows_cap_of(n_ctx), input_width(w));
 }
 
-static bool worker_init(struct prefill_worker *o, const struct weights *w)
+static bool worker_init(struct prefill_worker *o, const struct weights *w, bool blas)
 {
     size_t rows = (size_t)query_tile_of(w) * (size_t)group_of(w), dim = (size_t)w->head_dim;
 
-    o->weights = floats_new(SLICE_OUT * SLICE_IN);
-    o->up = floats_new(CHUNK_ROWS * SLICE_OUT);
+    o->weights = blas ? floats_new(SLICE_OUT * SLICE_IN) : NULL;
+    o->up = floats_new(CHUNK_ROWS * (blas ? SLICE_OUT : CORE_OUT));
+    o->panel = floats_new(gemm_scratch_bytes() / sizeof(float));
     o->q = floats_new(rows * dim);
     o->acc = floats_new(rows * dim);
     o->scores = floats_new(rows * KEY_TILE);
@@ -202,7 +224,7 @@ static bool worker_init(struct prefill_worker *o, const struct weights *w)
     o->values = floats_new(KEY_TILE * dim);
     o->max = floats_new(rows);
     o->sum = floats_new(rows);
-    return o->weights && o->up && o->q && o->acc && o->scores && o->keys && o->values && o->max && o->sum;
+    return (o->weights || !blas) && o->panel && o->up && o->q && o->acc && o->scores && o->keys && o->values && o->max && o->sum;
 }
 
 void prefill_free(struct prefill *p)
@@ -210,10 +232,11 @@ void prefill_free(struct prefill *p)
     if (!p) return;
     for (int i = 0; p->workers && i < p->n_workers; i++) {
         struct prefill_worker *o = &p->workers[i];
-        float *all[] = {o->weights, o->up, o->q, o->acc, o->scores, o->keys, o->values, o->max, o->sum};
+        float *all[] = {o->weights, o->up, o->panel, o->q, o->acc, o->scores, o->keys, o->values, o->max, o->sum};
         for (size_t k = 0; k < ARRAY_LEN(all); k++) free(all[k]);
     }
     free(p->workers);
+    gemm_input_free(p->input);
     float *all[] = {p->x, p->t, p->in, p->q, p->k, p->v, p->ff, p->cos_sin};
     for (size_t k = 0; k < ARRAY_LEN(all); k++) free(all[k]);
     free(p);
@@ -236,8 +259,8 @@ static bool fill(struct prefill *p)
         if (!(*buffers[i].p = floats_new(rows * (size_t)buffers[i].n))) return false;
     p->workers = calloc((size_t)p->n_workers, sizeof(*p->workers));
     for (int i = 0; p->workers && i < p->n_workers; i++)
-        if (!worker_init(&p->workers[i], w)) return false;
-    return p->workers != NULL;
+        if (!worker_init(&p->workers[i], w, p->blas)) return false;
+    return p->workers && !gemm_input_new(&p->input, p->rows_cap, input_width(w), NULL);
 }
 
 static int prefill_new(struct session *s, struct err *e)
@@ -249,6 +272,7 @@ static int prefill_new(struct session *s, struct err *e)
         p->rows_cap = rows_cap_of(s->n_ctx);
         p->n_workers = pool_threads(s->pool);
         p->query_tile = query_tile_of(&s->m->w);
+        p->blas = needs_blas(&s->m->w);
         if (fill(p)) {
             s->prefill = p;
             /* our pool is the only one that splits work: a second one inside BLAS would fight it for the processors */
@@ -286,7 +310,7 @@ int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step st
 
     if (!s->prefill && (rc = prefill_new(s, e))) return rc;
     struct prefill *p = s->prefill;
-    if ((rc = gemm_probe(p, n, e))) return rc;
+    if (p->blas && (rc = gemm_probe(p, n, e))) return rc;
     while (g.done < n) {
         g.chunk = place_chunk(p, ids + g.done, n - g.done);
         bool is_last = g.done + g.chunk == n;

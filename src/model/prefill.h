@@ -9,6 +9,7 @@
 #define PONDER_PREFILL_H
 
 #include "model/forward.h"
+#include "model/gemm.h"
 
 /* Rows of one BLAS call, and of the larger ones that are used where a probe shows that they give the same bits. */
 #define TILE_ROWS 32
@@ -23,11 +24,14 @@
 /* Positions of keys and values that attention takes at a time. */
 #define KEY_TILE 256
 #define MAX_SHAPES 32
+/* Output rows of an item of the quantised core. */
+#define CORE_OUT (2 * GEMM_PANEL)
 
 /* A worker's own. */
 struct prefill_worker {
-    float *weights;                 /* [SLICE_OUT][SLICE_IN] */
-    float *up;                      /* [CHUNK_ROWS][SLICE_OUT] */
+    float *weights;                 /* [SLICE_OUT][SLICE_IN]; NULL where no matrix goes through BLAS */
+    float *up;                      /* [CHUNK_ROWS][SLICE_OUT or CORE_OUT] */
+    float *panel;                   /* scratch of the quantised core */
     float *q, *acc;                 /* [query_tile * n_group][head_dim] */
     float *scores;                  /* [query_tile * n_group][KEY_TILE] */
     float *keys, *values;           /* [KEY_TILE][head_dim] */
@@ -46,6 +50,8 @@ struct prefill {
     struct gemm_shape shapes[MAX_SHAPES];
     int n_shapes;
     bool probed[BULK_SIZES];
+    bool blas;                      /* some matrix of the layers goes through BLAS */
+    struct gemm_input *input;       /* the rows of the product in hand, as the quantised core takes them */
     float *x, *t;                   /* [row][n_embd]: residual stream; a half layer's result */
     float *in;                      /* [row][max(n_embd, n_q)]: normed input; attention's output */
     float *q, *k, *v;               /* [row][n_q], [row][n_kv] */
@@ -62,6 +68,8 @@ struct prefill {
 };
 
 /* prefill_gemm.c */
+/* Whether the quantised core multiplies with w; else BLAS does. */
+bool gemm_in_core(const struct matrix *w);
 /* Finds out, once for each size, for which shapes of the model larger calls may be used. n: tokens to come. */
 int gemm_probe(struct prefill *p, size_t n, struct err *e);
 /* y[row][w->n_out] = w . x[row][w->n_in] for rows p->lo to p->hi. */

@@ -3,8 +3,9 @@
  * softmax between the two products.
  *
  * One item is a KV head and `query_tile` positions, with all query heads that share the keys as rows of one product. Query
- * tiles begin at multiples of query_tile and key tiles at multiples of KEY_TILE, and every call has the full shape, so
- * that a position's bits do not depend on the chunk it came in. Keys behind a position get the weight 0 exactly.
+ * tiles begin at multiples of query_tile and key tiles at multiples of KEY_TILE, and a call's shape follows from the two alone
+ * (keys behind the tile's last position are left out), so that a position's bits do not depend on the chunk it came in. Keys
+ * behind a position get the weight 0 exactly.
  */
 #include "model/prefill.h"
 
@@ -20,12 +21,19 @@ struct attend_item {
     int64_t first, end;      /* positions of the tile that are wanted */
 };
 
+/* Keys of the tile at k0 that some query of the whole tile may see. */
+static int keys_of(const struct attend_item *a, int64_t k0)
+{
+    int64_t n = a->q0 + a->p->query_tile - k0;
+    return n < KEY_TILE ? (int)n : KEY_TILE;
+}
+
 /* 16 numbers side by side: the compiler turns them into whatever registers the target has. Aligned as floats are. */
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t int_lanes __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint32_t uint_lanes __attribute__((vector_size(64), aligned(4), may_alias));
 #define LANES 16
-_Static_assert(KEY_TILE % LANES == 0, "score rows are whole vectors");
+_Static_assert(KEY_TILE % LANES == 0 && TILE_ROWS % LANES == 0, "score rows are whole vectors");
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -33,13 +41,13 @@ _Static_assert(KEY_TILE % LANES == 0, "score rows are whole vectors");
 #define FOR_EACH_CPU
 #endif
 
-/* x[i] = e^(x[i] - max) for KEY_TILE numbers not above max. Relative error about 2e-7; what is below e^-87 becomes that. */
+/* x[i] = e^(x[i] - max) for n (a multiple of LANES) numbers not above max. Relative error about 2e-7; what is below e^-87 becomes that. */
 FOR_EACH_CPU
-static void exp_row(float *x, float max)
+static void exp_row(float *x, int n, float max)
 {
     const lanes least = (lanes){0} - 87.0f;
 
-    for (int i = 0; i < KEY_TILE; i += LANES) {
+    for (int i = 0; i < n; i += LANES) {
         lanes v = *(const lanes *)(x + i) - max;
         int_lanes above = v > least;
         v = (lanes)(((int_lanes)v & above) | ((int_lanes)least & ~above));
@@ -58,22 +66,22 @@ static void exp_row(float *x, float max)
 }
 
 FOR_EACH_CPU
-static float sum_row(const float *x)
+static float sum_row(const float *x, int n)
 {
     lanes sum = {0};
     float total = 0;
 
-    for (int i = 0; i < KEY_TILE; i += LANES) sum += *(const lanes *)(x + i);
+    for (int i = 0; i < n; i += LANES) sum += *(const lanes *)(x + i);
     for (int i = 0; i < LANES; i++) total += sum[i];
     return total;
 }
 
 FOR_EACH_CPU
-static float max_row(const float *x, float max)
+static float max_row(const float *x, int n, float max)
 {
     lanes best = *(const lanes *)x;
 
-    for (int i = LANES; i < KEY_TILE; i += LANES) {
+    for (int i = LANES; i < n; i += LANES) {
         lanes v = *(const lanes *)(x + i);
         int_lanes above = v > best;
         best = (lanes)(((int_lanes)v & above) | ((int_lanes)best & ~above));
@@ -119,21 +127,20 @@ static void gather_keys(struct attend_item *a, int64_t k0, int64_t end)
 static void soften(struct attend_item *a, int64_t k0)
 {
     const struct prefill_worker *own = a->own;
+    const int keys = keys_of(a, k0);
 
     for (int r = 0; r < a->rows; r++) {
         float *scores = own->scores + (size_t)r * KEY_TILE, *acc = own->acc + (size_t)r * (size_t)a->dim;
         int64_t seen = a->q0 + r / a->n_group - k0 + 1;
-        size_t n = seen < 0 ? 0 : seen < KEY_TILE ? (size_t)seen : KEY_TILE;
-        if (!n) {
-            memset(scores, 0, KEY_TILE * sizeof(float));
-            continue;
-        }
-        for (size_t i = n; i < KEY_TILE; i++) scores[i] = scores[0];
-        float max = max_row(scores, own->max[r]);
-        exp_row(scores, max);
-        memset(scores + n, 0, (KEY_TILE - n) * sizeof(float));
+        int n = seen < 0 ? 0 : seen < keys ? (int)seen : keys, whole = (n + LANES - 1) / LANES * LANES;
+        memset(scores + whole, 0, (size_t)(keys - whole) * sizeof(float));
+        if (!n) continue;
+        for (int i = n; i < whole; i++) scores[i] = scores[0];
+        float max = max_row(scores, whole, own->max[r]);
+        exp_row(scores, whole, max);
+        memset(scores + n, 0, (size_t)(whole - n) * sizeof(float));
         float keep = own->max[r] == max ? 1.0f : expf(own->max[r] - max);
-        own->sum[r] = own->sum[r] * keep + sum_row(scores);
+        own->sum[r] = own->sum[r] * keep + sum_row(scores, whole);
         own->max[r] = max;
         if (keep != 1.0f)
             for (int i = 0; i < a->dim; i++) acc[i] *= keep;
@@ -153,10 +160,10 @@ static void run_tile(struct attend_item *a)
     }
     for (int64_t k0 = 0; k0 < a->end; k0 += KEY_TILE) {
         gather_keys(a, k0, a->end);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, KEY_TILE, dim, 1.0f, own->q, dim, own->keys, dim, 0.0f, own->scores,
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, keys_of(a, k0), dim, 1.0f, own->q, dim, own->keys, dim, 0.0f, own->scores,
                     KEY_TILE);
         soften(a, k0);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, dim, KEY_TILE, 1.0f, own->scores, KEY_TILE, own->values, dim, 1.0f,
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, dim, keys_of(a, k0), 1.0f, own->scores, KEY_TILE, own->values, dim, 1.0f,
                     own->acc, dim);
     }
 }

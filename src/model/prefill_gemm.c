@@ -1,6 +1,8 @@
 /*
- * prefill_gemm.c - products of a chunk's rows with quantised matrices: a slice of the matrix is expanded to f32 and given to
- * BLAS, slice by slice over the pool.
+ * prefill_gemm.c - products of a chunk's rows with matrices, slice by slice over the pool: quantised matrices through the core
+ * of gemm.h, others expanded to f32 and through BLAS.
+ *
+ * The core's bits depend on a row's numbers alone, so it computes the chunk's tokens and nothing else. What follows is about BLAS.
  *
  * Why the bits do not depend on the chunk or on the threads. BLAS chooses its inner loops by the shape of a call and by a row's
  * place in it, so a row's sums may differ from shape to shape and from place to place. Therefore all calls that compute one
@@ -19,6 +21,8 @@ struct gemm_job {
     struct {
         const struct matrix *w;
         float *y;
+        bool core;
+        int slice_out;       /* rows of w of an item */
         int n_slices;
     } parts[3];
     const float *x;
@@ -70,6 +74,20 @@ static void multiply_slice(const struct gemm_job *j, const struct matrix *w, int
     }
 }
 
+bool gemm_in_core(const struct matrix *w)
+{
+    return gemm_supports(w->type, w->n_in);
+}
+
+/* The rows of the chunk's tokens among [lo, hi): the core needs no padding. */
+static void core_slice(const struct gemm_job *j, const struct matrix *w, int64_t r0, int n, int lo, int hi, void *panel, float *y, int y_stride)
+{
+    int from = lo > j->p->first ? lo : j->p->first, to = hi < j->p->end ? hi : j->p->end;
+
+    if (from < to)
+        gemm_rows(j->p->input, from, to, w->type, w->data, w->row_bytes, r0, r0 + n, y + (size_t)(from - lo) * (size_t)y_stride, y_stride, panel);
+}
+
 static void gemm_item(void *arg, int item, int worker)
 {
     const struct gemm_job *j = arg;
@@ -79,13 +97,17 @@ static void gemm_item(void *arg, int item, int worker)
 
     while (slice >= j->parts[part].n_slices) slice -= j->parts[part++].n_slices;
     const struct matrix *w = j->parts[part].w;
-    int n_out = (int)w->n_out, r0 = slice * SLICE_OUT, n = n_out - r0 < SLICE_OUT ? n_out - r0 : SLICE_OUT;
+    bool core = j->parts[part].core;
+    int slice_out = j->parts[part].slice_out, n_out = (int)w->n_out, r0 = slice * slice_out, n = n_out - r0 < slice_out ? n_out - r0 : slice_out;
     float *y = j->parts[part].y + (size_t)lo * (size_t)n_out + r0;
 
-    multiply_slice(j, w, r0, n, lo, hi, own->weights, y, n_out);
+    if (core) core_slice(j, w, r0, n, lo, hi, own->panel, y, n_out);
+    else multiply_slice(j, w, r0, n, lo, hi, own->weights, y, n_out);
     if (!j->up) return;
-    multiply_slice(j, j->up, r0, n, lo, hi, own->weights, own->up, n);
-    for (int r = 0; r < hi - lo; r++) {
+    if (core) core_slice(j, j->up, r0, n, lo, hi, own->panel, own->up, n);
+    else multiply_slice(j, j->up, r0, n, lo, hi, own->weights, own->up, n);
+    int from = core && j->p->first > lo ? j->p->first - lo : 0, to = core && j->p->end < hi ? j->p->end - lo : hi - lo;
+    for (int r = from; r < to; r++) {
         float *gate = y + (size_t)r * (size_t)n_out;
         swiglu(gate, own->up + (size_t)r * (size_t)n, gate, n);
     }
@@ -96,13 +118,46 @@ static int tile_up(int rows)
     return (rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
 }
 
+/* Rows that a worker prepares at a time. */
+#define INPUT_ROWS 8
+
+static void input_item(void *arg, int item, int worker)
+{
+    const struct gemm_job *j = arg;
+    int from = j->lo + item * INPUT_ROWS, to = from + INPUT_ROWS < j->hi ? from + INPUT_ROWS : j->hi;
+    size_t n_in = (size_t)j->parts[0].w->n_in;
+
+    (void)worker;
+    for (int r = from; r < to; r++)
+        if (r >= j->p->first && r < j->p->end) gemm_input_row(j->p->input, r, j->x + (size_t)r * n_in);
+}
+
+/* Which parts go through the core, and the rows for them. */
+static void plan_core(struct gemm_job *j)
+{
+    bool any = false, mid = false;
+
+    for (int i = 0; i < 3 && j->parts[i].w; i++) {
+        const struct matrix *w = j->parts[i].w;
+        j->parts[i].core = gemm_in_core(w) && (!j->up || gemm_in_core(j->up));
+        j->parts[i].slice_out = j->parts[i].core ? CORE_OUT : SLICE_OUT;
+        if (!j->parts[i].core) continue;
+        any = true;
+        mid |= gemm_wants_mid(w->type) || (j->up && gemm_wants_mid(j->up->type));
+    }
+    if (!any) return;
+    gemm_input_begin(j->p->input, j->parts[0].w->n_in, mid);
+    pool_run(j->p->s->pool, input_item, j, (j->hi - j->lo + INPUT_ROWS - 1) / INPUT_ROWS);
+}
+
 static void run_job(struct gemm_job *j)
 {
     int n_threads = pool_threads(j->p->s->pool), n_slices = 0, rows = j->hi - j->lo;
 
     if (rows <= 0) return;
+    plan_core(j);
     for (int i = 0; i < 3 && j->parts[i].w; i++) {
-        j->parts[i].n_slices = (int)((j->parts[i].w->n_out + SLICE_OUT - 1) / SLICE_OUT);
+        j->parts[i].n_slices = (int)((j->parts[i].w->n_out + j->parts[i].slice_out - 1) / j->parts[i].slice_out);
         n_slices += j->parts[i].n_slices;
     }
     j->n_groups = 1;
@@ -116,20 +171,20 @@ static void run_job(struct gemm_job *j)
 
 void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *y)
 {
-    struct gemm_job j = {.p = p, .parts = {{w, y, 0}}, .x = x, .lo = p->lo, .hi = p->hi};
+    struct gemm_job j = {.p = p, .parts = {{.w = w, .y = y}}, .x = x, .lo = p->lo, .hi = p->hi};
     run_job(&j);
 }
 
 void gemm_run_qkv(struct prefill *p, const struct layer *y)
 {
-    struct gemm_job j = {
-        .p = p, .parts = {{&y->wq, p->q, 0}, {&y->wk, p->k, 0}, {&y->wv, p->v, 0}}, .x = p->in, .lo = 0, .hi = tile_up(p->end)};
+    struct gemm_job j = {.p = p, .parts = {{.w = &y->wq, .y = p->q}, {.w = &y->wk, .y = p->k}, {.w = &y->wv, .y = p->v}}, .x = p->in, .lo = 0,
+                         .hi = tile_up(p->end)};
     run_job(&j);
 }
 
 void gemm_run_gate_up(struct prefill *p, const struct layer *y)
 {
-    struct gemm_job j = {.p = p, .parts = {{&y->gate, p->ff, 0}}, .x = p->in, .lo = p->lo, .hi = p->hi, .up = &y->up};
+    struct gemm_job j = {.p = p, .parts = {{.w = &y->gate, .y = p->ff}}, .x = p->in, .lo = p->lo, .hi = p->hi, .up = &y->up};
     run_job(&j);
 }
 

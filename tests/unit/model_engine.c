@@ -119,8 +119,9 @@ static void logits_match_the_reference(void **state)
             struct comparison c = {.want = want, .n_vocab = specs[i].n_vocab};
             assert_int_equal(session_score(s, ids, (size_t)n, one_by_one, compare_row, &c, &e), 0);
             assert_int_equal(c.next, n);
-            /* decode rounds activations to 16 bits; prefill is f32 throughout */
-            if (!(c.worst < (one_by_one ? 1e-3 : 2e-4)))
+            /* decode rounds activations to 16 bits; prefill to 8, but for matrices of floats */
+            bool floats = specs[i].type == TENSOR_F32 || specs[i].type == TENSOR_F16 || specs[i].type == TENSOR_BF16;
+            if (!(c.worst < (one_by_one ? 1e-3 : floats ? 2e-4 : 3e-2)))
                 fail_msg("%s %s: off by %g of the largest logit", specs[i].name, one_by_one ? "decode" : "prefill", c.worst);
         }
         free(want);
