@@ -12,7 +12,13 @@ const struct command cli_commands[] = {
     {"rate", cmd_rate, "MESSAGE [--answer up|down|none] [--thought up|down|none] [--reason R]... [--tag T]... [--untag T]... [--comment TEXT] [--edit FILE]"
      " [--step N=good|neutral|bad|none]... | A --over B [--strength 1..3] | A --tie B | A --both-bad B | A --skip B | --undo",
      "rate a reply; a reason, comment or edit belongs to the part named before it, the answer by default"},
-    {"export", cmd_export, "--format sft [--reasoning field|inline|strip] [filters] -o PATH [--dry-run]", "write fine-tuning data"},
+    {"export", cmd_export,
+     "--format sft|sft-pc|dpo|kto|stepwise|reward|openai|openai-dpo|sharegpt|alpaca|llamafactory[-dpo|-kto]|axolotl[-dpo]|text|markdown|html|json"
+     " [--reasoning field|inline|text|strip] [--rating up|none|down] [--reason R] [--tag T] [--model M] [--since D] [--until D] [--search WORDS]"
+     " [--endings LIST|all] [--min-strength 1..3] [--pairs votes,edits,ratings] [--injected keep|drop|mask] [--with-say] [--bad-thoughts strip|drop|keep]"
+     " [--weights up=W,none=W,edit=W] [--min-tokens N] [--max-tokens N] [-m MODEL | --template NAME] [--split 90,5,5] [--seed N] [--keep-duplicates]"
+     " [--dry-run [--json]] -o FILE|FOLDER|-",
+     "write fine-tuning data; a FILE ends in .jsonl, a FOLDER gets train, valid and test data, a manifest and a data card"},
     {"models", cmd_models, "[--json]", "the models known and fetched"},
     {"info", cmd_info, "MODEL [--json]", "what a model file is"},
     {"pull", cmd_pull, "NAME [--quiet] [--if-missing]", "fetch a model of the catalogue and check it"},

@@ -124,6 +124,42 @@ int record_open(struct store **out, const struct settings *set, struct err *e)
     return rc;
 }
 
+bool record_parse_time(const char *text, bool last, int64_t *out_ms)
+{
+    static const struct {
+        const char *format;
+        int64_t seconds;
+    } forms[] = {{"%Y-%m-%d", 86400}, {"%Y-%m-%dT%H:%M", 60}, {"%Y-%m-%dT%H:%M:%S", 1}};
+
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        struct tm tm = {0};
+        const char *end = strptime(text, forms[i].format, &tm);
+        if (end && *end == 'Z' && i > 0) end++;
+        if (!end || *end) continue;
+        struct tm same = tm;
+        int64_t seconds = timegm(&same);
+        if (same.tm_mday != tm.tm_mday || seconds <= 0) return false; /* 30 February */
+        *out_ms = 1000 * (seconds + (last ? forms[i].seconds : 0));
+        return true;
+    }
+    return false;
+}
+
+bool record_parse_rating(const char *text, int *out)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } ratings[] = {{"up", 1}, {"+1", 1}, {"1", 1}, {"none", 0}, {"0", 0}, {"down", -1}, {"-1", -1}, {"all", -1}};
+
+    for (size_t i = 0; i < ARRAY_LEN(ratings); i++)
+        if (!strcmp(text, ratings[i].name)) {
+            *out = ratings[i].value;
+            return true;
+        }
+    return false;
+}
+
 /* ---- output ------------------------------------------------------------------------------------------------------ */
 
 void record_time(int64_t wall_ms, char out[32])

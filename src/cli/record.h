@@ -32,6 +32,10 @@ int args_one_word(struct args *a, const char *what, const char **word, bool *jso
 int record_open(struct store **out, const struct settings *set, struct err *e);
 /* "2026-01-15 09:30" in local time. */
 void record_time(int64_t wall_ms, char out[32]);
+/* YYYY-MM-DD, or with THH:MM[:SS] and an optional Z, in UTC. last: the first moment after what is named. */
+bool record_parse_time(const char *text, bool last, int64_t *out_ms);
+/* up, none, down, or a number; "all" is the lowest. */
+bool record_parse_rating(const char *text, int *out);
 /* Prints on one line, sanitised. */
 void record_put_line(FILE *f, const char *text);
 /* A line of JSON, all ASCII; takes o. 0, or the exit code of an error already told. */

@@ -1,105 +1,182 @@
-/* record_export.c - ponder export: fine-tuning data into a file, or to standard output. */
-#include "cli/record.h"
-#include "model/model.h"
+/* record_export.c - ponder export: fine-tuning data into a file, a folder, or to standard output. */
+#include "cli/export.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-struct export_wish {
-    struct export_options options;
-    const char *to; /* a file, "-" standard output, NULL none given */
-    bool dry_run;
-};
-
-static const char *key_of_family(void *arg, const char *name)
-{
-    (void)arg;
-    const struct family *f = family_by_name(name);
-    return f ? f->thought_key : NULL;
-}
 
 /* ---- arguments ------------------------------------------------------------------------------------------------- */
 
-/* YYYY-MM-DD, or with THH:MM[:SS] and an optional Z, in UTC. last: the first moment after what is named. */
-static bool parse_time(const char *text, bool last, int64_t *out_ms)
+/* The place of value in the NULL-terminated list, or ERR_USAGE with the list. */
+static int take_choice(struct args *a, const char *const *names, int *out, struct err *e)
 {
-    static const struct {
-        const char *format;
-        int64_t seconds;
-    } forms[] = {{"%Y-%m-%d", 86400}, {"%Y-%m-%dT%H:%M", 60}, {"%Y-%m-%dT%H:%M:%S", 1}};
+    struct str list = STR_EMPTY;
 
-    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-        struct tm tm = {0};
-        const char *end = strptime(text, forms[i].format, &tm);
-        if (end && *end == 'Z' && i > 0) end++;
-        if (!end || *end) continue;
-        struct tm same = tm;
-        int64_t seconds = timegm(&same);
-        if (same.tm_mday != tm.tm_mday || seconds <= 0) return false; /* 30 February */
-        *out_ms = 1000 * (seconds + (last ? forms[i].seconds : 0));
-        return true;
+    for (int i = 0; names[i]; i++) {
+        if (!strcmp(a->value, names[i])) {
+            *out = i;
+            str_release(&list);
+            return 0;
+        }
+        str_addf(&list, "%s%s", i ? ", " : "", names[i]);
     }
-    return false;
+    err_set(e, ERR_USAGE, "export: %s takes one of %s; not \"%s\"", a->name, str_cstr(&list), a->value);
+    str_release(&list);
+    return ERR_USAGE;
 }
 
-static int take_reasoning(struct export_wish *w, const char *value, struct err *e)
+static int take_format(struct args *a, struct export_wish *w, struct err *e)
 {
-    static const char *const names[] = {[REASONING_FIELD] = "field", [REASONING_INLINE] = "inline", [REASONING_STRIP] = "strip"};
+    const char *names[EXPORT_FORMATS + 1] = {NULL};
+    int i = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (!strcmp(value, names[i])) {
-            w->options.reasoning = (enum export_reasoning)i;
-            return 0;
-        }
-    return err_set(e, ERR_USAGE, "export: --reasoning takes field, inline or strip, not \"%s\"", value);
+    for (int f = 0; f < EXPORT_FORMATS; f++) names[f] = export_format_info((enum export_format)f)->name;
+    int rc = take_choice(a, names, &i, e);
+    w->options.format = (enum export_format)i;
+    w->has_format = true;
+    return rc;
 }
 
-static int take_rating(struct export_wish *w, const char *value, struct err *e)
+static int take_number(struct args *a, int64_t low, int64_t high, int64_t *out, struct err *e)
 {
-    static const struct {
-        const char *name;
-        int value;
-    } ratings[] = {{"up", 1}, {"+1", 1}, {"1", 1}, {"none", 0}, {"0", 0}, {"down", -1}, {"-1", -1}, {"all", -1}};
+    char *end;
+    errno = 0;
+    long long v = strtoll(a->value, &end, 10);
 
-    for (size_t i = 0; i < ARRAY_LEN(ratings); i++)
-        if (!strcmp(value, ratings[i].name)) {
-            w->options.min_rating = ratings[i].value;
-            return 0;
-        }
-    return err_set(e, ERR_USAGE, "export: --rating takes the lowest to take: up, none or down, not \"%s\"", value);
+    if (!a->value[0] || *end || errno || v < low || v > high)
+        return err_set(e, ERR_USAGE, "export: %s takes a number from %lld to %lld, not \"%s\"", a->name, (long long)low, (long long)high,
+                       a->value);
+    *out = v;
+    return 0;
+}
+
+/* TRAIN,VALID,TEST: percentages or shares. */
+static int take_split(struct args *a, struct export_wish *w, struct err *e)
+{
+    const char *p = a->value;
+    double sum = 0;
+
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        double v = strtod(p, &end);
+        if (end == p || !(v >= 0 && v <= 1e6) || *end != (i < 2 ? ',' : '\0')) sum = -1e9;
+        w->split[i] = v;
+        sum += v;
+        p = *end ? end + 1 : end;
+    }
+    if (!(sum > 0 && w->split[0] > 0))
+        return err_set(e, ERR_USAGE, "export: --split takes the shares of train, valid and test, like 90,5,5; not \"%s\"", a->value);
+    for (int i = 0; i < 3; i++) w->split[i] /= sum;
+    w->has_split = true;
+    return 0;
+}
+
+/* up=2,none=1,edit=3: what is not named weighs 1. */
+static int take_weights(struct args *a, struct export_wish *w, struct err *e)
+{
+    struct export_options *o = &w->options;
+
+    o->weights = true;
+    o->weight_up = o->weight_none = o->weight_edited = 1;
+    for (const char *p = a->value; *p;) {
+        double *to = !strncmp(p, "up=", 3)     ? &o->weight_up
+                     : !strncmp(p, "none=", 5) ? &o->weight_none
+                     : !strncmp(p, "edit=", 5) ? &o->weight_edited
+                                               : NULL;
+        const char *number = strchr(p, '=');
+        char *end = NULL;
+        if (to) *to = strtod(number + 1, &end);
+        if (!to || end == number + 1 || (*end && *end != ',') || !(*to > 0 && *to <= 1000))
+            return err_set(e, ERR_USAGE, "export: --weights takes weights above 0 like up=2,none=1,edit=3; not \"%s\"", a->value);
+        p = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+static int take_pairs(struct args *a, struct export_wish *w, struct err *e)
+{
+    static const char *const names[] = {"votes", "edits", "ratings"};
+
+    for (const char *p = a->value; *p;) {
+        size_t len = strcspn(p, ",");
+        unsigned bit = 0;
+        for (unsigned i = 0; i < 3; i++)
+            if (strlen(names[i]) == len && !memcmp(names[i], p, len)) bit = 1u << i;
+        if (!bit) return err_set(e, ERR_USAGE, "export: --pairs takes a list of votes, edits and ratings, not \"%s\"", a->value);
+        w->options.pairs |= bit;
+        p += len + (p[len] == ',');
+    }
+    return w->options.pairs ? 0 : err_set(e, ERR_USAGE, "export: --pairs names none of votes, edits and ratings");
+}
+
+static int take_how(struct args *a, struct export_wish *w, struct err *e)
+{
+    static const char *const reasonings[] = {"", "field", "inline", "text", "strip", NULL};
+    static const char *const injected[] = {"keep", "drop", "mask", NULL};
+    static const char *const thoughts[] = {"strip", "drop", "keep", NULL};
+    struct export_options *o = &w->options;
+    int i = 0, rc;
+    int64_t n = 0;
+
+    if (args_is(a, "--reasoning")) {
+        rc = take_choice(a, reasonings + 1, &i, e);
+        o->reasoning = (enum export_reasoning)(i + 1);
+    } else if (args_is(a, "--injected")) {
+        rc = take_choice(a, injected, &i, e);
+        o->injected = (enum export_injected)i;
+    } else if (args_is(a, "--bad-thoughts")) {
+        rc = take_choice(a, thoughts, &i, e);
+        o->bad_thoughts = (enum export_bad_thoughts)i;
+    } else if (args_is(a, "--pairs")) {
+        rc = take_pairs(a, w, e);
+    } else if (args_is(a, "--split")) {
+        rc = take_split(a, w, e);
+    } else if (args_is(a, "--weights")) {
+        rc = take_weights(a, w, e);
+    } else if (args_is(a, "--max-tokens")) {
+        rc = take_number(a, 1, 100000000, &o->max_tokens, e);
+    } else if (args_is(a, "--min-tokens")) {
+        rc = take_number(a, 1, 100000000, &o->min_tokens, e);
+    } else if (args_is(a, "--min-strength")) {
+        rc = take_number(a, 1, 3, &n, e);
+        o->min_strength = (int)n;
+    } else {
+        rc = take_number(a, 0, INT64_MAX, &w->seed, e);
+    }
+    return rc;
 }
 
 static int take_flag(struct args *a, struct export_wish *w, struct err *e)
 {
-    if (args_is(a, "--dry-run")) {
-        w->dry_run = true;
-    } else if (args_is(a, "--format")) {
-        if (strcmp(a->value, "sft") != 0) return err_set(e, ERR_USAGE, "export: the formats are: sft; not \"%s\"", a->value);
-        w->options.format = EXPORT_SFT;
-    } else if (args_is(a, "--reasoning")) {
-        return take_reasoning(w, a->value, e);
-    } else if (args_is(a, "--rating")) {
-        return take_rating(w, a->value, e);
-    } else if (args_is(a, "--since") || args_is(a, "--until")) {
-        bool last = args_is(a, "--until");
-        if (!parse_time(a->value, last, last ? &w->options.until_ms : &w->options.since_ms))
-            return err_set(e, ERR_USAGE, "export: %s takes a day like 2026-01-15, or 2026-01-15T09:30, in UTC, not \"%s\"", a->name,
-                           a->value);
-    } else if (args_is(a, "--tag")) {
-        w->options.tag = a->value;
-    } else if (args_is(a, "--model")) {
-        w->options.model = a->value;
-    } else if (args_is(a, "--search")) {
-        w->options.search = a->value;
-    } else if (args_is(a, "--endings")) {
-        w->options.endings = a->value;
-    } else {
-        w->to = a->value;
-    }
+    static const char *const how[] = {"--reasoning", "--injected",   "--bad-thoughts", "--pairs",        "--split",
+                                      "--weights",   "--max-tokens", "--min-tokens",   "--min-strength", "--seed"};
+    struct export_options *o = &w->options;
+    const struct {
+        const char *name;
+        const char **to;
+    } texts[] = {
+        {"--tag", &o->tag}, {"--reason", &o->reason},          {"--model", &o->model}, {"--search", &o->search}, {"--endings", &o->endings},
+        {"-m", &w->model},  {"--template", &w->template_name}, {"-o", &w->to}};
+    const struct {
+        const char *name;
+        bool *to;
+    } switches[] = {
+        {"--dry-run", &w->dry_run}, {"--json", &w->json}, {"--with-say", &o->with_say}, {"--keep-duplicates", &o->keep_duplicates}};
+
+    for (size_t i = 0; i < ARRAY_LEN(how); i++)
+        if (args_is(a, how[i])) return take_how(a, w, e);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (args_is(a, texts[i].name)) *texts[i].to = a->value;
+    for (size_t i = 0; i < ARRAY_LEN(switches); i++)
+        if (args_is(a, switches[i].name)) *switches[i].to = true;
+    if (args_is(a, "--format")) return take_format(a, w, e);
+    if (args_is(a, "--rating") && !record_parse_rating(a->value, &o->min_rating))
+        return err_set(e, ERR_USAGE, "export: --rating takes the lowest to take: up, none or down, not \"%s\"", a->value);
+    bool last = args_is(a, "--until");
+    if ((last || args_is(a, "--since")) && !record_parse_time(a->value, last, last ? &o->until_ms : &o->since_ms))
+        return err_set(e, ERR_USAGE, "export: %s takes a day like 2026-01-15, or 2026-01-15T09:30, in UTC, not \"%s\"", a->name, a->value);
     return 0;
 }
 
@@ -112,94 +189,225 @@ static int parse(struct args *a, struct export_wish *w)
         if (kind == ARGS_WORD) return cli_usage(a->argv[0], "unknown argument %s (the file goes behind -o)", a->value);
         if (take_flag(a, w, &a->err)) return cli_fail(&a->err);
     }
-    if (!w->to && !w->dry_run) return cli_usage(a->argv[0], "say where to: -o FILE, or -o - for standard output, or --dry-run");
+    if (!w->to && !w->dry_run) return cli_usage(a->argv[0], "say where to: -o FILE or -o FOLDER, -o - for standard output, or --dry-run");
+    if (w->to && !w->to[0]) return cli_usage(a->argv[0], "-o wants a name");
     return 0;
+}
+
+/* ---- counts ---------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *key, *text;
+    size_t at;
+} left_counts[] = {
+#define LEFT(name, text)                                                                                                                   \
+    {                                                                                                                                      \
+#name, text, offsetof(struct export_counts, left_##name)                                                                           \
+    }
+    LEFT(rating, "rated too low"),
+    LEFT(unrated, "without a rating"),
+    LEFT(ending, "ended otherwise"),
+    LEFT(unfinished, "unfinished"),
+    LEFT(filter, "not asked for"),
+    LEFT(thought, "with a thought rated down"),
+    LEFT(say, "with a line of yours in the thought (--with-say takes them)"),
+    LEFT(length, "too long or too short"),
+    LEFT(template, "refused by the template"),
+    LEFT(strength, "votes too weak"),
+    LEFT(verdict, "votes without a winner"),
+    LEFT(same, "pairs that say the same"),
+    LEFT(contrary, "pairs by rating that were voted on"),
+#undef LEFT
+};
+static const struct {
+    const char *key;
+    size_t at;
+} in_counts[] = {
+#define IN(name)                                                                                                                           \
+    {                                                                                                                                      \
+#name, offsetof(struct export_counts, name)                                                                                        \
+    }
+    IN(from_votes), IN(from_edits), IN(from_ratings), IN(from_up), IN(from_none), IN(from_edited), IN(good), IN(bad),
+#undef IN
+};
+
+static int64_t count_at(const struct export_counts *c, size_t at)
+{
+    int64_t n;
+    memcpy(&n, (const char *)c + at, sizeof n);
+    return n;
+}
+
+json_t *export_counts_json(const struct export_counts *c)
+{
+    json_t *o = json_object(), *in = json_object(), *out = json_object();
+
+    json_object_set_new(o, "records", json_integer(c->records));
+    json_object_set_new(o, "conversations", json_integer(c->conversations));
+    json_object_set_new(o, "replies", json_integer(c->replies_seen));
+    for (size_t i = 0; i < ARRAY_LEN(in_counts); i++) json_object_set_new(in, in_counts[i].key, json_integer(count_at(c, in_counts[i].at)));
+    for (size_t i = 0; i < ARRAY_LEN(left_counts); i++)
+        json_object_set_new(out, left_counts[i].key, json_integer(count_at(c, left_counts[i].at)));
+    json_object_set_new(o, "included", in);
+    json_object_set_new(o, "left_out", out);
+    json_object_set_new(o, "duplicates", json_integer(c->duplicates));
+    json_object_set_new(o, "with_thoughts", json_integer(c->thoughts));
+    json_object_set_new(o, "thoughts_stripped", json_integer(c->thoughts_stripped));
+    json_object_set_new(o, "thoughts_lost_by_template", json_integer(c->thoughts_lost));
+    return o;
+}
+
+static void put_counts(FILE *f, const struct export_wish *w, const struct export_counts *c)
+{
+    bool document = export_format_info(w->options.format)->task == TASK_DOCUMENT;
+    const char *between = "; left out: ";
+
+    if (document) {
+        fprintf(f, "%lld conversation%s", (long long)c->records, c->records == 1 ? "" : "s");
+    } else {
+        fprintf(f, "%lld record%s from %lld repl%s", (long long)c->records, c->records == 1 ? "" : "s", (long long)c->replies_seen,
+                c->replies_seen == 1 ? "y" : "ies");
+    }
+    if (c->from_votes + c->from_edits + c->from_ratings)
+        fprintf(f, " (%lld by vote, %lld by correction, %lld by opposite ratings)", (long long)c->from_votes, (long long)c->from_edits,
+                (long long)c->from_ratings);
+    if (c->good + c->bad) fprintf(f, " (%lld good, %lld bad)", (long long)c->good, (long long)c->bad);
+    for (size_t i = 0; i < ARRAY_LEN(left_counts); i++) {
+        int64_t n = count_at(c, left_counts[i].at);
+        if (!n) continue;
+        fprintf(f, "%s%lld %s", between, (long long)n, left_counts[i].text);
+        between = ", ";
+    }
+    if (c->duplicates) fprintf(f, "; %lld said the same and were written once", (long long)c->duplicates);
+    if (c->thoughts_stripped)
+        fprintf(f, "; %lld thought%s rated down left out", (long long)c->thoughts_stripped, c->thoughts_stripped == 1 ? "" : "s");
+    fputc('\n', f);
+}
+
+/* The forms that keep the thoughts which the chosen one would lose. */
+static void warn_of_lost_thoughts(const struct export_wish *w, const struct export_counts *c)
+{
+    const struct export_format_info *f = export_format_info(w->options.format);
+    struct str text = STR_EMPTY;
+
+    if (!c->thoughts_lost) return;
+    const struct export_renderer *r = w->options.arg;
+    enum export_reasoning now = w->options.reasoning ? w->options.reasoning : f->initial;
+    str_addf(&text, "the chat template of %s leaves thoughts given as %s out of what is trained: %lld of %lld records would lose theirs. ",
+             r->family ? r->family->name : c->lost_family, export_reasoning_name(now), (long long)c->thoughts_lost, (long long)c->records);
+    bool inline_keeps = now == REASONING_FIELD && (f->reasonings & (1u << REASONING_INLINE)) &&
+                        w->options.keeps_thoughts(w->options.arg, c->lost_family, REASONING_INLINE);
+    if (inline_keeps) str_add(&text, "--reasoning inline keeps them");
+    if (f->reasonings & (1u << REASONING_TEXT))
+        str_add(&text, inline_keeps ? ", and so does --reasoning text" : "--reasoning text keeps them");
+    if (!inline_keeps && !(f->reasonings & (1u << REASONING_TEXT))) str_add(&text, "--format sft --reasoning text keeps them");
+    fputs("ponder: warning: ", stderr);
+    record_put_line(stderr, str_cstr(&text));
+    fputc('\n', stderr);
+    str_release(&text);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
-static int keep(void *arg, const char *bytes, size_t n, struct err *e)
+static int keep(void *arg, const struct export_record *r, struct err *e)
 {
     struct str *out = arg;
-    str_add_bytes(out, bytes, n);
+    str_add_bytes(out, r->bytes, r->len);
     return str_ok(out) ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
-static int print(void *arg, const char *bytes, size_t n, struct err *e)
+static int print(void *arg, const struct export_record *r, struct err *e)
 {
     const bool *terminal = arg;
 
     if (*terminal) {
-        cli_put(stdout, bytes, n);
+        cli_put(stdout, r->bytes, r->len);
     } else {
-        fwrite(bytes, 1, n, stdout);
+        fwrite(r->bytes, 1, r->len, stdout);
     }
     return ferror(stdout) ? err_set_errno(e, ERR_IO, "standard output") : 0;
 }
 
-static void put_counts(FILE *f, const struct export_counts *c)
+static bool is_file_name(const char *name)
 {
-    const struct {
-        const char *what;
-        int64_t n;
-    } left[] = {
-        {"rated too low", c->left_rating},
-        {"ended otherwise", c->left_ending},
-        {"unfinished", c->left_unfinished},
-        {"not asked for", c->left_filter},
-    };
-    const char *between = "; left out: ";
+    static const char *const endings[] = {".jsonl", ".json", ".ndjson", ".md", ".markdown", ".html", ".htm", ".txt"};
+    size_t n = strlen(name);
+    struct stat st;
 
-    fprintf(f, "%lld record%s from %lld repl%s", (long long)c->records, c->records == 1 ? "" : "s", (long long)c->replies_seen,
-            c->replies_seen == 1 ? "y" : "ies");
-    for (size_t i = 0; i < ARRAY_LEN(left); i++) {
-        if (!left[i].n) continue;
-        fprintf(f, "%s%lld %s", between, (long long)left[i].n, left[i].what);
-        between = ", ";
+    if (name[n - 1] == '/') return false;
+    if (stat(name, &st) == 0) return !S_ISDIR(st.st_mode);
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+        if (n > strlen(endings[i]) && !strcmp(name + n - strlen(endings[i]), endings[i])) return true;
+    return false;
+}
+
+static int export_to_file(struct store *s, const struct export_wish *w, struct export_counts *counts, struct err *e)
+{
+    struct str out = STR_EMPTY;
+
+    if (w->has_split) return err_set(e, ERR_USAGE, "export: --split wants a folder behind -o; %s is a file", w->to);
+    int rc = store_export(s, &w->options, keep, &out, counts, e);
+    if (!rc) rc = file_write_atomic(w->to, str_cstr(&out), out.len, e);
+    str_release(&out);
+    return rc;
+}
+
+static int put_dry_run(const struct export_wish *w, const struct export_counts *c)
+{
+    if (!w->json) {
+        put_counts(stdout, w, c);
+        return 0;
     }
-    if (c->duplicates) fprintf(f, "; %lld said the same and were written once", (long long)c->duplicates);
-    fputc('\n', f);
+    json_t *o = json_object();
+    json_object_set_new(o, "options", export_options_json(w));
+    json_object_set_new(o, "counts", export_counts_json(c));
+    return record_put_json(o);
 }
 
 static int export_records(struct store *s, const struct export_wish *w, struct err *e)
 {
     struct export_counts counts;
-    struct str out = STR_EMPTY;
-    struct stat st;
     bool terminal = isatty(STDOUT_FILENO);
-    bool to_stdout = w->to && !strcmp(w->to, "-");
+    int rc;
 
     if (w->dry_run) {
-        int rc = store_export(s, &w->options, NULL, NULL, &counts, e);
-        if (!rc) put_counts(stdout, &counts);
-        return rc;
+        rc = store_export(s, &w->options, NULL, NULL, &counts, e);
+        if (!rc && put_dry_run(w, &counts)) return err_set(e, ERR_NOMEM, "out of memory");
+    } else if (!strcmp(w->to, "-")) {
+        rc = store_export(s, &w->options, print, &terminal, &counts, e);
+    } else {
+        rc = is_file_name(w->to) ? export_to_file(s, w, &counts, e) : export_to_folder(s, w, &counts, e);
     }
-    if (!to_stdout && (!w->to[0] || w->to[strlen(w->to) - 1] == '/' || (stat(w->to, &st) == 0 && S_ISDIR(st.st_mode))))
-        return err_set(e, ERR_USAGE, "export: -o wants the name of a file, and \"%s\" is a folder", w->to);
-    int rc = to_stdout ? store_export(s, &w->options, print, &terminal, &counts, e) : store_export(s, &w->options, keep, &out, &counts, e);
-    if (!rc && !to_stdout) rc = file_write_atomic(w->to, str_cstr(&out), out.len, e);
-    str_release(&out);
-    if (!rc) {
-        fflush(stdout);
-        put_counts(stderr, &counts);
-    }
-    return rc;
+    if (rc) return rc;
+    fflush(stdout);
+    if (!w->dry_run) put_counts(stderr, w, &counts);
+    warn_of_lost_thoughts(w, &counts);
+    return 0;
 }
 
 int cmd_export(int argc, char **argv)
 {
-    struct export_wish w = {.options.thought_key = key_of_family};
+    struct export_wish w = {.split = {0.9, 0.05, 0.05}};
+    struct export_renderer r = {0};
     struct store *s = NULL;
     struct args a;
 
-    int code = args_begin(&a, argc, argv, "--format --reasoning --rating --tag --model --since --until --search --endings -o", "--dry-run");
+    int code = args_begin(&a, argc, argv,
+                          "--format --reasoning --rating --reason --tag --model --since --until --search --endings --min-strength --pairs"
+                          " --injected --bad-thoughts --weights --max-tokens --min-tokens --template -m --split --seed -o",
+                          "--dry-run --json --with-say --keep-duplicates");
     if (code) return code;
     code = parse(&a, &w);
     if (!code) {
-        int rc = record_open(&s, &a.set, &a.err);
+        bool counts = w.options.max_tokens || w.options.min_tokens;
+        int rc = renderer_init(&r, w.model, w.template_name, a.set.model, counts, &a.err);
+        r.bar = isatty(STDERR_FILENO) && !w.json;
+        renderer_connect(&r, &w.options);
+        if (!rc) rc = record_open(&s, &a.set, &a.err);
         if (!rc) rc = export_records(s, &w, &a.err);
         code = cli_finish(rc ? cli_fail(&a.err) : 0);
     }
+    renderer_release(&r);
     store_close(s);
     args_end(&a);
     return code;

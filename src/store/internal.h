@@ -14,7 +14,7 @@
  *   undo.c     taking ratings back
  *   reasons.c  the reasons offered for a rating
  *   delete.c   deleting for good
- *   export.c   fine-tuning data; export_json.c what a record looks like
+ *   export.c   fine-tuning data: which, in which order; its own header export.h
  *
  * Functions here expect the store's lock to be held; only those of store.h take it.
  */
@@ -150,6 +150,10 @@ int search_run(struct store *s, const char *words, enum search_in in, int limit,
 /* The reply exists, is one, and is finished. */
 int check_reply(struct store *s, int64_t reply, struct err *e);
 
+/* ---- steps.c ------------------------------------------------------------------------------------------------ */
+
+int steps_load(struct store *s, int64_t reply, struct thought_steps *out, struct err *e);
+
 /* ---- undo.c ------------------------------------------------------------------------------------------------- */
 
 /* Each notes, inside the transaction that is about to change it, what is there now. */
@@ -169,15 +173,5 @@ int branch_select(struct store *s, int64_t id, struct err *e);
 /* Overwrites what deleting left in the files. */
 int store_wipe(struct store *s, struct err *e);
 bool store_wipe_pending(struct store *s);
-
-/* ---- export_json.c ------------------------------------------------------------------------------------------- */
-
-struct export_turn {
-    const char *prompt, *thought, *answer; /* a prompt, or a reply's two texts; the other NULL */
-    size_t prompt_len, thought_len, answer_len;
-};
-/* A line of JSON with its newline, appended to out. thought_key: the message key for thoughts. */
-int export_json_sft(struct str *out, const char *system, const struct export_turn *turns, size_t n, enum export_reasoning reasoning,
-                    const char *thought_key, struct err *e);
 
 #endif

@@ -116,7 +116,7 @@ static int cut_thought(struct store *s, int64_t reply, struct thought_steps *out
 }
 
 /* Marks take the place that they were given at; beyond what the cut has now they are left out. */
-static int load_steps(struct store *s, int64_t reply, struct thought_steps *out, struct err *e)
+int steps_load(struct store *s, int64_t reply, struct thought_steps *out, struct err *e)
 {
     struct query q;
 
@@ -142,7 +142,7 @@ int store_load_steps(struct store *s, int64_t reply, struct thought_steps *out, 
 {
     *out = (struct thought_steps){0};
     store_lock(s);
-    int rc = load_steps(s, reply, out, e);
+    int rc = steps_load(s, reply, out, e);
     store_unlock(s);
     return rc;
 }
@@ -181,7 +181,7 @@ static int rate_step(struct store *s, int64_t reply, int step, int value, struct
 {
     struct thought_steps l = {0};
 
-    int rc = load_steps(s, reply, &l, e);
+    int rc = steps_load(s, reply, &l, e);
     if (!rc && l.n == 0) rc = err_set(e, ERR_INVALID, "reply %lld has no thought to rate", (long long)reply);
     if (!rc && (step < 1 || (size_t)step > l.n))
         rc = err_set(e, ERR_INVALID, "the thought of reply %lld has steps 1 to %zu, not %d", (long long)reply, l.n, step);

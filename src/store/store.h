@@ -238,24 +238,102 @@ int store_load_draft(struct store *s, int64_t conversation, struct str *out, str
 
 /* ---- export ------------------------------------------------------------------------------------------------- */
 
-enum export_format { EXPORT_SFT };
-enum export_reasoning { REASONING_FIELD, REASONING_INLINE, REASONING_STRIP };
+enum export_format {
+    EXPORT_SFT, EXPORT_SFT_PC, EXPORT_DPO, EXPORT_KTO, EXPORT_STEPWISE, EXPORT_REWARD, EXPORT_OPENAI, EXPORT_OPENAI_DPO, EXPORT_SHAREGPT,
+    EXPORT_ALPACA, EXPORT_LLAMAFACTORY, EXPORT_LLAMAFACTORY_DPO, EXPORT_LLAMAFACTORY_KTO, EXPORT_AXOLOTL, EXPORT_AXOLOTL_DPO, EXPORT_TEXT,
+    EXPORT_MARKDOWN, EXPORT_HTML, EXPORT_JSON, EXPORT_FORMATS
+};
+/* Where thoughts go. FIELD: a key of the message, the family's own. INLINE: <think> in the content of the newest reply. TEXT: prompts and
+ * completions as text, rendered with the model's own template. STRIP: nowhere. */
+enum export_reasoning { REASONING_DEFAULT, REASONING_FIELD, REASONING_INLINE, REASONING_TEXT, REASONING_STRIP };
+/* What a record is made of. */
+enum export_task {
+    TASK_WAYS,       /* a conversation down to a reply, each way once in its longest form */
+    TASK_REPLIES,    /* every reply with what is above it */
+    TASK_PAIRS,      /* two replies, one chosen */
+    TASK_LABELS,     /* a reply that is good or bad */
+    TASK_STEPS,      /* a thought's steps */
+    TASK_DOCUMENT    /* whole conversations, for reading and keeping */
+};
+struct export_format_info {
+    const char *name;                /* "sft" */
+    enum export_task task;
+    enum export_reasoning initial;   /* the default; REASONING_DEFAULT where the question does not arise */
+    unsigned reasonings;             /* 1 << each that is allowed */
+    bool masks;                      /* INJECTED_MASK has a place */
+    const char *ending;              /* of the file: ".jsonl" */
+    const char *help;
+};
+/* Static. NULL beyond the last. */
+const struct export_format_info *export_format_info(enum export_format f);
+const char *export_reasoning_name(enum export_reasoning r);
+
+/* A message on the way to a reply, borrowed: a prompt, or a reply's two texts; the other NULL. */
+struct export_span {
+    size_t offset, length;
+};
+struct export_turn {
+    const char *prompt, *thought, *answer;
+    size_t prompt_len, thought_len, answer_len;
+    const struct export_span *masked;        /* pieces of the thought that are not to be learnt, ascending */
+    size_t n_masked;
+};
+
+enum export_injected { INJECTED_KEEP, INJECTED_DROP, INJECTED_MASK };
+enum export_bad_thoughts { BAD_THOUGHTS_STRIP, BAD_THOUGHTS_DROP, BAD_THOUGHTS_KEEP };
+#define PAIRS_VOTES 1u
+#define PAIRS_EDITS 2u
+#define PAIRS_RATINGS 4u
 struct export_options {
     enum export_format format;
     enum export_reasoning reasoning;
     int min_rating;                  /* filters: replies rated below are left out; default 0 keeps unrated and +1 */
-    const char *model, *tag, *search;        /* NULL: any */
+    const char *model, *tag, *reason, *search;       /* NULL: any */
     int64_t since_ms, until_ms;      /* 0: open */
     const char *endings;             /* comma list; "" the default (natural, none, answer_now, budget_soft, budget_hard); "all" */
+    int min_strength;                /* of votes; one that was not said counts as 1 */
+    unsigned pairs;                  /* PAIRS_ of where pairs come from; 0: all */
+    enum export_injected injected;   /* text of a thought that no sampler chose */
+    bool with_say;                   /* also replies with a line of the user's in their thought */
+    enum export_bad_thoughts bad_thoughts;   /* a thought rated down: left out, its reply left out, or taken */
+    bool keep_duplicates;
+    bool weights;                    /* a key "weight": the three below, by the rating of the record's last reply */
+    double weight_up, weight_none, weight_edited;
+    int64_t max_tokens, min_tokens;  /* of a record, prompt included; 0: open. Need count_tokens. */
     /* The message key of a model's family for thoughts; NULL or a NULL result means "reasoning_content". */
     const char *(*thought_key)(void *arg, const char *family);
+    /* ERR_INVALID leaves the record out. The conversation as the family's template writes it: the prompt up to where the model goes on, and each of the replies as it would
+     * have been generated, with its closing text. The strings are empty before. Needed by REASONING_TEXT and token limits. */
+    int (*render)(void *arg, const char *family, const char *system, const struct export_turn *turns, size_t n,
+                  const struct export_turn *const *replies, size_t n_replies, struct str *prompt, struct str *completions, struct err *e);
+    int (*count_tokens)(void *arg, const char *text, size_t n, int64_t *tokens, struct err *e);
+    /* Whether the family's template shows a trainer the thoughts that the records hold in this form; NULL: it does. */
+    bool (*keeps_thoughts)(void *arg, const char *family, enum export_reasoning r);
+    void (*progress)(void *arg, int64_t done, int64_t total);        /* conversations; may be NULL */
     void *arg;
 };
 struct export_counts {
-    int64_t records, replies_seen, left_rating, left_ending, left_unfinished, left_filter, duplicates;
+    int64_t records, conversations, replies_seen;
+    int64_t left_rating, left_ending, left_unfinished, left_filter;  /* replies, or pairs, by why they gave no record */
+    int64_t left_unrated, left_thought, left_say, left_length, left_template, left_strength, left_verdict, left_same, left_contrary;
+    int64_t duplicates;
+    int64_t from_votes, from_edits, from_ratings;                    /* pairs */
+    int64_t from_up, from_none, from_edited;                         /* ways and replies, by the rating of the last reply */
+    int64_t good, bad;                                               /* labels; steps count one by one */
+    int64_t thoughts, thoughts_stripped, thoughts_lost;              /* lost: records whose template will not show them to the trainer */
+    char lost_family[64];                                            /* one of those families */
 };
-/* Writes records to `write` (which returns 0 or an error), or only counts when write is NULL. Same database, same bytes. */
-int store_export(struct store *s, const struct export_options *o, int (*write)(void *arg, const char *bytes, size_t n, struct err *e),
-                 void *write_arg, struct export_counts *counts, struct err *e);
+struct export_record {
+    const char *bytes;               /* with its newline; valid during the call */
+    size_t len;
+    int64_t conversation, message;   /* 0: of none (a document's beginning and end) */
+    int64_t tree;                    /* the same for conversations that share a first prompt: they belong into the same split */
+    const char *model, *model_sha256;        /* of the (chosen) reply, "" unknown */
+};
+typedef int (*export_write)(void *arg, const struct export_record *r, struct err *e);
+/* Gives records to `write` (which returns 0 or an error), or only counts when write is NULL. Same database, same bytes. ERR_USAGE for
+ * options that do not go together. */
+int store_export(struct store *s, const struct export_options *o, export_write write, void *write_arg, struct export_counts *counts,
+                 struct err *e);
 
 #endif

@@ -149,7 +149,8 @@ PY2
 exits "export" 0 "$ponder" export --format sft -o "$dir/out.jsonl" --db "$db"
 is "its records" "$(json '[m["content"] for m in d["messages"]]' < "$dir/out.jsonl" | tr '\n' ' ')" \
     "['How many tennis balls?', 'Eleven balls.', 'Sure?', 'Yes'] ['Hi', 'Hello there'] "
-is "thoughts are in a field" "$(json '[m.get("reasoning_content") for m in d["messages"]]' < "$dir/out.jsonl" | sed -n 1p)" "[None, 'Five and six\\nmakes eleven', None, None]"
+is "a thought rated down is left out" "$(json '[m.get("reasoning_content") for m in d["messages"]]' < "$dir/out.jsonl" | sed -n 1p)" "[None, None, None, None]"
+is "but not when it is wanted" "$("$ponder" export --bad-thoughts keep --db "$db" -o - 2>/dev/null | json '[m.get("reasoning_content") for m in d["messages"]]' | sed -n 1p)" "[None, 'Five and six\\nmakes eleven', None, None]"
 is "its mode" "$(stat -c %a "$dir/out.jsonl")" 600
 "$ponder" export --db "$db" -o - 2>/dev/null | cmp -s - "$dir/out.jsonl"; ok "the same on standard output" $?
 is "no other file is left" "$(cd "$dir" && echo *.jsonl .ponder*)" "out.jsonl .ponder*"
@@ -162,11 +163,56 @@ is "by time" "$("$ponder" export --since 2026-01-15 --until 2026-01-15 --db "$db
 is "after that" "$("$ponder" export --since 2026-01-15T09:31 --db "$db" -o - 2>/dev/null | wc -l)" 0
 is "before that" "$("$ponder" export --until 2026-01-14 --db "$db" -o - 2>/dev/null | wc -l)" 0
 is "by model" "$("$ponder" export --model huge --db "$db" -o - 2>/dev/null | wc -l)" 0
-is "dry run" "$("$ponder" export --dry-run --rating up --db "$db")" "1 record from 3 replies; left out: 2 rated too low"
-for bad in "--format dpo -o x" "--reasoning loud -o x" "--rating 5 -o x" "--since yesterday -o x" "--since 2026-02-30 -o x" "--endings bogus -o x" "" "x" "-o $dir" "-o new/"; do
+is "dry run" "$("$ponder" export --dry-run --rating up --db "$db")" "1 record from 3 replies; left out: 2 rated too low; 1 thought rated down left out"
+for bad in "--format bogus -o x.jsonl" "--reasoning loud -o x.jsonl" "--format openai --reasoning field -o x.jsonl" "--format json --reasoning strip -o x.json" "--injected mask -o x.jsonl" "--pairs coins -o x.jsonl" \
+    "--split 1,2 -o x" "--split 90,5,5 -o x.jsonl" "--weights up=0 -o x.jsonl" "--weights down=1 -o x.jsonl" "--min-strength 4 -o x.jsonl" "--max-tokens 0 -o x.jsonl" "--template bogus -o x.jsonl" "--rating 5 -o x" "--since yesterday -o x" "--since 2026-02-30 -o x" "--endings bogus -o x" "" "x" "-o $dir"; do
     # shellcheck disable=SC2086
     exits "export $bad" 2 "$ponder" export --db "$db" $bad
 done
+# folders
+exits "export to a folder" 0 "$ponder" export --db "$db" --rating all -o "$dir/set/"
+is "its files" "$(cd "$dir/set" && echo *)" "README.md manifest.json test.jsonl train.jsonl valid.jsonl"
+is "its mode and theirs" "$(stat -c %a "$dir/set" "$dir/set/train.jsonl" | tr '\n' ' ')" "700 600 "
+is "all records are in it" "$(cat "$dir"/set/*.jsonl | wc -l)" 2
+is "the manifest counts them" "$(tr -d '\n' < "$dir/set/manifest.json" | json '(d["counts"]["records"], sum(f["records"] for f in d["files"]), d["options"]["format"], d["models"])')" \
+    "(2, 2, 'sft', [{'model': 'Tiny', 'sha256': None, 'licence': None, 'records': 2}])"
+is "and has their hashes" "$(tr -d '\n' < "$dir/set/manifest.json" | json '"\n".join(f["sha256"] + "  " + f["name"] for f in d["files"])' | (cd "$dir/set" && sha256sum -c --quiet 2>&1))" ""
+cp -r "$dir/set" "$dir/set2"
+exits "export over it" 0 "$ponder" export --db "$db" --rating all -o "$dir/set"
+diff -r "$dir/set" "$dir/set2" >/dev/null; ok "gives the same bytes" $?
+exits "another format over it" 0 "$ponder" export --db "$db" --format llamafactory -o "$dir/set"
+is "brings its own files" "$(cd "$dir/set" && echo *)" "README.md dataset_info.json manifest.json test.jsonl train.jsonl valid.jsonl"
+is "and names the columns" "$(tr -d '\n' < "$dir/set/dataset_info.json" | json 'sorted({v["columns"]["messages"] for v in d.values()})')" "['conversations']"
+exits "and back" 0 "$ponder" export --db "$db" --rating all -o "$dir/set"
+diff -r "$dir/set" "$dir/set2" >/dev/null; ok "takes them away again" $?
+exits "axolotl" 0 "$ponder" export --db "$db" --format axolotl --injected mask -o "$dir/axo"
+grep -q 'field_messages: messages' "$dir/axo/axolotl.yaml"; ok "has its configuration" $?
+exits "html" 0 "$ponder" export --db "$db" --format html -o "$dir/book"
+is "is one file" "$(cd "$dir/book" && echo *)" "README.md conversations.html manifest.json"
+mkdir "$dir/other" && echo mine > "$dir/other/file"
+exits "a folder with something else in it" 2 "$ponder" export --db "$db" -o "$dir/other"
+is "stays as it was" "$(cd "$dir/other" && echo * && cat file)" "file
+mine"
+exits "a folder in no folder" 1 "$ponder" export --db "$db" -o "$dir/no/such"
+is "nothing half-made is left" "$(ls -A "$dir" | grep -c '^\.')" 0
+is "dry run --json" "$("$ponder" export --dry-run --json --format kto --db "$db" | json '(d["counts"]["records"], d["counts"]["left_out"]["unrated"], d["options"]["reasoning"])')" "(1, 2, 'field')"
+is "text through a template" "$("$ponder" export --format text --template qwen3 --bad-thoughts keep --search Hi --db "$db" -o - 2>/dev/null | json 'd["text"]')" "<|im_start|>user
+Hi<|im_end|>
+<|im_start|>assistant
+<think>
+greet
+</think>
+
+Hello there<|im_end|>"
+is "no BOS, which trainers add" "$("$ponder" export --format sft-pc --reasoning text --template deepseek-r1-distill-qwen --search Hi --db "$db" -o - 2>/dev/null | json 'd["prompt"] + "+" + d["completion"]')" "<｜User｜>Hi<｜Assistant｜><think>
++greet
+</think>
+
+Hello there<｜end▁of▁sentence｜>"
+"$ponder" export --template deepseek-r1-distill-qwen --db "$db" -o - 2>&1 >/dev/null | grep -q 'warning: the chat template of deepseek-r1-distill-qwen.*--reasoning text keeps them'; ok "R1's template loses thoughts, which is told" $?
+"$ponder" export --template smollm2 --db "$db" -o - 2>&1 >/dev/null | grep -q 'warning.*--reasoning inline keeps them'; ok "and one that knows no field" $?
+"$ponder" export --template qwen3 --db "$db" -o - 2>&1 >/dev/null | grep -q warning; is "one that keeps them is not warned of" $? 1
+
 exits "a folder that is not there" 1 "$ponder" export --db "$db" -o "$dir/no/such/file"
 if [ -e /dev/full ]; then
     "$ponder" export --db "$db" -o - > /dev/full 2>/dev/null; is "a full disk is told" $? 1

@@ -8,11 +8,11 @@ struct sink {
     int calls, fail_at;
 };
 
-static int take(void *arg, const char *bytes, size_t n, struct err *e)
+static int take(void *arg, const struct export_record *r, struct err *e)
 {
     struct sink *k = arg;
     if (++k->calls == k->fail_at) return err_set(e, ERR_FULL, "no more");
-    str_add_bytes(&k->text, bytes, n);
+    str_add_bytes(&k->text, r->bytes, r->len);
     return 0;
 }
 
@@ -102,7 +102,7 @@ static void test_branches(void **state)
     assert_string_equal(export(s, (struct export_options){.min_rating = -1}),
                         LINE(U("p1") "," A("B")) LINE(U("p1") "," A("A") "," U("p2") "," A("D"))
                             LINE(U("p1") "," A("A") "," U("p2") "," A("E")));
-    /* a thought rated down stays: the answer is what the rating of the answer is about */
+    /* a thought rated down is left out, and its answer stays */
     assert_works(store_rate(s, a, PART_ANSWER, 0, NULL, NULL, e));
     assert_works(store_rate(s, a, PART_THOUGHT, -1, NULL, NULL, e));
     export(s, (struct export_options){0});
