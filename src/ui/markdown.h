@@ -7,8 +7,8 @@
  * the columns alone, never on how the source was cut into appends.
  *
  * What is shown
- *   - Every character of the source but markup. HTML and formulas are text; a formula's stars, underscores and backslashes stay. A link is
- * its text and, behind it, its address in brackets: no terminal hyperlinks, the reader sees where it goes.
+ *   - Every character of the source but markup. HTML and formulas are text; a formula's stars, underscores and backslashes stay.
+ *   - A link is its text and, behind it, its address in brackets: no terminal hyperlinks, the reader sees where it goes.
  *   - Newlines inside a paragraph stay (models do not wrap their prose; where they end a line they mean it).
  *   - What is unfinished is shown as the text it is; an open fence is code at once; a table begins with its delimiter row.
  *
@@ -52,8 +52,8 @@ bool markdown_set(struct markdown *m, const char *text, size_t n);
 bool markdown_append(struct markdown *m, const char *text, size_t n);
 /* The source, NUL-terminated: what copying a message copies. Belongs to m, valid until it changes. */
 const char *markdown_source(const struct markdown *m, size_t *n);
-/* The lines at `columns` (at least 1). They belong to m and are valid until the source changes or other columns are asked for. NULL with *n
- * 0 when there are none, or memory ran out; the next call tries again. */
+/* The lines at `columns` (at least 1). They belong to m and are valid until the source changes or other columns are asked for. NULL and 0 lines
+ * when there are none, or memory ran out; the next call tries again. */
 const struct md_line *markdown_lines(struct markdown *m, int columns, size_t *n);
 /* The line, of those given last, that shows byte `at` of the source: the last one that begins at or before it. 0 when there are none. */
 size_t markdown_line_at(const struct markdown *m, size_t at);
