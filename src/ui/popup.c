@@ -14,6 +14,7 @@ enum popup_kind { POPUP_PAGE, POPUP_HELP, POPUP_CONVERSATIONS, POPUP_MODELS, POP
 struct popup_row {
     char *text, *note;
     int64_t id;                     /* conversation; palette: action, or -1 - index of a command */
+    int64_t message;                /* where in the conversation the words were found, 0: by its title */
 };
 
 struct popup {
@@ -161,7 +162,9 @@ static void fill_conversations(struct app *a, struct popup *p)
         struct str s = STR_EMPTY;
         for (const char *q = h->snippet; q && *q; q++)
             if (*q != '\x02' && *q != '\x03') str_add_char(&s, *q);
+        size_t before = p->n;
         add_conversation(p, c, str_cstr(&s));
+        if (p->n > before) p->rows[before].message = h->message;
         str_release(&s);
     }
     search_hits_release(&hits);
@@ -304,22 +307,39 @@ static void choose_palette(struct app *a, int64_t id)
     }
 }
 
+/* Opens a conversation where the searched words stand. */
+static int open_found(struct app *a, int64_t conversation, int64_t message, const char *words, struct err *e)
+{
+    int rc = app_open(a, conversation, e);
+    size_t i = !rc && message ? transcript_find(&a->t, message) : SIZE_MAX;
+    if (i == SIZE_MAX) return rc;
+    str_clear(&a->find);
+    str_add(&a->find, words);
+    reading_enter(a, i);
+    return 0;
+}
+
 static void choose(struct app *a, struct popup *p)
 {
     struct err e = {0};
     if (p->selected >= p->n) return;
     struct popup_row *r = &p->rows[p->selected];
-    int64_t id = r->id;
-    char *name = mem_dup_text(r->text, strlen(r->text));
+    int64_t id = r->id, message = r->message;
+    char *words = mem_dup_text(str_cstr(&p->filter), p->filter.len), *name = mem_dup_text(r->text, strlen(r->text));
     enum popup_kind kind = p->kind;
-    if (!name) return;
+    if (!name || !words) {
+        free(words);
+        free(name);
+        return;
+    }
     if (kind == POPUP_PALETTE) {
         choose_palette(a, id);
     } else {
         popup_close(a);
-        int rc = kind == POPUP_CONVERSATIONS ? app_open(a, id, &e) : kind == POPUP_MODELS ? app_load_model(a, name, &e) : app_set(a, "theme", name, &e);
+        int rc = kind == POPUP_CONVERSATIONS ? open_found(a, id, message, words, &e) : kind == POPUP_MODELS ? app_load_model(a, name, &e) : app_set(a, "theme", name, &e);
         if (rc) app_error(a, "%s", e.text);
     }
+    free(words);
     free(name);
 }
 

@@ -387,15 +387,20 @@ static void draw_state_hints(struct app *a, struct grid *g, int y, int x_end)
         HINTS(hints_idle);
 }
 
-/* What the next reply will be given, on the right. */
+/* On the right: the mode of vi keys, and what the next reply will be given. */
 static int draw_budget_note(struct app *a, struct grid *g, int y)
 {
-    if (app_running(a) || g->w < 60 || a->focus == FOCUS_READING) return g->w;
+    const char *mode = line_mode(a->line);
+    bool idle = !app_running(a);
+    if (g->w < 60 || a->focus == FOCUS_READING || (!idle && !mode[0])) return g->w;
     struct str s = STR_EMPTY;
     char text[32];
     struct budget b = app_budget(a);
     budget_format(b, text);
-    if (strcmp(a->set.think, "on") || b.kind == BUDGET_OFF)
+    if (mode[0]) str_addf(&s, "vi %s  ", mode);
+    if (!idle)
+        str_truncate(&s, s.len - 1);
+    else if (strcmp(a->set.think, "on") || b.kind == BUDGET_OFF)
         str_add(&s, "thinking off ");
     else
         str_addf(&s, "%sbudget %s%s ", a->has_next_budget ? "next " : "", text, b.kind == BUDGET_TOKENS ? " tok" : "");

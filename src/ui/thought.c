@@ -42,6 +42,10 @@ void thought_describe_end(const struct item *it, struct str *out)
 {
     if (it->phase != PHASE_DONE) return;
     enum thought_ending t = it->stats.thought_ending;
+    if (it->elsewhere) {
+        str_add(out, "being written by another window; /open shows what came since");
+        return;
+    }
     switch (it->stats.answer_ending) {
     case ANSWER_LENGTH: str_add(out, "answer cut at its limit (answer_max)"); break;
     case ANSWER_STOPPED: str_add(out, "stopped"); break;

@@ -104,6 +104,7 @@ bool transcript_add_message(struct transcript *t, struct message *m)
     it->thought_rating = m->thought_rating;
     it->sibling = m->sibling;
     it->n_siblings = m->n_siblings;
+    it->elsewhere = m->streaming;
     if (m->fold) it->choice = view_by_name(m->fold);
     it->stats.thought_tokens = m->thought_tokens;
     it->stats.answer_tokens = m->answer_tokens;

@@ -72,7 +72,7 @@ struct item {
     int64_t stats_at;               /* app time of the newest stats */
     int64_t began_at;               /* app time when the reply began to be waited for */
     size_t prefill_done, prefill_total;
-    bool looping, paused;
+    bool looping, paused, elsewhere;        /* elsewhere: another process is writing it */
     char *failure;                  /* one line, NULL none */
     int answer_rating, thought_rating;
     int sibling, n_siblings;

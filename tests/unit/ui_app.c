@@ -1033,6 +1033,39 @@ static void test_model_failure(void **state)
     headless_close(&t);
 }
 
+static void test_vi_mode_is_shown(void **unused)
+{
+    (void)unused;
+    struct headless t;
+    headless_open(&t);
+    settings_set(&t.set, "keys", "vi", NULL);
+    headless_start(&t, 80, 24, 0);
+    headless_model(&t);
+    assert_true(headless_shows(&t, "vi ins"));
+    headless_keys(&t, "abc");
+    headless_keys(&t, ESC);
+    assert_true(headless_shows(&t, "vi cmd"));
+    headless_keys(&t, "0x");
+    assert_string_equal(headless_line(&t), "bc");
+    headless_close(&t);
+}
+
+static void test_reply_of_another_window(void **unused)
+{
+    (void)unused;
+    struct headless t;
+    struct err e = {0};
+    int64_t id, prompt, reply;
+    headless_open(&t);
+    assert_int_equal(store_new_conversation(t.store, "", &id, &e), 0);
+    assert_int_equal(store_add_prompt(t.store, id, 0, "q", 1, &prompt, &e), 0);
+    struct reply_start r = {.conversation = id, .parent = prompt, .model = "m", .model_file = "m", .quant = "q", .family = "f", .engine_version = "0", .kernels = "k", .system = "", .budget = "400"};
+    assert_int_equal(store_begin_reply(t.store, &r, &reply, &e), 0);
+    headless_start(&t, 80, 24, id);
+    assert_true(headless_shows(&t, "being written by another window"));
+    headless_close(&t);
+}
+
 static void test_no_escape_reaches_a_cell(void **state)
 {
     struct headless *t = *state;
@@ -1124,6 +1157,8 @@ int main(void)
         T(test_failed_send_gives_the_text_back),
         T(test_store_trouble_stays_and_goes),
         ALONE(test_model_failure),
+        ALONE(test_vi_mode_is_shown),
+        ALONE(test_reply_of_another_window),
         T(test_no_escape_reaches_a_cell),
         T(test_quit_keys_leave_nothing_running),
     };

@@ -334,6 +334,17 @@ static void test_conversation_list(void **state)
     assert_null(t->app->popup);
 }
 
+static void test_found_words_are_shown(void **state)
+{
+    struct headless *t = *state;
+    three_chats(t);
+    headless_keys(t, ESC "OR" "flour");
+    headless_keys(t, "\r");
+    assert_int_equal(t->app->focus, FOCUS_READING);
+    assert_int_equal(t->app->focus_item, 1);
+    assert_non_null(strstr(headless_screen(t, true), "{match:flour}"));
+}
+
 static void test_rename(void **state)
 {
     struct headless *t = *state;
@@ -496,6 +507,7 @@ int main(void)
         T(test_tab),
         T(test_file_completion),
         T(test_conversation_list),
+        T(test_found_words_are_shown),
         T(test_rename),
         T(test_delete_asks_once_more),
         T(test_deleting_the_open_conversation),
