@@ -11,7 +11,8 @@
  * positions and an event tells the token budget that would have had the same effect there: from then on the clock does not
  * matter, and a replay needs no clock.
  *
- * A budget lowered below what is used leaves GRACE tokens for a soft close. Lowering it again does not begin them anew.
+ * A budget lowered below what is used leaves a grace for a soft close, such that the thought is over, wrap-up included, within
+ * LOWERED_TOKENS. Lowering it again does not begin them anew.
  *
  * Two more ends may come sooner: what the context has left beside the answer's reserve, and the loop guard's.
  */
@@ -22,7 +23,8 @@
 #define SOFT_SHARE       0.15
 #define SOFT_TOKENS      64
 #define SOFT_MS          1000.0
-#define GRACE            24 /* with the wait for a clean place below 32 */
+#define LOWERED_TOKENS   28 /* with the wait for a clean place below 32 */
+#define GRACE_MIN        4
 #define LOOP_GRACE       24
 #define WRAP_ROOM        1   /* thought tokens before a wrap-up at the least; with more, a clocked budget would replay differently */
 #define WRAP_SHARE       0.7 /* of a budget in seconds, for the wrap-up on a slow machine */
@@ -56,6 +58,13 @@ static double spent_ms(const struct think *t)
     return (double)(t->earlier_ms + (thought_is_open(t) ? t->now_ms - t->open_ms : 0));
 }
 
+/* Tokens from a lowered budget to the forced close. */
+static int grace(const struct think *t)
+{
+    int n = LOWERED_TOKENS - t->wrap_len;
+    return n > GRACE_MIN ? n : GRACE_MIN;
+}
+
 bool plan_wrap_fits(const struct think *t)
 {
     return t->budget.kind != BUDGET_TOKENS || whole_tokens(t->budget.amount) >= t->wrap_len + WRAP_ROOM;
@@ -75,7 +84,7 @@ void plan_budget(struct think *t, enum plan_why why)
     if (t->budget.kind == BUDGET_TOKENS) total = whole_tokens(t->budget.amount);
     int force = total - (plan_wrap_fits(t) ? t->wrap_len : 0), soft = force - window(total);
     if (why == PLAN_CHANGED && force < used) {
-        force = t->grace_end > used && t->grace_end < used + GRACE ? t->grace_end : used + GRACE;
+        force = t->grace_end > used && t->grace_end < used + grace(t) ? t->grace_end : used + grace(t);
         t->grace_end = force;
         soft = used;
     } else {
@@ -98,7 +107,7 @@ static void clock_to_tokens(struct think *t)
     if (spent < soft_at && spent < force_at) return;
     int used = t->thought_tokens, most = window(used);
     double n = lowered ? SOFT_MS / each : spent < force_at ? (force_at - spent) / each : 0;
-    if (lowered && most > GRACE) most = GRACE;
+    if (lowered && most > grace(t)) most = grace(t);
     int left = t->block_tokens && n > 0 ? (n < most ? (int)n : most) : 0;
     t->plan_clock = false;
     t->plan_soft = used;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # ponder ask on the real default model: streams, exit codes, JSON events, live control, budgets, and what the record holds afterwards.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/tap.sh"
 if [ ! -f "$SMOL" ]; then skip "ponder ask" "the default model is not here (make model)"; finish; fi
 ask() { "$PONDER" ask -m "$SMOL" --seed 7 "$@"; }
 json() { python3 -c 'import json,sys

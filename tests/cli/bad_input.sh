@@ -1,6 +1,6 @@
 #!/bin/sh
 # Bad input ends in one clear line on stderr that names the file and the reason, and in the right exit code.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/tap.sh"
 
 one_line() { # NAME CODE PATTERN COMMAND...
     what=$1 want=$2 pattern=$3
