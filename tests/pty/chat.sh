@@ -55,7 +55,7 @@ keys -l ']'
 wait_for 'tok · stopped · rated +' 'a key rates the thought'
 keys k k
 keys -l '+'
-wait_for 'answer rated +' 'and another the answer'
+wait_for 'answer + why?' 'and another the answer, and asks why'
 keys Escape
 wait_for 'Enter send' 'Esc goes back to writing'
 
