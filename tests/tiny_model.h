@@ -1,5 +1,5 @@
 /*
- * tiny_model.h - random llama and qwen2 models of a few hundred kilobytes for tests, and their forward pass in double precision, written
+ * tiny_model.h - random llama, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in double precision, written
  * as the papers have it: no cache, no tiles, no quantised arithmetic. Tests only.
  *
  * The model keeps the values its file stands for (dequantised) as doubles, so the reference shares no code with what it tests, but for
@@ -29,6 +29,7 @@ enum { TINY_Q, TINY_K, TINY_V, TINY_O, TINY_GATE, TINY_UP, TINY_DOWN, TINY_MATRI
 struct tiny_layer {
     double *m[TINY_MATRICES]; /* [n_out][n_in] */
     double *bq, *bk, *bv, *attn_norm, *ffn_norm;
+    double *q_norm, *k_norm; /* head_dim; NULL but for qwen3 */
 };
 
 struct tiny_model {
@@ -248,6 +249,12 @@ static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
         l->attn_norm = tiny_tensor(m, name, TENSOR_F32, s->n_embd, 1, 1, 0.3);
         snprintf(name, sizeof(name), "blk.%d.ffn_norm.weight", i);
         l->ffn_norm = tiny_tensor(m, name, TENSOR_F32, s->n_embd, 1, 1, 0.3);
+        if (!strcmp(s->arch, "qwen3")) {
+            snprintf(name, sizeof(name), "blk.%d.attn_q_norm.weight", i);
+            l->q_norm = tiny_tensor(m, name, TENSOR_F32, s->head_dim, 1, 1.5, 0.7);
+            snprintf(name, sizeof(name), "blk.%d.attn_k_norm.weight", i);
+            l->k_norm = tiny_tensor(m, name, TENSOR_F32, s->head_dim, 1, 1.5, 0.7);
+        }
         if (!s->bias) continue;
         snprintf(name, sizeof(name), "blk.%d.attn_q.bias", i);
         l->bq = tiny_tensor(m, name, TENSOR_F32, n_q, 1, 0, 0.5);
@@ -267,6 +274,8 @@ static inline void tiny_release(struct tiny_model *m)
         free(l->bk);
         free(l->bv);
         free(l->attn_norm);
+        free(l->q_norm);
+        free(l->k_norm);
         free(l->ffn_norm);
     }
     if (!m->s.tied) free(m->output);
@@ -313,7 +322,7 @@ static inline double tiny_frequency(const struct tiny_model *m, int pair)
 
 static inline void tiny_rope(const struct tiny_model *m, double *x, int n_heads, int position)
 {
-    bool halves = !strcmp(m->s.arch, "qwen2");
+    bool halves = !strncmp(m->s.arch, "qwen", 4);
 
     for (int h = 0; h < n_heads; h++, x += m->s.head_dim) {
         for (int i = 0; i < m->s.n_rot / 2; i++) {
@@ -355,6 +364,8 @@ static inline void tiny_attend(const struct tiny_model *m, const double *q, cons
 static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_layer *l, int n, double *x)
 {
     const struct tiny_spec *s = &m->s;
+    /* smollm3: the fourth, eighth, ... layer knows no positions */
+    bool with_rope = strcmp(s->arch, "smollm3") != 0 || (l - m->layers) % 4 != 3;
     int n_q = s->n_head * s->head_dim, n_kv = s->n_head_kv * s->head_dim, e = s->n_embd;
     double *keys = tiny_alloc((size_t)n * (size_t)n_kv * sizeof(double)), *values = tiny_alloc((size_t)n * (size_t)n_kv * sizeof(double));
     double *h = tiny_alloc((size_t)e * sizeof(double)), *q = tiny_alloc((size_t)n_q * sizeof(double)),
@@ -368,8 +379,12 @@ static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_
         tiny_multiply(l->m[TINY_Q], e, n_q, h, l->bq, q);
         tiny_multiply(l->m[TINY_K], e, n_kv, h, l->bk, k);
         tiny_multiply(l->m[TINY_V], e, n_kv, h, l->bv, v);
-        tiny_rope(m, q, s->n_head, t);
-        tiny_rope(m, k, s->n_head_kv, t);
+        for (int j = 0; j < s->n_head && l->q_norm; j++) tiny_norm(q + j * s->head_dim, l->q_norm, s->head_dim, q + j * s->head_dim);
+        for (int j = 0; j < s->n_head_kv && l->k_norm; j++) tiny_norm(k + j * s->head_dim, l->k_norm, s->head_dim, k + j * s->head_dim);
+        if (with_rope) {
+            tiny_rope(m, q, s->n_head, t);
+            tiny_rope(m, k, s->n_head_kv, t);
+        }
         for (int i = 0; i < n_kv; i++) k[i] = tiny_f16_value(tiny_f16(k[i]));
         for (int i = 0; i < n_kv; i++) v[i] = tiny_f16_value(tiny_f16(v[i]));
         tiny_attend(m, q, keys, values, t, a);

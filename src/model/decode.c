@@ -166,24 +166,14 @@ static void add_row(float *x, const float *y, int64_t n)
     for (int64_t i = 0; i < n; i++) x[i] += y[i];
 }
 
-/* Biases, positions, and the keys and values into the cache. */
 static void finish_qkv(struct session *s, int layer, int m)
 {
     const struct weights *w = &s->m->w;
-    const struct layer *y = &w->layers[layer];
     struct decode *d = &s->d;
 
-    for (int j = 0; j < m; j++) {
-        float *q = d->q + (size_t)j * (size_t)w->n_q;
-        float *k = d->k + (size_t)j * (size_t)w->n_kv, *v = d->v + (size_t)j * (size_t)w->n_kv;
-        const float *cos_sin = d->cos_sin + (size_t)j * (size_t)w->n_rot;
-        if (y->bq) add_row(q, y->bq, w->n_q);
-        if (y->bk) add_row(k, y->bk, w->n_kv);
-        if (y->bv) add_row(v, y->bv, w->n_kv);
-        rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
-        rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
-        kv_store(s, layer, (int64_t)s->n + j, k, v);
-    }
+    for (int j = 0; j < m; j++)
+        qkv_finish(s, layer, (int64_t)s->n + j, d->cos_sin + (size_t)j * (size_t)w->n_rot, d->q + (size_t)j * (size_t)w->n_q,
+                   d->k + (size_t)j * (size_t)w->n_kv, d->v + (size_t)j * (size_t)w->n_kv);
 }
 
 /* Adds out (and a bias) to the residual stream and norms it. */

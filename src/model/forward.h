@@ -66,8 +66,9 @@ static inline uint16_t *kv_of(const struct session *s, int layer, bool value, in
 
 /* n floats, aligned for vector loads, not cleared; NULL when memory runs out or the size wraps. Caller frees. */
 float *floats_new(size_t n);
-/* Writes k and v (n_kv floats each, already turned) of a position into the cache. */
-void kv_store(struct session *s, int layer, int64_t position, const float *k, const float *v);
+/* Ends the products that attention begins with: biases, norms of heads and the turn by cos_sin (n_rot floats), in place, and then k
+ * and v into the cache. q: n_q floats, k and v: n_kv. */
+void qkv_finish(struct session *s, int layer, int64_t position, const float *cos_sin, float *q, float *k, float *v);
 
 /* decode.c */
 int decode_init(struct session *s, struct err *e);

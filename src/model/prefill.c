@@ -70,21 +70,13 @@ static void add(float *x, const float *y, int n)
     for (int i = 0; i < n; i++) x[i] += y[i];
 }
 
-/* Biases, positions, and the keys and values into the cache. */
 static void store_row(struct prefill *p, int row, const float *unused)
 {
     const struct weights *w = &p->s->m->w;
-    const struct layer *y = &w->layers[p->layer];
-    float *q = row_of(p->q, row, w->n_q), *k = row_of(p->k, row, w->n_kv), *v = row_of(p->v, row, w->n_kv);
-    const float *cos_sin = row_of(p->cos_sin, row, w->n_rot);
 
     (void)unused;
-    if (y->bq) add(q, y->bq, w->n_q);
-    if (y->bk) add(k, y->bk, w->n_kv);
-    if (y->bv) add(v, y->bv, w->n_kv);
-    rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
-    rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
-    kv_store(p->s, p->layer, p->base + row, k, v);
+    qkv_finish(p->s, p->layer, p->base + row, row_of(p->cos_sin, row, w->n_rot), row_of(p->q, row, w->n_q), row_of(p->k, row, w->n_kv),
+               row_of(p->v, row, w->n_kv));
 }
 
 /* Ends half a layer: the residual stream takes t (and a bias). */

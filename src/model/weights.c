@@ -29,10 +29,15 @@ enum {
 static const struct arch {
     const char *name;
     enum rope_pairs pairs;
-    bool qkv_bias; /* must be there; optional otherwise */
+    bool qkv_bias;  /* must be there; optional otherwise */
+    bool head_norm; /* must be there; unknown otherwise */
+    int no_rope;    /* every so many layers one has no position embedding; 0: none */
 } archs[] = {
-    {"llama", ROPE_ADJACENT, false},
-    {"qwen2", ROPE_HALVES, true},
+    {"llama", ROPE_ADJACENT, false, false, 0},
+    {"qwen2", ROPE_HALVES, true, false, 0},
+    {"qwen3", ROPE_HALVES, false, true, 0},
+    /* files do not say which layers: the period is the architecture's */
+    {"smollm3", ROPE_ADJACENT, false, false, 4},
 };
 
 struct loader {
@@ -97,8 +102,8 @@ static int find_arch(struct loader *l)
     for (size_t i = 0; i < ARRAY_LEN(archs); i++)
         if (s.n == strlen(archs[i].name) && !memcmp(s.p, archs[i].name, s.n)) l->arch = &archs[i];
     if (!l->arch)
-        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (llama and qwen2 are)", gguf_path(l->g),
-                       (int)(s.n < 64 ? s.n : 64), s.p);
+        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (llama, qwen2, qwen3 and smollm3 are)",
+                       gguf_path(l->g), (int)(s.n < 64 ? s.n : 64), s.p);
     snprintf(l->w->arch, sizeof(l->w->arch), "%s", l->arch->name);
     l->w->pairs = l->arch->pairs;
 
@@ -201,7 +206,7 @@ static int get_vector(struct loader *l, const char *name, int64_t n, bool option
 static int plan_arena(struct loader *l)
 {
     struct weights *w = l->w;
-    size_t a_layer = 3 * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv + 6 * 16;
+    size_t a_layer = 3 * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->head_dim + 8 * 16;
 
     w->arena_cap = a_layer * (size_t)w->n_layer + (size_t)w->n_embd + (size_t)w->n_rot + 2 * 16;
     size_t bytes = (w->arena_cap * sizeof(float) + 63) / 64 * 64;
@@ -236,7 +241,9 @@ static int get_layer(struct loader *l, int i)
         {"attn_norm.weight", w->n_embd, false, &y->attn_norm}, {"ffn_norm.weight", w->n_embd, false, &y->ffn_norm},
         {"attn_q.bias", w->n_q, may_lack_bias, &y->bq},        {"attn_k.bias", w->n_kv, may_lack_bias, &y->bk},
         {"attn_v.bias", w->n_kv, may_lack_bias, &y->bv},       {"attn_output.bias", w->n_embd, true, &y->bo},
+        {"attn_q_norm.weight", w->head_dim, false, &y->q_norm}, {"attn_k_norm.weight", w->head_dim, false, &y->k_norm},
     };
+    const size_t n_vectors = l->arch->head_norm ? ARRAY_LEN(vectors) : ARRAY_LEN(vectors) - 2;
     char name[64];
     int rc;
 
@@ -244,7 +251,8 @@ static int get_layer(struct loader *l, int i)
         snprintf(name, sizeof(name), "blk.%d.%s.weight", i, matrices[k].name);
         if ((rc = get_matrix(l, name, matrices[k].n_in, matrices[k].n_out, false, matrices[k].out))) return rc;
     }
-    for (size_t k = 0; k < ARRAY_LEN(vectors); k++) {
+    y->rope = !l->arch->no_rope || (i + 1) % l->arch->no_rope != 0;
+    for (size_t k = 0; k < n_vectors; k++) {
         snprintf(name, sizeof(name), "blk.%d.%s", i, vectors[k].name);
         if ((rc = get_vector(l, name, vectors[k].n, vectors[k].optional, vectors[k].out))) return rc;
     }

@@ -1,5 +1,5 @@
 /*
- * weights.h - the tensors and numbers of a llama or qwen2 model, checked against each other. Internal to src/model.
+ * weights.h - the tensors and numbers of a model, checked against each other. Internal to src/model.
  *
  * After weights_init every matrix has the shape its comment says and a storage type that the kernels know. Matrices point into
  * the mapped file; vectors and frequencies are copies in f32 and f64.
@@ -18,11 +18,13 @@ struct matrix {
     uint32_t type;
 };
 
-/* Biases are NULL where a model has none. n_q = n_head * head_dim, n_kv = n_head_kv * head_dim. */
+/* Biases and norms of heads are NULL where a model has none. n_q = n_head * head_dim, n_kv = n_head_kv * head_dim. */
 struct layer {
     const float *attn_norm;                  /* n_embd */
     struct matrix wq, wk, wv;                /* n_embd -> n_q, n_kv, n_kv */
     const float *bq, *bk, *bv;
+    const float *q_norm, *k_norm;            /* head_dim: each head by itself, before its position */
+    bool rope;                               /* queries and keys know their position */
     struct matrix wo;                        /* n_q -> n_embd */
     const float *bo;                         /* n_embd */
     const float *ffn_norm;                   /* n_embd */

@@ -25,6 +25,9 @@ static const struct tiny_spec specs[] = {
     {"llama bf16", "llama", TENSOR_BF16, 1, 48, 80, 3, 3, 16, 8, 300, 2048, false, true, SCALING_NONE},
     {"llama q6_k", "llama", TENSOR_Q6_K, 1, 256, 512, 4, 2, 64, 64, 300, 2048, true, false, SCALING_NONE},
     {"qwen2 q4_k", "qwen2", TENSOR_Q4_K, 2, 256, 256, 8, 2, 32, 32, 300, 2048, true, true, SCALING_NONE},
+    {"qwen3 f32", "qwen3", TENSOR_F32, 2, 64, 96, 4, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
+    {"qwen3 q8", "qwen3", TENSOR_Q8_0, 1, 64, 96, 3, 1, 32, 16, 300, 2048, false, false, SCALING_NONE},
+    {"smollm3 f32", "smollm3", TENSOR_F32, 5, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
 };
 /* The one that the tests of bits use. */
 #define MAIN_SPEC 1
@@ -558,6 +561,25 @@ static void wrong_tensors_are_refused(void **state)
     spec.bias = false;
     tiny_init(&m, &spec);
     assert_refused(&m.w, SIZE_MAX, ERR_FILE, "attn_q.bias");
+    tiny_release(&m);
+    /* norms of heads that llama does not have, and that qwen3 must have */
+    tiny_init(&m, &specs[MAIN_SPEC]);
+    dims[0] = 16;
+    gw_tensor(&m.w, "blk.0.attn_q_norm.weight", 1, dims, TENSOR_F32, zeros, 16 * 4);
+    assert_refused(&m.w, SIZE_MAX, ERR_UNSUPPORTED, "attn_q_norm.weight");
+    tiny_release(&m);
+    spec = specs[MAIN_SPEC];
+    spec.scaling = SCALING_NONE;
+    tiny_init(&m, &spec);
+    struct tiny_model as_qwen3 = {.s = m.s};
+    as_qwen3.s.arch = "qwen3";
+    tiny_metadata(&as_qwen3);
+    tiny_vocabulary(&as_qwen3.w, 300);
+    as_qwen3.w.table = m.w.table;
+    as_qwen3.w.data = m.w.data;
+    as_qwen3.w.n_tensors = m.w.n_tensors;
+    assert_refused(&as_qwen3.w, SIZE_MAX, ERR_FILE, "attn_q_norm.weight");
+    free(as_qwen3.w.kv.p);
     tiny_release(&m);
     /* a vocabulary larger than the embedding */
     tiny_init(&m, &specs[0]);
