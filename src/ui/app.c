@@ -143,7 +143,8 @@ void app_free(struct app *a)
     transcript_release(&a->t);
     settings_release(&a->set);
     reason_lists_release(&a->reasons);
-    struct str *strings[] = {&a->why, &a->model_path, &a->stashed, &a->model_name, &a->notice, &a->trouble, &a->find, &a->draft, &a->want.copy};
+    free(a->good_model);
+    struct str *strings[] = {&a->why, &a->model_path, &a->good_path, &a->stashed, &a->model_name, &a->notice, &a->trouble, &a->find, &a->draft, &a->want.copy};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++) str_release(strings[i]);
     free(a);
 }
@@ -310,6 +311,28 @@ int app_load_model(struct app *a, const char *name, struct err *e)
     str_release(&path);
     a->dirty = true;
     return rc;
+}
+
+void app_model_ready(struct app *a)
+{
+    char *name = mem_dup_text(a->set.model, strlen(a->set.model));
+    a->model_failed = false;
+    str_clear(&a->good_path);
+    str_add(&a->good_path, str_cstr(&a->model_path));
+    free(a->good_model);
+    a->good_model = name;
+}
+
+void app_model_failed(struct app *a)
+{
+    a->model_failed = true;
+    if (!a->good_model || !a->good_path.len || !strcmp(str_cstr(&a->good_path), str_cstr(&a->model_path))) return;
+    if (settings_set(&a->set, "model", a->good_model, NULL) || push_settings(a, str_cstr(&a->good_path), NULL)) return;
+    str_clear(&a->model_path);
+    str_add(&a->model_path, str_cstr(&a->good_path));
+    name_from_path(a);
+    a->model_failed = false;
+    a->loading_since = a->now;
 }
 
 /* ---- budgets ------------------------------------------------------------------------------------------------------ */

@@ -76,7 +76,8 @@ struct app {
     int (*model_path_of)(struct str *out, const char *name, struct err *e);
     bool (*model_name_at)(size_t i, struct str *name, struct str *note);
     struct settings set;
-    struct str model_path;
+    struct str model_path, good_path;   /* asked for, and of the newest model that could be loaded */
+    char *good_model;                   /* the setting that goes with it, NULL none */
     struct theme theme;
     struct line *line;
     struct transcript t;
@@ -166,6 +167,9 @@ void app_regenerate(struct app *a, int64_t reply);
 /* Changes one setting for the replies from now on, and whatever of the screen hangs on it. */
 int app_set(struct app *a, const char *name, const char *value, struct err *e);
 int app_load_model(struct app *a, const char *name, struct err *e);
+void app_model_ready(struct app *a);
+/* Goes back to the model that ran before, if there was one. */
+void app_model_failed(struct app *a);
 void app_apply_view(struct app *a);
 void app_set_mode(struct app *a, enum input_mode mode, int64_t id, const char *text, size_t n);
 void app_leave_mode(struct app *a);

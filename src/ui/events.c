@@ -52,8 +52,8 @@ static void on_prompt(struct app *a, const struct chat_event *ev)
 static void on_model(struct app *a, const struct chat_event *ev)
 {
     const struct model_info *m = a->port->model(a->chat);
-    a->model_failed = false;
     if (m) {
+        app_model_ready(a);
         struct str s = STR_EMPTY;
         str_addf(&s, "%s %s", m->name, m->quant);
         set_text(&a->model_name, str_cstr(&s), s.len);
@@ -64,8 +64,7 @@ static void on_model(struct app *a, const struct chat_event *ev)
 
 static void on_model_failed(struct app *a, const struct chat_event *ev)
 {
-    a->model_failed = !a->port->model(a->chat);
-    if (!a->model_failed) on_model(a, &(struct chat_event){.kind = CHAT_MODEL});
+    app_model_failed(a);
     app_error(a, "%s", ev->text);
 }
 

@@ -105,8 +105,7 @@ wait_for 'Name three colours' '--continue shows the conversation'
 wait_for 'stopped · rated +' 'with its ratings and endings'
 type_text 'a draft that survives'
 wait_for 'a draft that survives' 'a draft is typed'
-pid=$(tm list-panes -t t -F '#{pane_pid}')
-kill -TERM "$(pgrep -P "$pid" -f "$(basename "$ponder")" | head -n 1)"
+kill -TERM "$(program_pid)"
 wait_for 'shell>' 'SIGTERM ends it' 20
 run "echo code \$?"
 wait_for 'code 143' 'with code 128 + 15'
@@ -143,4 +142,18 @@ wait_for 'edited text' 'Ctrl-X Ctrl-E brings the text from the editor'
 check 'nothing was sent' sh -c "! tmux -L $socket capture-pane -p -t t | grep -q Thinking…"
 keys C-u C-u C-c C-c
 wait_for 'shell>' 'and out' 20
+
+run "clear; $chat --continue"
+wait_for 'Enter send' 'it starts once more'
+type_text 'typed when the line broke'
+wait_for 'when the line broke' 'something is typed'
+pid=$(program_pid)
+tm kill-server
+limit=$(($(date +%s) + 20))
+while kill -0 "$pid" 2>/dev/null && [ "$(date +%s)" -lt "$limit" ]; do sleep 0.05; done
+open_terminal
+run "clear; $chat --continue"
+wait_for 'typed when the line broke' 'a terminal that goes away costs nothing that was typed'
+keys C-c C-c
+wait_for 'shell>' 'the end' 20
 done_testing

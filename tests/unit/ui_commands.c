@@ -137,6 +137,20 @@ static void test_model(void **state)
     assert_string_equal(t->chat.model_path, "/models/small.gguf");
 }
 
+static void test_model_that_fails_gives_the_old_one_back(void **state)
+{
+    struct headless *t = *state;
+    headless_keys(t, "/model big\r");
+    headless_event(t, (struct chat_event){.kind = CHAT_MODEL_FAILED}, "big.gguf: damaged");
+    assert_true(headless_shows(t, "big.gguf: damaged"));
+    assert_string_equal(t->chat.model_path, "/models/small.gguf");
+    assert_string_equal(t->app->set.model, "smollm2-135m");
+    headless_model(t);
+    assert_true(headless_shows(t, "SmolLM2-135M-Instruct"));
+    headless_keys(t, "/model big\r");       /* mended in the meantime */
+    assert_string_equal(t->chat.model_path, "/models/big.gguf");
+}
+
 static void test_new_and_open(void **state)
 {
     struct headless *t = *state;
@@ -496,6 +510,7 @@ int main(void)
         T(test_set),
         T(test_system),
         T(test_model),
+        T(test_model_that_fails_gives_the_old_one_back),
         T(test_new_and_open),
         T(test_open_waits_for_the_reply),
         T(test_live_commands),
