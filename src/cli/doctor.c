@@ -69,7 +69,8 @@ static void cpu(struct doctor *d)
     fact(d, FINE, "processor", "%s", name);
     fact(d, flags.len ? FINE : NOTE, "features", "%s", flags.len ? flags.data : "none that ponder has kernels for");
     struct err e = {0};
-    fact(d, engine_kernels_init(&e) ? BAD : FINE, "kernels", "%s", e.code ? e.text : engine_kernels());
+    int rc = engine_kernels_init(&e);
+    fact(d, rc ? BAD : FINE, "kernels", "%s", rc ? e.text : engine_kernels());
     fact(d, FINE, "threads", "%d by default", engine_default_threads());
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     fact(d, FINE, "memory", "%.1f GB", (double)pages * (double)size / 1e9);
