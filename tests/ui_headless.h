@@ -1,6 +1,6 @@
 /*
- * ui_headless.h - the full-screen program without a terminal or a model: a chat that does what the test says, keys as the bytes a terminal sends, the screen as
- * text. Included by the tests of src/ui; the record is a real one, in memory.
+ * ui_headless.h - the full-screen program without a terminal or a model: a chat that does what the test says, keys as the bytes a terminal
+ * sends, the screen as text. Included by the tests of src/ui; the record is a real one, in memory.
  *
  * Time stands still but for headless_wait.
  */
@@ -24,8 +24,8 @@ struct fake_chat {
     bool has_set;
     struct str queued[16];
     size_t n_queued;
-    struct str log;                 /* a line for every request */
-    struct str prompt;              /* a prompt that was sent and whose event is still to come */
+    struct str log;    /* a line for every request */
+    struct str prompt; /* a prompt that was sent and whose event is still to come */
     int64_t prompt_id;
     bool has_prompt;
     char model_path[256];
@@ -125,7 +125,8 @@ static inline void fake_drop_queued(struct chat *c, size_t i)
 
 static inline int fake_command(struct chat *c, const struct think_command *cmd, struct err *e)
 {
-    static const char *const names[] = {[THINK_SET_BUDGET] = "budget", [THINK_ANSWER_NOW] = "answer", [THINK_MORE] = "more", [THINK_SAY] = "say", [THINK_STOP] = "stop"};
+    static const char *const names[] = {
+        [THINK_SET_BUDGET] = "budget", [THINK_ANSWER_NOW] = "answer", [THINK_MORE] = "more", [THINK_SAY] = "say", [THINK_STOP] = "stop"};
     struct fake_chat *f = fake_of(c);
     char text[32] = "";
     if (!f->running) return err_set(e, ERR_INVALID, "no reply is being written");
@@ -222,8 +223,12 @@ static inline void headless_start(struct headless *t, int w, int h, int64_t conv
 {
     struct err e = {0};
     setenv("INPUTRC", "/dev/null", 1);
-    struct ui_options o = {.settings = &t->set, .store = t->store, .conversation = conversation, .model_path = "/models/small.gguf",
-                           .model_path_of = headless_model_path, .model_name_at = headless_model_name};
+    struct ui_options o = {.settings = &t->set,
+                           .store = t->store,
+                           .conversation = conversation,
+                           .model_path = "/models/small.gguf",
+                           .model_path_of = headless_model_path,
+                           .model_name_at = headless_model_name};
     t->chat.store = t->store;
     t->now = 1000;
     struct app_config c = {.options = &o, .port = &fake_port, .chat = (struct chat *)(void *)&t->chat, .w = w, .h = h, .now = t->now};
@@ -319,8 +324,16 @@ static inline void headless_prefill(struct headless *t, size_t done, size_t tota
 {
     struct fake_chat *f = &t->chat;
     if (!f->reply) {
-        struct reply_start r = {.conversation = f->conversation, .parent = f->leaf, .model = "m", .model_file = "m", .quant = "q", .family = "f", .engine_version = "0",
-                                .kernels = "k", .system = "", .budget = "400"};
+        struct reply_start r = {.conversation = f->conversation,
+                                .parent = f->leaf,
+                                .model = "m",
+                                .model_file = "m",
+                                .quant = "q",
+                                .family = "f",
+                                .engine_version = "0",
+                                .kernels = "k",
+                                .system = "",
+                                .budget = "400"};
         struct err e = {0};
         if (store_begin_reply(t->store, &r, &f->reply, &e)) {
             fprintf(stderr, "headless: %s\n", e.text);
@@ -376,8 +389,11 @@ static inline void headless_ended(struct headless *t, enum thought_ending though
     t->stats.state = THINK_DONE;
     t->stats.thought_ending = thought;
     t->stats.answer_ending = answer;
-    struct reply_end end = {.ended = thought_ending_name(thought), .answer_ended = answer_ending_name(answer), .budget_final = "400",
-                            .thought_tokens = t->stats.thought_tokens, .thought_ms = t->stats.thought_ms};
+    struct reply_end end = {.ended = thought_ending_name(thought),
+                            .answer_ended = answer_ending_name(answer),
+                            .budget_final = "400",
+                            .thought_tokens = t->stats.thought_tokens,
+                            .thought_ms = t->stats.thought_ms};
     struct item *it = app_reply(t->app);
     const struct str *th = it ? flow_text(&it->thought) : NULL, *an = it ? flow_text(&it->text) : NULL;
     if (f->reply && it && store_end_reply(t->store, f->reply, str_cstr(th), th->len, str_cstr(an), an->len, &end, &e)) {

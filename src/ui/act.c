@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUIT_MS 2000
+#define QUIT_MS    2000
 #define WHEEL_ROWS 3
 
 /* ---- folding ----------------------------------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ void app_toggle_fold(struct app *a, size_t i)
 static void fold_target(struct app *a)
 {
     size_t i = app_target_reply(a);
-    if (app_beside(a)) {        /* one thought is shown there, whichever: the column folds */
+    if (app_beside(a)) { /* one thought is shown there, whichever: the column folds */
         a->pane_closed = !a->pane_closed;
         return;
     }
@@ -333,7 +333,7 @@ static void input_key(struct app *a, const struct key *k)
         return;
     }
     enum action act = keymap_find(FOCUS_INPUT, k, empty, app_running(a) && !strcmp(a->set.live_keys, "plain"));
-    if (act == ACT_ESCAPE && line_message(a->line)[0]) act = ACT_NONE;      /* ends a history search */
+    if (act == ACT_ESCAPE && line_message(a->line)[0]) act = ACT_NONE; /* ends a history search */
     if (act == ACT_ESCAPE && escape(a)) return;
     if (act != ACT_NONE && act != ACT_ESCAPE)
         app_act(a, act);

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #define NOTICE_MS 8000
-#define DRAFT_MS 700
-#define TICK_MS 100
+#define DRAFT_MS  700
+#define TICK_MS   100
 
 const struct chat_port chat_port_real = {
     .select = chat_select,
@@ -144,7 +144,8 @@ void app_free(struct app *a)
     settings_release(&a->set);
     reason_lists_release(&a->reasons);
     free(a->good_model);
-    struct str *strings[] = {&a->why, &a->model_path, &a->good_path, &a->stashed, &a->model_name, &a->notice, &a->trouble, &a->find, &a->draft, &a->want.copy};
+    struct str *strings[] = {&a->why,    &a->model_path, &a->good_path, &a->stashed, &a->model_name,
+                             &a->notice, &a->trouble,    &a->find,      &a->draft,   &a->want.copy};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++) str_release(strings[i]);
     free(a);
 }
@@ -220,7 +221,8 @@ static int load_messages(struct app *a, int64_t conversation, struct err *e)
 static void take_system(struct app *a, int64_t conversation)
 {
     struct conversation_list l = {0};
-    if (!store_load_conversation(a->store, conversation, &l, NULL) && l.n && l.items[0].system && strcmp(l.items[0].system, a->set.system)) {
+    if (!store_load_conversation(a->store, conversation, &l, NULL) && l.n && l.items[0].system &&
+        strcmp(l.items[0].system, a->set.system)) {
         if (!settings_set(&a->set, "system", l.items[0].system, NULL)) a->port->set(a->chat, &a->set, NULL, NULL);
     }
     conversation_list_release(&l);

@@ -1,9 +1,9 @@
 /*
  * app.h - the state of the full-screen program and what changes it. Internal to src/ui.
  *
- * Keys, chat events, ticks and sizes go in; screen_draw makes cells of the result; what needs a terminal or a process (copying, suspending, the editor,
- * leaving) is asked for in struct requests and done by the loop. Time comes in as now_ms, so that a state can be made twice. The chat is reached through a
- * table of functions, which tests replace.
+ * Keys, chat events, ticks and sizes go in; screen_draw makes cells of the result; what needs a terminal or a process (copying, suspending,
+ * the editor, leaving) is asked for in struct requests and done by the loop. Time comes in as now_ms, so that a state can be made twice.
+ * The chat is reached through a table of functions, which tests replace.
  *
  *   app.c        life, settings, opening conversations, sending      popup.c     lists and pages over the transcript
  *   events.c     chat events                                         commands.c  slash commands
@@ -46,7 +46,7 @@ enum focus { FOCUS_INPUT, FOCUS_READING, FOCUS_POPUP };
 struct requests {
     bool quit, suspend, editor, redraw, bell, theme, mouse;
     int exit_code;
-    struct str copy;                /* text for the clipboard, empty: none */
+    struct str copy; /* text for the clipboard, empty: none */
 };
 
 /* Where the mouse can act, as drawn last. */
@@ -64,77 +64,77 @@ enum input_mode { INPUT_PROMPT, INPUT_SAY, INPUT_EDIT_PROMPT, INPUT_EDIT_ANSWER,
 /* Where the parts of the screen are; -1 or 0 rows: not shown. */
 struct geometry {
     int title_y, trouble_y, view_y, view_h, rule_y, queue_y, queue_h, say_y, say_h, why_y, why_h, input_y, input_h, hint_y;
-    int text_w;                     /* columns of the transcript */
-    int pane_x, pane_w;             /* the column of thoughts; 0 wide: none */
+    int text_w;         /* columns of the transcript */
+    int pane_x, pane_w; /* the column of thoughts; 0 wide: none */
 };
 
 struct popup;
 struct app {
     const struct chat_port *port;
-    struct chat *chat;                  /* borrowed */
-    struct store *store;                /* borrowed */
+    struct chat *chat;   /* borrowed */
+    struct store *store; /* borrowed */
     int (*model_path_of)(struct str *out, const char *name, struct err *e);
     bool (*model_name_at)(size_t i, struct str *name, struct str *note);
     struct settings set;
-    struct str model_path, good_path;   /* asked for, and of the newest model that could be loaded */
-    char *good_model;                   /* the setting that goes with it, NULL none */
+    struct str model_path, good_path; /* asked for, and of the newest model that could be loaded */
+    char *good_model;                 /* the setting that goes with it, NULL none */
     struct theme theme;
     struct line *line;
     struct transcript t;
     int w, h;
     int64_t now;
 
-    enum focus focus;                   /* INPUT or READING; a popup takes the keys while there is one */
+    enum focus focus; /* INPUT or READING; a popup takes the keys while there is one */
     size_t focus_item;
     enum input_mode mode;
-    int64_t mode_id;                    /* message that is edited */
-    struct str stashed;                 /* the input line as it was before a mode took it */
-    bool prefix_x;                      /* Ctrl-X came: the next key decides */
-    int64_t interrupted_at;             /* of the last Ctrl-C; 0 none */
+    int64_t mode_id;        /* message that is edited */
+    struct str stashed;     /* the input line as it was before a mode took it */
+    bool prefix_x;          /* Ctrl-X came: the next key decides */
+    int64_t interrupted_at; /* of the last Ctrl-C; 0 none */
 
-    size_t reply;                       /* item of the running reply, SIZE_MAX none */
+    size_t reply; /* item of the running reply, SIZE_MAX none */
     bool model_failed;
     int64_t loading_since;
-    struct str model_name;              /* as shown */
-    struct chat_stats last;             /* newest stats of any reply, for the title */
-    struct budget next_budget;          /* of the next reply alone */
+    struct str model_name;     /* as shown */
+    struct chat_stats last;    /* newest stats of any reply, for the title */
+    struct budget next_budget; /* of the next reply alone */
     bool has_next_budget;
-    struct budget wanted_budget;        /* last one sent for the running reply */
+    struct budget wanted_budget; /* last one sent for the running reply */
     bool has_wanted_budget;
-    bool pane_closed;                   /* the column of thoughts is folded away */
-    bool pane_held;                     /* it is scrolled up: its first line has this byte of this item's thought */
+    bool pane_closed; /* the column of thoughts is folded away */
+    bool pane_held;   /* it is scrolled up: its first line has this byte of this item's thought */
     size_t pane_item, pane_at;
 
-    struct str notice;                  /* a line for the user */
+    struct str notice; /* a line for the user */
     bool notice_is_error;
-    int64_t notice_until;               /* 0: until the next key */
-    struct str trouble;                 /* the record cannot be written: stays on the screen */
+    int64_t notice_until; /* 0: until the next key */
+    struct str trouble;   /* the record cannot be written: stays on the screen */
 
-    struct popup *popup;                /* top of the stack, NULL none */
-    struct str find;                    /* searched text in reading focus */
+    struct popup *popup; /* top of the stack, NULL none */
+    struct str find;     /* searched text in reading focus */
     struct reason_lists reasons;
-    int64_t why_id;                     /* reply that was rated last and can be given reasons, 0 none */
+    int64_t why_id; /* reply that was rated last and can be given reasons, 0 none */
     enum part why_part;
-    struct str why;                     /* the reasons to choose from, as shown */
-    int digit;                          /* of the newest key */
-    size_t code_item, code_block;       /* copied last */
+    struct str why;               /* the reasons to choose from, as shown */
+    int digit;                    /* of the newest key */
+    size_t code_item, code_block; /* copied last */
 
-    struct str draft;                   /* as saved last */
-    int64_t draft_at;                   /* when the line changed, 0: it is saved */
+    struct str draft; /* as saved last */
+    int64_t draft_at; /* when the line changed, 0: it is saved */
 
     struct requests want;
-    struct geometry geo;                /* made by screen_layout */
-    struct hit hits[HITS_MAX];          /* made by screen_draw */
+    struct geometry geo;       /* made by screen_layout */
+    struct hit hits[HITS_MAX]; /* made by screen_draw */
     size_t n_hits;
-    bool header_seen;                   /* the line over the running thought is on the screen */
-    bool dirty;                         /* something on the screen changed */
+    bool header_seen; /* the line over the running thought is on the screen */
+    bool dirty;       /* something on the screen changed */
 };
 
 struct app_config {
     const struct ui_options *options;
     const struct chat_port *port;
     struct chat *chat;
-    const char *history_path;           /* NULL: no history */
+    const char *history_path; /* NULL: no history */
     int w, h;
     int64_t now;
 };
@@ -178,12 +178,12 @@ void app_quit(struct app *a, int code);
 void app_copy(struct app *a, const char *text, size_t n);
 const char *app_line(const struct app *a, size_t *n);
 void app_line_changed(struct app *a);
-bool app_beside(const struct app *a);       /* thoughts have a column of their own */
+bool app_beside(const struct app *a); /* thoughts have a column of their own */
 
 /* budgets */
 struct budget budget_step(struct budget b, int direction);
-struct budget app_budget(const struct app *a);                     /* of this reply, or of the next one when idle */
-void app_set_budget(struct app *a, struct budget b);               /* the same one */
+struct budget app_budget(const struct app *a);       /* of this reply, or of the next one when idle */
+void app_set_budget(struct app *a, struct budget b); /* the same one */
 
 /* pane.c: the column of thoughts */
 void pane_draw(struct app *a, struct grid *g);
@@ -211,12 +211,21 @@ void reading_reason(struct app *a, int digit);
 void rating_forget(struct app *a);
 
 /* commands.c */
-enum complete_kind { COMPLETE_NONE, COMPLETE_COMMAND, COMPLETE_MODEL, COMPLETE_THEME, COMPLETE_SETTING, COMPLETE_CONVERSATION, COMPLETE_FILE, COMPLETE_WORDS };
+enum complete_kind {
+    COMPLETE_NONE,
+    COMPLETE_COMMAND,
+    COMPLETE_MODEL,
+    COMPLETE_THEME,
+    COMPLETE_SETTING,
+    COMPLETE_CONVERSATION,
+    COMPLETE_FILE,
+    COMPLETE_WORDS
+};
 struct command_def {
     const char *name, *args, *help;
     void (*run)(struct app *a, const char *args);
     enum complete_kind completes;
-    const char *words;                  /* COMPLETE_WORDS: space separated */
+    const char *words; /* COMPLETE_WORDS: space separated */
 };
 extern const struct command_def commands_table[];
 extern const size_t commands_count;
@@ -271,7 +280,7 @@ void meter_draw(struct grid *g, int x, int y, int columns, double part, enum sty
 void popup_key(struct app *a, const struct key *k);
 void popup_draw(struct app *a, struct grid *g);
 void popup_click(struct app *a, size_t row);
-void popup_close(struct app *a);                /* the top one */
+void popup_close(struct app *a); /* the top one */
 void popup_close_all(struct app *a);
 const char *popup_hint(const struct app *a);
 void popup_open_page(struct app *a, const char *title, const struct str *text);

@@ -177,7 +177,9 @@ static void cmd_budget(struct app *a, const char *args)
     /* A reply that runs gets it too; "off" cannot be had any more once it thinks, 0 can. */
     if (app_running(a)) app_set_budget(a, b.kind == BUDGET_OFF ? (struct budget){.kind = BUDGET_TOKENS} : b);
     budget_format(b, text);
-    if (!a->notice_is_error || !a->notice.len) app_notice(a, "budget: %s%s", text, b.kind == BUDGET_TOKENS ? " tok, this reply and those after it" : ", this reply and those after it");
+    if (!a->notice_is_error || !a->notice.len)
+        app_notice(a, "budget: %s%s", text,
+                   b.kind == BUDGET_TOKENS ? " tok, this reply and those after it" : ", this reply and those after it");
 }
 
 static void cmd_think(struct app *a, const char *args)
@@ -286,7 +288,7 @@ static void cmd_rate(struct app *a, const char *args)
     }
     int now = part == PART_ANSWER ? a->t.items[i].answer_rating : a->t.items[i].thought_rating;
     if (values[k].value != now)
-        reading_rate(a, part, values[k].value ? values[k].value : now);     /* the same again takes it back */
+        reading_rate(a, part, values[k].value ? values[k].value : now); /* the same again takes it back */
     else
         app_notice(a, now ? "rated so already" : "it is not rated");
 }
@@ -405,7 +407,8 @@ const struct command_def commands_table[] = {
     {"model", "[NAME|FILE]", "load another model", cmd_model, COMPLETE_MODEL, NULL},
     {"system", "[TEXT|none]", "the system text of this conversation", cmd_system, COMPLETE_WORDS, "none"},
     {"set", "[NAME VALUE]", "show or change a setting", cmd_set, COMPLETE_SETTING, NULL},
-    {"budget", "[N|Ns|off|unlimited]", "how much this reply and those after it may think", cmd_budget, COMPLETE_WORDS, "100 200 400 1000 10s 30s off unlimited"},
+    {"budget", "[N|Ns|off|unlimited]", "how much this reply and those after it may think", cmd_budget, COMPLETE_WORDS,
+     "100 200 400 1000 10s 30s off unlimited"},
     {"think", "on|off", "let the model think, from the next reply", cmd_think, COMPLETE_WORDS, "on off"},
     {"thoughts", "auto|tail|full|hidden", "how thoughts are shown", cmd_thoughts, COMPLETE_WORDS, "auto tail full hidden"},
     {"answer", "", "answer now", cmd_answer, COMPLETE_NONE, NULL},

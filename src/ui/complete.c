@@ -115,7 +115,8 @@ static int by_name(const void *x, const void *y)
     return strcmp(*(char *const *)x, *(char *const *)y);
 }
 
-/* Names of a folder in order, folders with '/' behind; NULL-terminated, the caller frees all. Names with control characters are left out. */
+/* Names of a folder in order, folders with '/' behind; NULL-terminated, the caller frees all. Names with control characters are left out.
+ */
 static char **folder_names(const char *dir)
 {
     DIR *d = opendir(dir);
@@ -210,7 +211,8 @@ bool app_complete(void *app, const char *text, size_t cursor, size_t i, struct s
     case COMPLETE_SETTING: return first ? take_setting(&w, candidate) : take_value(a, &w, args, candidate);
     case COMPLETE_CONVERSATION: return take_conversation(a, &w, candidate);
     case COMPLETE_FILE: return take_file(&w, candidate);
-    case COMPLETE_WORDS: return first ? take_words(&w, c->words, candidate) : !strcmp(c->name, "rate") && take_words(&w, "thought answer", candidate);
+    case COMPLETE_WORDS:
+        return first ? take_words(&w, c->words, candidate) : !strcmp(c->name, "rate") && take_words(&w, "thought answer", candidate);
     default: return false;
     }
 }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define PLAIN_COLUMNS 100        /* where nobody says how wide: `ponder help` */
+#define PLAIN_COLUMNS 100 /* where nobody says how wide: `ponder help` */
 
 static int columns_of(const char *text, size_t n)
 {
@@ -50,7 +50,7 @@ static void add_action(struct str *out, int columns, enum focus f, size_t at)
         if (keymap_table[i].focus == f && keymap_table[i].action == act) return;
     struct str keys = STR_EMPTY, text = STR_EMPTY;
     const char *note = "";
-    if (act == ACT_REASON) {        /* nine keys in a row */
+    if (act == ACT_REASON) { /* nine keys in a row */
         add_pair(out, columns, "1 to 9", action_help(act));
         return;
     }

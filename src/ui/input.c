@@ -37,7 +37,7 @@ struct walk {
     const char *text;
     size_t n, at;
     int columns, row, col;
-    struct cell cell;        /* at the place before the last step */
+    struct cell cell; /* at the place before the last step */
     int cell_row, cell_col;
 };
 
@@ -85,7 +85,7 @@ void input_measure(const struct str *text, size_t cursor, int columns, struct in
         }
         if (!more) break;
     }
-    if (out->cursor_col >= w.columns) {      /* behind a full row */
+    if (out->cursor_col >= w.columns) { /* behind a full row */
         out->cursor_col = 0;
         out->cursor_row++;
     }

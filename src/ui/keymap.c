@@ -3,8 +3,14 @@
  */
 #include "ui/keymap.h"
 
-#define NAMED(n, m) {NAMED_##n, 0, m}
-#define CHAR(c, m) {NAMED_NONE, c, m}
+#define NAMED(n, m)                                                                                                                        \
+    {                                                                                                                                      \
+        NAMED_##n, 0, m                                                                                                                    \
+    }
+#define CHAR(c, m)                                                                                                                         \
+    {                                                                                                                                      \
+        NAMED_NONE, c, m                                                                                                                   \
+    }
 #define IN FOCUS_INPUT
 #define RD FOCUS_READING
 

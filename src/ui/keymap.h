@@ -64,12 +64,12 @@ enum action { ACTIONS(X) ACT_COUNT };
 #undef X
 
 /* When a key of the input focus acts. */
-enum key_when { WHEN_ALWAYS, WHEN_EMPTY, WHEN_LIVE };       /* EMPTY: on an empty line; LIVE: on one while a reply runs, with live_keys = plain */
+enum key_when { WHEN_ALWAYS, WHEN_EMPTY, WHEN_LIVE }; /* EMPTY: on an empty line; LIVE: on one while a reply runs, with live_keys = plain */
 
 struct key_def {
     enum focus focus;
     struct {
-        enum key_name name;         /* NAMED_NONE: a character */
+        enum key_name name; /* NAMED_NONE: a character */
         uint32_t cp;
         unsigned mods;
     } key;

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-#define SIDE_FROM 110
+#define SIDE_FROM  110
 #define QUEUE_ROWS 3
-#define WHY_ROWS 4
+#define WHY_ROWS   4
 
 bool app_beside(const struct app *a)
 {
@@ -33,7 +33,8 @@ void screen_layout(struct app *a)
 {
     struct geometry *g = &a->geo;
     int h = a->h;
-    *g = (struct geometry){.title_y = -1, .trouble_y = -1, .rule_y = -1, .hint_y = -1, .queue_y = -1, .say_y = -1, .why_y = -1, .text_w = a->w};
+    *g = (struct geometry){
+        .title_y = -1, .trouble_y = -1, .rule_y = -1, .hint_y = -1, .queue_y = -1, .say_y = -1, .why_y = -1, .text_w = a->w};
     int third = h / 3 > 1 ? h / 3 : 1, wanted = input_rows_wanted(a);
     g->input_h = wanted < third ? wanted : third;
     if (g->input_h > h) g->input_h = h;

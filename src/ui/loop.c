@@ -1,7 +1,8 @@
 /*
  * loop.c - ui_run: one poll for terminal, signals, chat and time; keys before chat events, at most one picture a turn.
  *
- * Chat events are taken in batches, so that a fast model cannot keep a key waiting; pictures without a key behind them are spaced, so that drawing costs the model nothing.
+ * Chat events are taken in batches, so that a fast model cannot keep a key waiting; pictures without a key behind them are spaced, so that
+ * drawing costs the model nothing.
  */
 #include "ui/app.h"
 
@@ -15,9 +16,9 @@
 #include <unistd.h>
 
 #define EVENTS_A_TURN 256
-#define FRAME_MS 16
-#define READ_BYTES 65536
-#define EDITOR_MAX ((size_t)16 << 20)
+#define FRAME_MS      16
+#define READ_BYTES    65536
+#define EDITOR_MAX    ((size_t)16 << 20)
 
 struct loop {
     struct term *term;
@@ -25,10 +26,10 @@ struct loop {
     struct app *app;
     struct key_decoder *keys;
     struct grid grid;
-    int64_t key_deadline;        /* when what the decoder holds becomes a key, -1 nothing held */
+    int64_t key_deadline; /* when what the decoder holds becomes a key, -1 nothing held */
     int64_t drawn_at;
-    bool pressed;                /* a key came since the last picture */
-    bool gone;                   /* the terminal is */
+    bool pressed; /* a key came since the last picture */
+    bool gone;    /* the terminal is */
 };
 
 /* ---- outside the screen ------------------------------------------------------------------------------------------ */
@@ -80,7 +81,9 @@ static void edit(struct loop *l)
         int code = run_editor(str_cstr(&path));
         term_resume(l->term);
         if (code)
-            rc = err_set(&e, ERR_FAILED, code == 127 ? "the editor cannot be started: see EDITOR" : "the editor ended with %d; the prompt is as it was", code);
+            rc = err_set(&e, ERR_FAILED,
+                         code == 127 ? "the editor cannot be started: see EDITOR" : "the editor ended with %d; the prompt is as it was",
+                         code);
         else
             rc = file_read(&text, str_cstr(&path), EDITOR_MAX, &e);
         unlink(str_cstr(&path));

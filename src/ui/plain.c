@@ -1,8 +1,8 @@
 /*
  * plain.c - ui_plain: the chat as lines, for terminals that cannot address their cursor, for pipes, and for those who like it so.
  *
- * Thoughts come with "| " in front, answers as they are. A line read while a reply runs is a live command, or a prompt that waits. Where output is no terminal
- * not one escape sequence is written.
+ * Thoughts come with "| " in front, answers as they are. A line read while a reply runs is a live command, or a prompt that waits. Where
+ * output is no terminal not one escape sequence is written.
  */
 #include "chat/chat.h"
 #include "ui/ui.h"
@@ -20,12 +20,12 @@ struct plain {
     const struct ui_options *o;
     struct chat *chat;
     struct settings set;
-    struct str in;                   /* bytes read, not yet a whole line */
+    struct str in; /* bytes read, not yet a whole line */
     bool in_over, tty_in, tty_out, colour;
     bool quit;
     int code;
-    bool prompted;                   /* "> " stands on the line */
-    bool at_start;                   /* nothing stands on the line */
+    bool prompted; /* "> " stands on the line */
+    bool at_start; /* nothing stands on the line */
     bool in_thought, thought_any, answer_any;
     struct text_sanitizer clean;
     int interrupts;
@@ -94,8 +94,10 @@ static void put_thought(struct plain *p, const char *s, size_t n)
     for (size_t i = 0; i < n;) {
         size_t k = i;
         while (k < n && s[k] != '\n') k++;
-        if (p->at_start) put(p, p->colour ? "\x1b[2m| " : "| ");
-        else if (p->colour) put(p, "\x1b[2m");
+        if (p->at_start)
+            put(p, p->colour ? "\x1b[2m| " : "| ");
+        else if (p->colour)
+            put(p, "\x1b[2m");
         put_bytes(p, s + i, k - i);
         if (p->colour) put(p, "\x1b[0m");
         p->at_start = false;
@@ -110,7 +112,7 @@ static void put_text(struct plain *p, bool thought, const char *text, size_t n)
     bool *any = thought ? &p->thought_any : &p->answer_any;
     text_sanitizer_feed(&p->clean, text, n, &s);
     size_t skip = 0;
-    while (!*any && skip < s.len && s.data[skip] == '\n') skip++;      /* templates put newlines in front */
+    while (!*any && skip < s.len && s.data[skip] == '\n') skip++; /* templates put newlines in front */
     if (s.len > skip) {
         if (!*any) fresh_line(p);
         *any = true;
@@ -181,15 +183,14 @@ static void on_event(struct plain *p, const struct chat_event *ev)
 
 /* ---- commands ---------------------------------------------------------------------------------------------------- */
 
-static const char plain_help[] =
-    "  /new                 begin a new conversation\n"
-    "  /open ID             go on with another one\n"
-    "  /regen               write the newest reply again\n"
-    "  /set [NAME VALUE]    show or change a setting; /budget, /think, /system and /model are short for it\n"
-    "  /answer /more /pause /resume /stop /unlimited, /say TEXT, /budget N\n"
-    "                       steer the reply that runs\n"
-    "  /quit                leave; everything is kept\n"
-    "  //text               send what begins with a slash\n";
+static const char plain_help[] = "  /new                 begin a new conversation\n"
+                                 "  /open ID             go on with another one\n"
+                                 "  /regen               write the newest reply again\n"
+                                 "  /set [NAME VALUE]    show or change a setting; /budget, /think, /system and /model are short for it\n"
+                                 "  /answer /more /pause /resume /stop /unlimited, /say TEXT, /budget N\n"
+                                 "                       steer the reply that runs\n"
+                                 "  /quit                leave; everything is kept\n"
+                                 "  //text               send what begins with a slash\n";
 
 static void set_one(struct plain *p, const char *name, const char *value)
 {
@@ -271,15 +272,24 @@ static void command(struct plain *p, char *line)
             set_one(p, whole, args);
             return;
         }
-    if (!strcmp(whole, "quit") || !strcmp(whole, "exit") || !strcmp(whole, "q")) p->quit = true;
-    else if (!strcmp(whole, "help") || !strcmp(whole, "?")) put(p, plain_help);
-    else if (!strcmp(whole, "new")) report(p, chat_select(p->chat, 0, &e), &e);
-    else if (!strcmp(whole, "open") && *args) report(p, chat_select(p->chat, strtoll(args + (*args == 'c'), NULL, 10), &e), &e);
-    else if (!strcmp(whole, "regen")) report(p, chat_regenerate(p->chat, 0, &e), &e);
-    else if (!strcmp(whole, "unlimited")) report(p, chat_control(p->chat, "budget unlimited", 16, &e), &e);
-    else if (!strcmp(whole, "budget") && *args) budget_command(p, args);
-    else if (!strcmp(whole, "set")) set_command(p, args);
-    else say(p, "there is no command /%s here; /help lists them, //%s sends it to the model", whole, whole);
+    if (!strcmp(whole, "quit") || !strcmp(whole, "exit") || !strcmp(whole, "q"))
+        p->quit = true;
+    else if (!strcmp(whole, "help") || !strcmp(whole, "?"))
+        put(p, plain_help);
+    else if (!strcmp(whole, "new"))
+        report(p, chat_select(p->chat, 0, &e), &e);
+    else if (!strcmp(whole, "open") && *args)
+        report(p, chat_select(p->chat, strtoll(args + (*args == 'c'), NULL, 10), &e), &e);
+    else if (!strcmp(whole, "regen"))
+        report(p, chat_regenerate(p->chat, 0, &e), &e);
+    else if (!strcmp(whole, "unlimited"))
+        report(p, chat_control(p->chat, "budget unlimited", 16, &e), &e);
+    else if (!strcmp(whole, "budget") && *args)
+        budget_command(p, args);
+    else if (!strcmp(whole, "set"))
+        set_command(p, args);
+    else
+        say(p, "there is no command /%s here; /help lists them, //%s sends it to the model", whole, whole);
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------------- */
@@ -288,7 +298,7 @@ static void take_line(struct plain *p, char *line, size_t n)
 {
     struct err e = {0};
     p->prompted = false;
-    p->at_start = p->at_start || p->tty_in;      /* Enter was typed: the cursor is at the start of a line */
+    p->at_start = p->at_start || p->tty_in; /* Enter was typed: the cursor is at the start of a line */
     p->interrupts = 0;
     while (n && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
     line[n] = '\0';

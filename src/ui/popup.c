@@ -1,8 +1,8 @@
 /*
  * popup.c - pages and lists over the transcript: help, conversations, models, themes, the palette.
  *
- * A stack: Esc closes the top one. In lists letters search at once; conversations can be renamed and deleted there. While a popup is open the reply
- * below goes on, and the input line keeps what it holds.
+ * A stack: Esc closes the top one. In lists letters search at once; conversations can be renamed and deleted there. While a popup is open
+ * the reply below goes on, and the input line keeps what it holds.
  */
 #include "ui/keymap.h"
 
@@ -13,24 +13,24 @@ enum popup_kind { POPUP_PAGE, POPUP_HELP, POPUP_CONVERSATIONS, POPUP_MODELS, POP
 
 struct popup_row {
     char *text, *note;
-    int64_t id;                     /* conversation; palette: action, or -1 - index of a command */
-    int64_t message;                /* where in the conversation the words were found, 0: by its title */
+    int64_t id;      /* conversation; palette: action, or -1 - index of a command */
+    int64_t message; /* where in the conversation the words were found, 0: by its title */
 };
 
 struct popup {
     struct popup *below;
     enum popup_kind kind;
     char title[64];
-    struct str filter;              /* what was typed to search, or the new name */
+    struct str filter; /* what was typed to search, or the new name */
     bool renaming;
-    int64_t deleting;               /* the next Delete on this one is meant */
+    int64_t deleting; /* the next Delete on this one is meant */
     struct popup_row *rows;
     size_t n, cap, selected, top;
     struct conversation_list conversations;
-    struct flow page;               /* POPUP_PAGE and POPUP_HELP */
-    int page_columns;               /* POPUP_HELP: what it was made for */
+    struct flow page; /* POPUP_PAGE and POPUP_HELP */
+    int page_columns; /* POPUP_HELP: what it was made for */
     struct theme theme_before;
-    int inner_h;                    /* rows of the list, as drawn last */
+    int inner_h; /* rows of the list, as drawn last */
 };
 
 static bool is_page(const struct popup *p)
@@ -197,7 +197,8 @@ static void fill_palette(struct popup *p)
     for (int act = ACT_NONE + 1; act < ACT_COUNT; act++) {
         struct str key = STR_EMPTY;
         keymap_key_name(FOCUS_INPUT, (enum action)act, &key);
-        if (action_in_palette((enum action)act) && matches(p, action_help((enum action)act))) add_row(p, action_help((enum action)act), str_cstr(&key), act);
+        if (action_in_palette((enum action)act) && matches(p, action_help((enum action)act)))
+            add_row(p, action_help((enum action)act), str_cstr(&key), act);
         str_release(&key);
     }
     for (size_t i = 0; i < commands_count; i++) {
@@ -336,7 +337,9 @@ static void choose(struct app *a, struct popup *p)
         choose_palette(a, id);
     } else {
         popup_close(a);
-        int rc = kind == POPUP_CONVERSATIONS ? open_found(a, id, message, words, &e) : kind == POPUP_MODELS ? app_load_model(a, name, &e) : app_set(a, "theme", name, &e);
+        int rc = kind == POPUP_CONVERSATIONS ? open_found(a, id, message, words, &e)
+                 : kind == POPUP_MODELS      ? app_load_model(a, name, &e)
+                                             : app_set(a, "theme", name, &e);
         if (rc) app_error(a, "%s", e.text);
     }
     free(words);
@@ -388,7 +391,8 @@ static void delete_chosen(struct app *a, struct popup *p)
 static void move(struct app *a, struct popup *p, int by)
 {
     if (is_page(p)) {
-        size_t most = p->page.wrap.n > (size_t)(p->inner_h > 0 ? p->inner_h : 0) ? p->page.wrap.n - (size_t)(p->inner_h > 0 ? p->inner_h : 0) : 0;
+        size_t most =
+            p->page.wrap.n > (size_t)(p->inner_h > 0 ? p->inner_h : 0) ? p->page.wrap.n - (size_t)(p->inner_h > 0 ? p->inner_h : 0) : 0;
         if (by < 0)
             p->top = p->top > (size_t)-by ? p->top - (size_t)-by : 0;
         else
@@ -524,7 +528,7 @@ const char *popup_hint(const struct app *a)
 /* ---- drawing ------------------------------------------------------------------------------------------------------- */
 
 struct box {
-    int x, y, w, h;          /* inside of the frame */
+    int x, y, w, h; /* inside of the frame */
 };
 
 static struct box draw_frame(const struct app *a, struct grid *g, const struct popup *p, int rows)
@@ -579,7 +583,8 @@ static void draw_page(struct app *a, struct grid *g, struct popup *p)
         bool heading = l->to > l->from && p->page.clean.data[l->from] != ' ';
         grid_put_tabs(g, b.x, b.y + y, b.x + b.w, heading ? STYLE_KEY : STYLE_MENU, p->page.clean.data + l->from, l->to - l->from, b.x);
     }
-    if (p->top + (size_t)(b.h > 0 ? b.h : 0) < w->n && b.w > 3 && b.h > 0) screen_put(g, b.x + b.w - 1, b.y + b.h - 1, b.x + b.w, STYLE_NOTICE, "↓");
+    if (p->top + (size_t)(b.h > 0 ? b.h : 0) < w->n && b.w > 3 && b.h > 0)
+        screen_put(g, b.x + b.w - 1, b.y + b.h - 1, b.x + b.w, STYLE_NOTICE, "↓");
     if (p->top > 0 && b.w > 3 && b.h > 0) screen_put(g, b.x + b.w - 1, b.y, b.x + b.w, STYLE_NOTICE, "↑");
 }
 

@@ -67,7 +67,7 @@ void reading_rate(struct app *a, enum part part, int value)
     else
         app_notice(a, "rating of the %s taken back", part_name(part));
     rating_why(a);
-    if (a->why.len) str_clear(&a->notice);      /* the reasons to choose from say it too */
+    if (a->why.len) str_clear(&a->notice); /* the reasons to choose from say it too */
 }
 
 void reading_undo(struct app *a)
@@ -171,7 +171,7 @@ static void rating_why(struct app *a)
         text_sanitize(&one, names[i], strlen(names[i]), TEXT_ONE_LINE);
         bool on = place_in(list, names[i]) != SIZE_MAX;
         str_addf(&a->why, on ? " [%d\u00a0" : "  %d\u00a0", i + 1);
-        for (const char *c = str_cstr(&one); *c; c++) {       /* a reason is not broken over two rows */
+        for (const char *c = str_cstr(&one); *c; c++) { /* a reason is not broken over two rows */
             if (*c == ' ')
                 str_add(&a->why, "\u00a0");
             else

@@ -115,7 +115,7 @@ void reading_branch(struct app *a)
     }
     if (a->t.items[i].role == MESSAGE_REPLY) i++;
     if (i >= a->t.n) {
-        reading_leave(a);       /* at the newest reply every prompt goes on from here */
+        reading_leave(a); /* at the newest reply every prompt goes on from here */
         return;
     }
     app_set_mode(a, INPUT_BRANCH, a->t.items[i].id, NULL, 0);

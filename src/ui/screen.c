@@ -1,5 +1,6 @@
 /*
- * screen.c - the state of the app as cells: a pure function of it, but for layouts that are kept for the next time and the places where the mouse can act.
+ * screen.c - the state of the app as cells: a pure function of it, but for layouts that are kept for the next time and the places where the
+ * mouse can act.
  */
 #include "ui/app.h"
 #include "ui/keymap.h"
@@ -247,7 +248,8 @@ static void draw_welcome(struct app *a, struct grid *g)
     };
     int margin = transcript_margin(&a->t);
     for (int i = 0; i < (int)ARRAY_LEN(lines) && i + 1 < a->geo.view_h; i++)
-        screen_put(g, margin, a->geo.view_y + 1 + i, g->w - margin, STYLE_HINT, i == 2 && a->set.private_chat ? "Ctrl-O opens a thought again. Nothing of this chat is kept." : lines[i]);
+        screen_put(g, margin, a->geo.view_y + 1 + i, g->w - margin, STYLE_HINT,
+                   i == 2 && a->set.private_chat ? "Ctrl-O opens a thought again. Nothing of this chat is kept." : lines[i]);
 }
 
 /* ---- below the transcript ---------------------------------------------------------------------------------------- */
@@ -259,7 +261,7 @@ static void draw_rule(struct app *a, struct grid *g)
     int y = a->geo.rule_y, below = transcript_below(&a->t, BELOW_LIMIT);
     struct str s = STR_EMPTY;
     if (below) str_addf(&s, " ↓ %d%s more line%s · End ", below, below == BELOW_LIMIT ? "+" : "", below == 1 ? "" : "s");
-    if (y < 0) {       /* too low for a rule: the mark goes over the last row of the text */
+    if (y < 0) { /* too low for a rule: the mark goes over the last row of the text */
         if (below && a->geo.view_h > 0 && g->w >= 4) screen_put(g, g->w - 1, a->geo.view_y + a->geo.view_h - 1, g->w, STYLE_NOTICE, "↓");
         str_release(&s);
         return;
@@ -282,8 +284,10 @@ static void draw_queue(struct app *a, struct grid *g)
         const char *text = a->port->queued_text(a->chat, (size_t)i, &len);
         struct str s = STR_EMPTY;
         bool rest = i + 1 == a->geo.queue_h && n > (size_t)a->geo.queue_h;
-        if (rest) str_addf(&s, "and %zu more queued", n - (size_t)i);
-        else if (text) text_sanitize(&s, text, len < 4096 ? len : 4096, TEXT_ONE_LINE);
+        if (rest)
+            str_addf(&s, "and %zu more queued", n - (size_t)i);
+        else if (text)
+            text_sanitize(&s, text, len < 4096 ? len : 4096, TEXT_ONE_LINE);
         int x = rest ? 0 : screen_put(g, 0, a->geo.queue_y + i, g->w, STYLE_QUEUED, "queued: ");
         screen_put(g, x, a->geo.queue_y + i, g->w, STYLE_QUEUED, str_cstr(&s));
         str_release(&s);
@@ -325,13 +329,14 @@ static void draw_why(struct app *a, struct grid *g)
 struct hint {
     const char *key, *text;
 };
-static const struct hint hints_idle[] = {{"Enter", "send"}, {"Ctrl-O", "thought"}, {"Ctrl-T", "think"}, {"F1", "help"}, {"Tab", "read"}, {"+ -", "budget"}};
-static const struct hint hints_thinking[] = {{"+ -", "budget"}, {"F5", "answer now"}, {"Esc", "stop"}, {"F7", "pause"}, {"Ctrl-O", "thought"}, {"F6", "think more"}, {"F8", "say"}};
+static const struct hint hints_idle[] = {{"Enter", "send"}, {"Ctrl-O", "thought"}, {"Ctrl-T", "think"},
+                                         {"F1", "help"},    {"Tab", "read"},       {"+ -", "budget"}};
+static const struct hint hints_thinking[] = {{"+ -", "budget"},     {"F5", "answer now"}, {"Esc", "stop"}, {"F7", "pause"},
+                                             {"Ctrl-O", "thought"}, {"F6", "think more"}, {"F8", "say"}};
 static const struct hint hints_paused[] = {{"F7", "resume"}, {"F8", "say"}, {"F5", "answer now"}, {"+ -", "budget"}, {"Esc", "stop"}};
 static const struct hint hints_answering[] = {{"Esc", "stop"}, {"Ctrl-O", "thought"}, {"F1", "help"}, {"Enter", "queue a prompt"}};
-static const struct hint hints_reading[] = {{"+ -", "rate"},     {"[ ]", "rate thought"}, {"Space", "fold"}, {"j k", "move"},
-                                            {"y", "copy"},       {"e", "edit"},           {"r", "again"},    {"/", "find"},
-                                            {"Esc", "back"}};
+static const struct hint hints_reading[] = {{"+ -", "rate"}, {"[ ]", "rate thought"}, {"Space", "fold"}, {"j k", "move"}, {"y", "copy"},
+                                            {"e", "edit"},   {"r", "again"},          {"/", "find"},     {"Esc", "back"}};
 static const struct hint hints_say[] = {{"Enter", "say it"}, {"Esc", "back"}};
 static const struct hint hints_edit[] = {{"Enter", "done"}, {"Esc", "cancel"}};
 static const struct hint hints_typing[] = {{"Enter", "send"}, {"Alt-Enter", "new line"}, {"Ctrl-X Ctrl-E", "editor"}, {"F1", "help"}};
@@ -414,10 +419,11 @@ static void draw_hint(struct app *a, struct grid *g)
 {
     int y = a->geo.hint_y;
     if (a->notice.len) {
-        if (y < 0) y = g->h - 1;        /* a line for the user is worth the only row */
+        if (y < 0) y = g->h - 1; /* a line for the user is worth the only row */
         grid_fill(g, 0, y, g->w, 1, STYLE_TEXT);
         int end = screen_put(g, g->w >= 24 ? 1 : 0, y, g->w, a->notice_is_error ? STYLE_ERROR : STYLE_NOTICE, str_cstr(&a->notice));
-        if (end >= g->w - 1 && utf8_columns(str_cstr(&a->notice), a->notice.len) > g->w - 1) screen_put(g, g->w - 1, y, g->w, STYLE_NOTICE, "…");
+        if (end >= g->w - 1 && utf8_columns(str_cstr(&a->notice), a->notice.len) > g->w - 1)
+            screen_put(g, g->w - 1, y, g->w, STYLE_NOTICE, "…");
         return;
     }
     if (y < 0) return;

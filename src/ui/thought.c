@@ -159,7 +159,7 @@ void thought_draw_header(struct app *a, struct grid *g, int x, int y, int x_end,
     }
     struct str s = STR_EMPTY;
     done_label(it, true, &s);
-    if (columns_of(str_cstr(&s)) > x_end - x) {      /* how it ended matters more than how much it was */
+    if (columns_of(str_cstr(&s)) > x_end - x) { /* how it ended matters more than how much it was */
         str_clear(&s);
         done_label(it, false, &s);
     }
@@ -190,5 +190,6 @@ void thought_draw_status(struct app *a, struct grid *g, int x, int y, int x_end,
     x = screen_put(g, x, y, x_end, STYLE_THOUGHT_HEADER, str_cstr(&s)) + 1;
     str_release(&s);
     if (it->phase == PHASE_PREFILL && it->prefill_total && x_end - x >= 4)
-        meter_draw(g, x, y, x_end - x < 16 ? x_end - x : 16, (double)it->prefill_done / (double)it->prefill_total, STYLE_BAR_FULL, STYLE_BAR_EMPTY);
+        meter_draw(g, x, y, x_end - x < 16 ? x_end - x : 16, (double)it->prefill_done / (double)it->prefill_total, STYLE_BAR_FULL,
+                   STYLE_BAR_EMPTY);
 }

@@ -2,9 +2,10 @@
  * transcript.c - messages to rows, and the window on them.
  *
  * Invariants
- *   - Following, the window's last row is the last row of all. Otherwise (top_item, top_row) is its first row, and nothing but the reader's own
- *     keys changes which text that is.
- *   - While not following, the reply that is being written keeps the fold it had (item.pinned), because folding it would move the rows below.
+ *   - Following, the window's last row is the last row of all. Otherwise (top_item, top_row) is its first row, and nothing but the reader's
+ * own keys changes which text that is.
+ *   - While not following, the reply that is being written keeps the fold it had (item.pinned), because folding it would move the rows
+ * below.
  */
 #include "ui/transcript.h"
 
@@ -136,7 +137,8 @@ void item_feed_thought(struct item *it, const char *p, size_t n)
     struct flow *f = &it->thought;
     flow_feed(f, p, n);
     ptrdiff_t shift = (ptrdiff_t)f->clean.len - (ptrdiff_t)f->fed;
-    if ((it->n_shifts ? it->shifts[it->n_shifts - 1].shift : 0) != shift && mem_grow(&it->shifts, &it->cap_shifts, it->n_shifts + 1, sizeof *it->shifts))
+    if ((it->n_shifts ? it->shifts[it->n_shifts - 1].shift : 0) != shift &&
+        mem_grow(&it->shifts, &it->cap_shifts, it->n_shifts + 1, sizeof *it->shifts))
         it->shifts[it->n_shifts++] = (struct flow_shift){.raw = f->fed, .shift = shift};
     item_touched(it);
 }
@@ -214,7 +216,7 @@ int transcript_last_columns(struct transcript *t, size_t i)
 }
 
 #define LAID_OUT_MAX 600
-#define KEEP_AROUND 150
+#define KEEP_AROUND  150
 
 void transcript_trim(struct transcript *t)
 {
@@ -573,7 +575,7 @@ void transcript_show(struct transcript *t, size_t i)
         for (size_t k = item; k < i && y < t->view_h; k++) y += transcript_height(t, k);
         int bottom = y + transcript_height(t, i);
         if (y >= 0 && bottom <= t->view_h) return;
-        if (y >= 0 && y < t->view_h / 2) return;         /* its beginning can be read */
+        if (y >= 0 && y < t->view_h / 2) return; /* its beginning can be read */
         if (y < 0 && i == item && bottom > t->view_h / 2) return;
     }
     if (t->follow) pin(t);

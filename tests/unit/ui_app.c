@@ -9,8 +9,8 @@
 
 #include <sys/stat.h>
 
-#define ESC "\033"
-#define CTRL(c) ((char[]){(char)((c) & 31), 0})
+#define ESC     "\033"
+#define CTRL(c) ((char[]){(char)((c)&31), 0})
 
 static int setup(void **state)
 {
@@ -145,7 +145,8 @@ static void test_live_keys(void **state)
     static const struct {
         const char *key, *logged;
     } cases[] = {
-        {ESC "[15~", "answer "}, {ESC "a", "answer "}, {ESC "[17~", "more "}, {ESC "m", "more "}, {ESC "[18~", "pause"}, {ESC "u", "budget unlimited"},
+        {ESC "[15~", "answer "}, {ESC "a", "answer "},  {ESC "[17~", "more "},
+        {ESC "m", "more "},      {ESC "[18~", "pause"}, {ESC "u", "budget unlimited"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct headless t;
@@ -208,7 +209,7 @@ static void test_bare_letters_only_when_asked_for(void **state)
     struct err e = {0};
     assert_int_equal(app_set(t->app, "live_keys", "plain", &e), 0);
     headless_keys(t, "ap");
-    assert_string_equal(headless_line(t), "ap");       /* nothing runs: they type */
+    assert_string_equal(headless_line(t), "ap"); /* nothing runs: they type */
     headless_keys(t, CTRL('u'));
     think(t);
     str_clear(&t->chat.log);
@@ -282,7 +283,7 @@ static void test_cursor_is_where_the_text_is(void **state)
     headless_keys(t, CTRL('k'));
     for (int i = 0; i < 78; i++) headless_keys(t, "x");
     headless_screen(t, false);
-    assert_int_equal(t->app->geo.input_h, 2);      /* the cursor behind a full row has one of its own */
+    assert_int_equal(t->app->geo.input_h, 2); /* the cursor behind a full row has one of its own */
     assert_int_equal(t->grid.cursor_x, 2);
 }
 
@@ -349,7 +350,7 @@ static void test_ctrl_c_twice_slowly_does_not_quit(void **state)
     assert_false(t->app->want.quit);
     headless_keys(t, "a");
     headless_keys(t, CTRL('c'));
-    assert_false(t->app->want.quit);       /* another key came between */
+    assert_false(t->app->want.quit); /* another key came between */
 }
 
 static void test_ctrl_d(void **state)
@@ -393,7 +394,7 @@ static void test_own_choice_wins(void **state)
 {
     struct headless *t = *state;
     think(t);
-    headless_keys(t, CTRL('o'));       /* tail to full */
+    headless_keys(t, CTRL('o')); /* tail to full */
     headless_closed(t, THOUGHT_NATURAL);
     headless_answer(t, "eleven");
     assert_true(headless_shows(t, "│ first thought line"));
@@ -508,7 +509,8 @@ static void test_injected_text_is_marked(void **state)
     headless_prefill(t, 5, 5);
     headless_thinking(t);
     headless_thought(t, "\nmodel words ");
-    headless_event(t, (struct chat_event){.kind = CHAT_INJECTED, .message = t->chat.reply, .done = 13, .total = 10, .author = "user"}, "say");
+    headless_event(t, (struct chat_event){.kind = CHAT_INJECTED, .message = t->chat.reply, .done = 13, .total = 10, .author = "user"},
+                   "say");
     headless_thought(t, "user words");
     headless_thought(t, " model again");
     assert_non_null(strstr(headless_screen(t, true), "{thought:model words }{injected:user words}{thought: model again}"));
@@ -560,7 +562,7 @@ static void test_nothing_moves_when_scrolled_up(void **state)
     think(t);
     for (int i = 0; i < 30; i++) headless_thought(t, "a line of the thought\n");
     headless_screen(t, false);
-    headless_keys(t, ESC "[1;5A");          /* up by a line: the thought is still in sight */
+    headless_keys(t, ESC "[1;5A"); /* up by a line: the thought is still in sight */
     headless_wait(t, 0);
     window(t, &before);
     int below = transcript_below(&t->app->t, 1000);
@@ -590,7 +592,7 @@ static void test_more_below_counts(void **state)
     long_chat(t, 8);
     headless_keys(t, ESC "[5~");
     assert_true(headless_shows(t, "↓ 19 more lines · End"));
-    headless_keys(t, "more\r");         /* sending goes to the end: one's own words are seen */
+    headless_keys(t, "more\r"); /* sending goes to the end: one's own words are seen */
     assert_false(headless_shows(t, "more lines"));
     headless_keys(t, ESC "[5~");
     headless_prefill(t, 1, 1);
@@ -614,13 +616,16 @@ static void test_end_follows_only_on_an_empty_line(void **state)
 static void test_resize_keeps_the_place(void **state)
 {
     struct headless *t = *state;
-    headless_exchange(t, "first", NULL, "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega");
+    headless_exchange(
+        t, "first", NULL,
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega");
     for (int i = 0; i < 10; i++)
         headless_exchange(t, "other", NULL,
-                          "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi MARK omicron pi rho sigma tau upsilon phi chi psi omega and once more from the start");
+                          "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi MARK omicron pi rho sigma tau upsilon "
+                          "phi chi psi omega and once more from the start");
     headless_screen(t, false);
     headless_keys(t, ESC "[5~" ESC "[5~");
-    for (int i = 0; i < 8; i++) {      /* until the top row is a second line of an answer */
+    for (int i = 0; i < 8; i++) { /* until the top row is a second line of an answer */
         struct row r;
         transcript_row(&t->app->t, t->app->t.top_item, t->app->t.top_row, &r);
         if (r.kind == ROW_ANSWER && r.from > 0) break;
@@ -717,7 +722,7 @@ static void test_column_of_thoughts(void **unused)
     assert_false(headless_shows(&t, "unseen"));
     headless_keys(&t, CTRL('o'));
     assert_true(headless_shows(&t, "unseen"));
-    app_resize(t.app, 109, 24);       /* too narrow: above the answer again */
+    app_resize(t.app, 109, 24); /* too narrow: above the answer again */
     assert_true(headless_shows(&t, "▾ Thinking"));
     headless_close(&t);
 }
@@ -931,7 +936,7 @@ static void test_edit_answer_keeps_a_correction(void **state)
     headless_keys(t, CTRL('u'));
     headless_keys(t, "right\r");
     assert_true(headless_shows(t, "correction kept"));
-    assert_true(headless_shows(t, " wrnog"));      /* what was said stays */
+    assert_true(headless_shows(t, " wrnog")); /* what was said stays */
 }
 
 static void test_regenerate(void **state)
@@ -989,7 +994,7 @@ static void test_draft_survives(void **state)
     headless_keys(t, "half a thou");
     headless_wait(t, 1000);
     int64_t id = t->chat.conversation;
-    headless_stop(t);       /* as after a crash: nothing was said to it */
+    headless_stop(t); /* as after a crash: nothing was said to it */
     headless_start(t, 80, 24, id);
     assert_string_equal(headless_line(t), "half a thou");
     t->chat.conversation = id;
@@ -1059,7 +1064,16 @@ static void test_reply_of_another_window(void **unused)
     headless_open(&t);
     assert_int_equal(store_new_conversation(t.store, "", &id, &e), 0);
     assert_int_equal(store_add_prompt(t.store, id, 0, "q", 1, &prompt, &e), 0);
-    struct reply_start r = {.conversation = id, .parent = prompt, .model = "m", .model_file = "m", .quant = "q", .family = "f", .engine_version = "0", .kernels = "k", .system = "", .budget = "400"};
+    struct reply_start r = {.conversation = id,
+                            .parent = prompt,
+                            .model = "m",
+                            .model_file = "m",
+                            .quant = "q",
+                            .family = "f",
+                            .engine_version = "0",
+                            .kernels = "k",
+                            .system = "",
+                            .budget = "400"};
     assert_int_equal(store_begin_reply(t.store, &r, &reply, &e), 0);
     headless_start(&t, 80, 24, id);
     assert_true(headless_shows(&t, "being written by another window"));
@@ -1093,7 +1107,7 @@ static void test_quit_keys_leave_nothing_running(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)     cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define ALONE(f) cmocka_unit_test(f)
     const struct CMUnitTest tests[] = {
         T(test_enter_sends),

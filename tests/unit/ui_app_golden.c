@@ -32,10 +32,12 @@ static void golden(struct headless *t, const char *name, bool styles)
     str_release(&want);
 }
 
-static const char long_thought[] =
-    "He starts with 5 balls.\nTwo cans hold 2 x 3 = 6 balls.\nSo he has 5 + 6 = 11 balls.\nLet me check that once more, because the question says \"2 cans of 3\", and "
-    "that could also be read in another way, though it is not likely to be meant so.\nNo: two cans, three balls in each.\n\nThe sum is 11.\nIs there a trick? "
-    "None that I can see.\nHe buys them, so they are added.\nNothing is lost on the way home.\nThe balls of the cans are tennis balls too.\nSo the answer stands.\n";
+static const char long_thought[] = "He starts with 5 balls.\nTwo cans hold 2 x 3 = 6 balls.\nSo he has 5 + 6 = 11 balls.\nLet me check "
+                                   "that once more, because the question says \"2 cans of 3\", and "
+                                   "that could also be read in another way, though it is not likely to be meant so.\nNo: two cans, three "
+                                   "balls in each.\n\nThe sum is 11.\nIs there a trick? "
+                                   "None that I can see.\nHe buys them, so they are added.\nNothing is lost on the way home.\nThe balls of "
+                                   "the cans are tennis balls too.\nSo the answer stands.\n";
 
 static void ask(struct headless *t)
 {
@@ -156,7 +158,9 @@ static void state_trouble(struct headless *t)
 static void state_more_below(struct headless *t)
 {
     headless_model(t);
-    for (int i = 0; i < 12; i++) headless_exchange(t, "What is a prime?", NULL, "A number above 1 that only 1 and itself divide.\n\n2, 3, 5 and 7 are the first ones.");
+    for (int i = 0; i < 12; i++)
+        headless_exchange(t, "What is a prime?", NULL,
+                          "A number above 1 that only 1 and itself divide.\n\n2, 3, 5 and 7 are the first ones.");
     headless_keys(t, "And the next?\r");
     headless_prefill(t, 5, 5);
     headless_answer(t, "11");
@@ -192,7 +196,11 @@ static void state_multiline(struct headless *t)
 static void state_hostile(struct headless *t)
 {
     headless_model(t);
-    headless_exchange(t, "Hi", "a\033[31mred\033]52;c;AAAA\a b\r\xc2\x9b" "31m \xe2\x80\xae" "cba \xff", "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac 中文 e\xcc\x81\ttab");
+    headless_exchange(t, "Hi",
+                      "a\033[31mred\033]52;c;AAAA\a b\r\xc2\x9b"
+                      "31m \xe2\x80\xae"
+                      "cba \xff",
+                      "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac 中文 e\xcc\x81\ttab");
     headless_keys(t, "\x0f");
 }
 
@@ -200,10 +208,11 @@ static const struct {
     const char *name;
     void (*make)(struct headless *t);
 } states[] = {
-    {"loading", state_loading},     {"idle", state_idle},         {"waiting", state_waiting},   {"prefill", state_prefill},       {"thinking", state_thinking},
-    {"seconds", state_seconds},     {"paused", state_paused},     {"answering", state_answering}, {"folded", state_folded},       {"unfolded", state_unfolded},
-    {"queued", state_queued},       {"rated", state_rated},       {"error", state_error},       {"trouble", state_trouble},       {"more_below", state_more_below},
-    {"help", state_help},           {"models", state_models},     {"typo", state_typo},         {"multiline", state_multiline},   {"hostile", state_hostile},
+    {"loading", state_loading},   {"idle", state_idle},         {"waiting", state_waiting},       {"prefill", state_prefill},
+    {"thinking", state_thinking}, {"seconds", state_seconds},   {"paused", state_paused},         {"answering", state_answering},
+    {"folded", state_folded},     {"unfolded", state_unfolded}, {"queued", state_queued},         {"rated", state_rated},
+    {"error", state_error},       {"trouble", state_trouble},   {"more_below", state_more_below}, {"help", state_help},
+    {"models", state_models},     {"typo", state_typo},         {"multiline", state_multiline},   {"hostile", state_hostile},
 };
 
 static void test_states(void **unused)
@@ -304,7 +313,8 @@ static void test_every_size_draws(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states), cmocka_unit_test(test_styles), cmocka_unit_test(test_side), cmocka_unit_test(test_small), cmocka_unit_test(test_every_size_draws),
+        cmocka_unit_test(test_states), cmocka_unit_test(test_styles),           cmocka_unit_test(test_side),
+        cmocka_unit_test(test_small),  cmocka_unit_test(test_every_size_draws),
     };
     return cmocka_run_group_tests_name("golden screens", tests, NULL, NULL);
 }

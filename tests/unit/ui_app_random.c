@@ -1,4 +1,5 @@
-/* Keys, events and sizes in any order: nothing breaks, and what must always hold does. Seeds are fixed; PONDER_TEST_SEED tries another one. */
+/* Keys, events and sizes in any order: nothing breaks, and what must always hold does. Seeds are fixed; PONDER_TEST_SEED tries another one.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -18,16 +19,111 @@ static unsigned below(unsigned n)
 }
 
 static const char *const keys[] = {
-    "a", "word ", "/", "+", "-", "\t", "\r", "\n", "\033", "\033[A", "\033[B", "\033[C", "\033[D", "\033[H", "\033[F", "\033[5~", "\033[6~", "\033[5;3~", "\033[6;3~",
-    "\033OP", "\033OQ", "\033OR", "\033OS", "\033[15~", "\033[17~", "\033[18~", "\033[19~", "\033a", "\033m", "\033p", "\033s", "\033t", "\033u", "\x0f", "\x14", "\x15", "\x0c",
-    "\x18\x05", "\x18", "\x12", "\x07", "\x7f", "\033[3~", "j", "k", "g", "G", " ", "[", "]", "e", "b", "r", "u", "c", "y", "1", "9", "n", "N", "q", "\xe4\xb8\xad", "e\xcc\x81",
-    "\033[200~pasted\rtext \033[31m\033[201~", "\033[<0;3;3M", "\033[<0;20;8M", "\033[<0;60;5M", "\033[<64;10;5M", "\033[<65;10;5M", "/budget 30s\r", "/budget off\r", "/new\r",
-    "/open 1\r", "/layout side\r", "/layout inline\r", "/set thoughts tail\r", "/set thoughts auto\r", "/set live_keys plain\r", "/think off\r", "/regen\r", "/drop\r", "/rate up\r",
-    "/fold tail\r", "/help\r", "/set\r", "/theme\r", "/model\r", "/model big\r", "/say hello\r", "/nonsense\r", "//literal\r", "/find\t", "question\r", "another one\r",
+    "a",
+    "word ",
+    "/",
+    "+",
+    "-",
+    "\t",
+    "\r",
+    "\n",
+    "\033",
+    "\033[A",
+    "\033[B",
+    "\033[C",
+    "\033[D",
+    "\033[H",
+    "\033[F",
+    "\033[5~",
+    "\033[6~",
+    "\033[5;3~",
+    "\033[6;3~",
+    "\033OP",
+    "\033OQ",
+    "\033OR",
+    "\033OS",
+    "\033[15~",
+    "\033[17~",
+    "\033[18~",
+    "\033[19~",
+    "\033a",
+    "\033m",
+    "\033p",
+    "\033s",
+    "\033t",
+    "\033u",
+    "\x0f",
+    "\x14",
+    "\x15",
+    "\x0c",
+    "\x18\x05",
+    "\x18",
+    "\x12",
+    "\x07",
+    "\x7f",
+    "\033[3~",
+    "j",
+    "k",
+    "g",
+    "G",
+    " ",
+    "[",
+    "]",
+    "e",
+    "b",
+    "r",
+    "u",
+    "c",
+    "y",
+    "1",
+    "9",
+    "n",
+    "N",
+    "q",
+    "\xe4\xb8\xad",
+    "e\xcc\x81",
+    "\033[200~pasted\rtext \033[31m\033[201~",
+    "\033[<0;3;3M",
+    "\033[<0;20;8M",
+    "\033[<0;60;5M",
+    "\033[<64;10;5M",
+    "\033[<65;10;5M",
+    "/budget 30s\r",
+    "/budget off\r",
+    "/new\r",
+    "/open 1\r",
+    "/layout side\r",
+    "/layout inline\r",
+    "/set thoughts tail\r",
+    "/set thoughts auto\r",
+    "/set live_keys plain\r",
+    "/think off\r",
+    "/regen\r",
+    "/drop\r",
+    "/rate up\r",
+    "/fold tail\r",
+    "/help\r",
+    "/set\r",
+    "/theme\r",
+    "/model\r",
+    "/model big\r",
+    "/say hello\r",
+    "/nonsense\r",
+    "//literal\r",
+    "/find\t",
+    "question\r",
+    "another one\r",
 };
 static const char *const texts[] = {
-    "word ", "words and more words that will have to be wrapped somewhere ", "\n", "\n\n", "\033[31m", "\xff\xfe", "中文字符", "```c\nint a;\n", "```\n", "| a | b |\n|---|---|\n| 1 | 2 |\n",
-    "# heading\n", "- item\n", "> quote ", "**bold** ", "\t", "e\xcc\x81\xcc\x81\xcc\x81", "\xe4\xb8", "\xad",
+    "word ",       "words and more words that will have to be wrapped somewhere ",
+    "\n",          "\n\n",
+    "\033[31m",    "\xff\xfe",
+    "中文字符",    "```c\nint a;\n",
+    "```\n",       "| a | b |\n|---|---|\n| 1 | 2 |\n",
+    "# heading\n", "- item\n",
+    "> quote ",    "**bold** ",
+    "\t",          "e\xcc\x81\xcc\x81\xcc\x81",
+    "\xe4\xb8",    "\xad",
 };
 
 static void event(struct headless *t)
@@ -56,14 +152,22 @@ static void event(struct headless *t)
         if (f->running && f->reply) headless_answer(t, text);
         break;
     case 10:
-        if (f->running && f->reply && below(3) == 0) headless_ended(t, (enum thought_ending)below(THOUGHT_ERROR + 1), (enum answer_ending)below(ANSWER_ERROR + 1), below(4) ? NULL : "an error\n");
+        if (f->running && f->reply && below(3) == 0)
+            headless_ended(t, (enum thought_ending)below(THOUGHT_ERROR + 1), (enum answer_ending)below(ANSWER_ERROR + 1),
+                           below(4) ? NULL : "an error\n");
         break;
     case 11:
         if (f->running && f->reply) headless_progress(t, below(100000), (int)below(1000));
         break;
     case 12:
         if (f->running && f->reply)
-            headless_event(t, (struct chat_event){.kind = CHAT_INJECTED, .message = f->reply, .done = below(200), .total = below(50), .author = below(2) ? "user" : "program"}, "say");
+            headless_event(t,
+                           (struct chat_event){.kind = CHAT_INJECTED,
+                                               .message = f->reply,
+                                               .done = below(200),
+                                               .total = below(50),
+                                               .author = below(2) ? "user" : "program"},
+                           "say");
         break;
     case 13: headless_event(t, (struct chat_event){.kind = below(2) ? CHAT_NOTICE : CHAT_STORE_TROUBLE}, below(2) ? text : ""); break;
     case 14: headless_model(t); break;
@@ -111,7 +215,7 @@ static void play(uint64_t seed, int steps)
         check(&t);
         str_clear(&t.app->want.copy);
         t.app->want.quit = t.app->want.editor = t.app->want.suspend = false;
-        if (below(700) == 0) {      /* start anew on what was kept */
+        if (below(700) == 0) { /* start anew on what was kept */
             int64_t id = t.chat.conversation;
             int w = t.app->w, h = t.app->h;
             headless_stop(&t);

@@ -38,7 +38,7 @@ static void test_typo_is_never_sent(void **state)
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         headless_keys(t, lines[i]);
         assert_true(headless_shows(t, "there is no command"));
-        assert_int_equal(headless_line(t)[0], '/');      /* it is there to be mended */
+        assert_int_equal(headless_line(t)[0], '/'); /* it is there to be mended */
         headless_keys(t, "\x05\x15");
     }
     assert_int_equal(t->chat.log.len, 0);
@@ -147,7 +147,7 @@ static void test_model_that_fails_gives_the_old_one_back(void **state)
     assert_string_equal(t->app->set.model, "smollm2-135m");
     headless_model(t);
     assert_true(headless_shows(t, "SmolLM2-135M-Instruct"));
-    headless_keys(t, "/model big\r");       /* mended in the meantime */
+    headless_keys(t, "/model big\r"); /* mended in the meantime */
     assert_string_equal(t->chat.model_path, "/models/big.gguf");
 }
 
@@ -192,8 +192,14 @@ static void test_live_commands(void **state)
     headless_thinking(t);
     static const struct {
         const char *line, *logged;
-    } cases[] = {{"/answer\r", "answer "}, {"/more\r", "more "}, {"/pause\r", "pause\n"}, {"/resume\r", "resume\n"}, {"/say think of units\r", "say think of units\n"},
-                 {"/unlimited\r", "budget unlimited\n"}, {"/budget 30s\r", "budget 30s\n"}, {"/stop\r", "stop "}};
+    } cases[] = {{"/answer\r", "answer "},
+                 {"/more\r", "more "},
+                 {"/pause\r", "pause\n"},
+                 {"/resume\r", "resume\n"},
+                 {"/say think of units\r", "say think of units\n"},
+                 {"/unlimited\r", "budget unlimited\n"},
+                 {"/budget 30s\r", "budget 30s\n"},
+                 {"/stop\r", "stop "}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         headless_keys(t, cases[i].line);
         if (!headless_logged(t, cases[i].logged)) fail_msg("%s: %s", cases[i].line, str_cstr(&t->chat.log));
@@ -290,9 +296,16 @@ static void test_tab(void **state)
     static const struct {
         const char *keys, *line;
     } cases[] = {
-        {"/bud\t", "/budget "},      {"/budget unl\t", "/budget unlimited "}, {"/model b\t", "/model big "}, {"/set temp\t", "/set temp "},
-        {"/set layout s\t", "/set layout side "}, {"/think o\tn", "/think on"}, {"/help reg\t", "/help regen "}, {"hello wor\t", "hello wor"},
-        {"/theme def\t", "/theme default "}, {"/rate up th\t", "/rate up thought "},
+        {"/bud\t", "/budget "},
+        {"/budget unl\t", "/budget unlimited "},
+        {"/model b\t", "/model big "},
+        {"/set temp\t", "/set temp "},
+        {"/set layout s\t", "/set layout side "},
+        {"/think o\tn", "/think on"},
+        {"/help reg\t", "/help regen "},
+        {"hello wor\t", "hello wor"},
+        {"/theme def\t", "/theme default "},
+        {"/rate up th\t", "/rate up thought "},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         headless_keys(t, cases[i].keys);
@@ -339,8 +352,9 @@ static void test_conversation_list(void **state)
     headless_keys(t, "\r");
     assert_true(headless_shows(t, " tennis balls\n"));
     assert_null(t->app->popup);
-    headless_keys(t, ESC "OR" "flour");
-    assert_true(headless_shows(t, "how to bake bread"));       /* found by what was answered */
+    headless_keys(t, ESC "OR"
+                         "flour");
+    assert_true(headless_shows(t, "how to bake bread")); /* found by what was answered */
     assert_false(headless_shows(t, "prime numbers"));
     headless_keys(t, "zzz");
     assert_true(headless_shows(t, "nothing found"));
@@ -352,7 +366,8 @@ static void test_found_words_are_shown(void **state)
 {
     struct headless *t = *state;
     three_chats(t);
-    headless_keys(t, ESC "OR" "flour");
+    headless_keys(t, ESC "OR"
+                         "flour");
     headless_keys(t, "\r");
     assert_int_equal(t->app->focus, FOCUS_READING);
     assert_int_equal(t->app->focus_item, 1);
@@ -363,7 +378,8 @@ static void test_rename(void **state)
 {
     struct headless *t = *state;
     three_chats(t);
-    headless_keys(t, ESC "OR" "tennis");
+    headless_keys(t, ESC "OR"
+                         "tennis");
     headless_keys(t, ESC "OQ");
     assert_true(headless_shows(t, "name: tennis balls"));
     headless_keys(t, " of Roger\r");
@@ -375,7 +391,8 @@ static void test_delete_asks_once_more(void **state)
     struct headless *t = *state;
     three_chats(t);
     struct conversation_list l = {0};
-    headless_keys(t, ESC "OR" "tennis");
+    headless_keys(t, ESC "OR"
+                         "tennis");
     headless_keys(t, ESC "[3~");
     assert_true(headless_shows(t, "Delete again"));
     store_list(t->store, 0, 0, &l, NULL);
@@ -402,13 +419,16 @@ static void test_deleting_the_open_conversation(void **state)
 static void test_palette_runs_commands_and_actions(void **state)
 {
     struct headless *t = *state;
-    headless_keys(t, ESC "OQ" "thinking on or off");
+    headless_keys(t, ESC "OQ"
+                         "thinking on or off");
     headless_keys(t, "\r");
     assert_string_equal(t->chat.set.think, "off");
-    headless_keys(t, ESC "OQ" "/say");
+    headless_keys(t, ESC "OQ"
+                         "/say");
     headless_keys(t, "\r");
     assert_string_equal(headless_line(t), "/say ");
-    headless_keys(t, "\x15" ESC "OQ" "/quit\r");
+    headless_keys(t, "\x15" ESC "OQ"
+                     "/quit\r");
     assert_true(t->app->want.quit);
 }
 
@@ -420,7 +440,8 @@ static void test_help_lists_every_key(void **state)
     for (size_t i = 0; i < keymap_count; i++) {
         struct str key = STR_EMPTY;
         keymap_format(&keymap_table[i], &key);
-        if (keymap_table[i].when != WHEN_LIVE && keymap_table[i].action != ACT_REASON && !strstr(str_cstr(&page), str_cstr(&key))) fail_msg("%s is not in the help", str_cstr(&key));
+        if (keymap_table[i].when != WHEN_LIVE && keymap_table[i].action != ACT_REASON && !strstr(str_cstr(&page), str_cstr(&key)))
+            fail_msg("%s is not in the help", str_cstr(&key));
         assert_true(action_help(keymap_table[i].action)[0] != '\0');
         str_release(&key);
     }
@@ -468,9 +489,11 @@ static void test_budget_steps(void **state)
         enum budget_kind kind;
         double from, up, down;
     } cases[] = {
-        {BUDGET_TOKENS, 0, 25, 0},      {BUDGET_TOKENS, 25, 50, 0},     {BUDGET_TOKENS, 75, 100, 50},     {BUDGET_TOKENS, 100, 150, 75},   {BUDGET_TOKENS, 142, 150, 100},
-        {BUDGET_TOKENS, 400, 500, 350}, {BUDGET_TOKENS, 900, 1000, 800}, {BUDGET_TOKENS, 1000, 1250, 900}, {BUDGET_TOKENS, 1e6, 1e6, 999750}, {BUDGET_SECONDS, 5, 10, 0},
-        {BUDGET_SECONDS, 30, 40, 25},   {BUDGET_SECONDS, 120, 150, 110}, {BUDGET_SECONDS, 12.5, 15, 10},
+        {BUDGET_TOKENS, 0, 25, 0},       {BUDGET_TOKENS, 25, 50, 0},       {BUDGET_TOKENS, 75, 100, 50},
+        {BUDGET_TOKENS, 100, 150, 75},   {BUDGET_TOKENS, 142, 150, 100},   {BUDGET_TOKENS, 400, 500, 350},
+        {BUDGET_TOKENS, 900, 1000, 800}, {BUDGET_TOKENS, 1000, 1250, 900}, {BUDGET_TOKENS, 1e6, 1e6, 999750},
+        {BUDGET_SECONDS, 5, 10, 0},      {BUDGET_SECONDS, 30, 40, 25},     {BUDGET_SECONDS, 120, 150, 110},
+        {BUDGET_SECONDS, 12.5, 15, 10},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct budget b = {.kind = cases[i].kind, .amount = cases[i].from};

@@ -25,7 +25,8 @@ static void check_rows(struct transcript *t, size_t i)
     assert_int_equal(feet, t->items[i].role == MESSAGE_REPLY ? 1 : 0);
 }
 
-static const char text[] = "The quick brown fox jumps over the lazy dog.\n\n中文字符也在這裡 and a verylongwordthatdoesnotfitanywhere_at_all_in_a_small_window e\xcc\x81\n\ttab\n- list\n- list";
+static const char text[] = "The quick brown fox jumps over the lazy dog.\n\n中文字符也在這裡 and a "
+                           "verylongwordthatdoesnotfitanywhere_at_all_in_a_small_window e\xcc\x81\n\ttab\n- list\n- list";
 
 static void fill(struct transcript *t, int n)
 {
@@ -58,7 +59,8 @@ static void test_rows_and_heights(void **unused)
 static void test_growing_is_the_same(void **unused)
 {
     (void)unused;
-    static const char hostile[] = "one two\033[31m three \xe4\xb8\xad\xe6\x96\x87 four\r\nfive \xff six seven eight nine ten\n\n\neleven \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac twelve";
+    static const char hostile[] = "one two\033[31m three \xe4\xb8\xad\xe6\x96\x87 four\r\nfive \xff six seven eight nine ten\n\n\neleven "
+                                  "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac twelve";
     struct flow whole, pieces;
     flow_init(&whole, true);
     flow_feed(&whole, hostile, strlen(hostile));
@@ -219,8 +221,17 @@ static int64_t make_long_conversation(struct store *s)
     int64_t id, parent = 0;
     assert_int_equal(store_new_conversation(s, "", &id, &e), 0);
     for (int i = 0; i < MANY / 2; i++) {
-        struct reply_start r = {.conversation = id, .model = "m", .model_file = "m", .quant = "q", .family = "f", .engine_version = "0", .kernels = "k", .system = "", .budget = "400"};
-        struct reply_end end = {.ended = "natural", .answer_ended = "complete", .budget_final = "400", .thought_tokens = 10, .thought_ms = 1500};
+        struct reply_start r = {.conversation = id,
+                                .model = "m",
+                                .model_file = "m",
+                                .quant = "q",
+                                .family = "f",
+                                .engine_version = "0",
+                                .kernels = "k",
+                                .system = "",
+                                .budget = "400"};
+        struct reply_end end = {
+            .ended = "natural", .answer_ended = "complete", .budget_final = "400", .thought_tokens = 10, .thought_ms = 1500};
         int64_t prompt, reply;
         assert_int_equal(store_add_prompt(s, id, parent, text, strlen(text), &prompt, &e), 0);
         r.parent = prompt;
@@ -239,7 +250,8 @@ static int64_t cpu_us(void)
     return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* Limits some times above what is measured, so that they fail for the wrong complexity and not for a slow machine: the figures are printed. */
+/* Limits some times above what is measured, so that they fail for the wrong complexity and not for a slow machine: the figures are printed.
+ */
 static void test_ten_thousand_messages(void **unused)
 {
     (void)unused;
@@ -266,8 +278,8 @@ static void test_ten_thousand_messages(void **unused)
     app_resize(t.app, 60, 24);
     screen_draw(t.app, &t.grid);
     int64_t resize = cpu_us() - start;
-    print_message("# %d messages: open %.1f ms, page %.2f ms at worst, to the start %.1f ms, resize %.1f ms\n", MANY, (double)opened / 1000, (double)worst / 1000,
-                  (double)home / 1000, (double)resize / 1000);
+    print_message("# %d messages: open %.1f ms, page %.2f ms at worst, to the start %.1f ms, resize %.1f ms\n", MANY, (double)opened / 1000,
+                  (double)worst / 1000, (double)home / 1000, (double)resize / 1000);
     assert_true(opened < 400000);
     assert_true(worst < 30000);
     assert_true(home < 60000);
