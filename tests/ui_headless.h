@@ -458,4 +458,78 @@ static inline bool headless_logged(const struct headless *t, const char *line)
     return strstr(str_cstr(&t->chat.log), line) != NULL;
 }
 
+/* ---- for cmocka ---------------------------------------------------------------------------------------------------- */
+
+#define ESC     "\033"
+#define CTRL(c) ((char[]){(char)((c)&31), 0})
+
+static inline int headless_setup(void **state)
+{
+    struct headless *t = malloc(sizeof *t);
+    if (!t) return -1;
+    headless_open(t);
+    headless_start(t, 80, 24, 0);
+    headless_model(t);
+    *state = t;
+    return 0;
+}
+
+static inline int headless_teardown(void **state)
+{
+    headless_close(*state);
+    free(*state);
+    return 0;
+}
+
+static inline void headless_think(struct headless *t)
+{
+    headless_keys(t, "question\r");
+    headless_prefill(t, 5, 5);
+    headless_thinking(t);
+    headless_thought(t, "first thought line\nsecond thought line\n");
+    headless_progress(t, 2000, 40);
+}
+
+static inline void headless_long_chat(struct headless *t, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char prompt[40], answer[80];
+        snprintf(prompt, sizeof prompt, "prompt number %d", i);
+        snprintf(answer, sizeof answer, "answer %d\n\nsecond line %d\nthird line %d", i, i, i);
+        headless_exchange(t, prompt, NULL, answer);
+    }
+    headless_screen(t, false);
+}
+
+/* The rows of the transcript, without title, rule and what is below. */
+static inline void headless_window(struct headless *t, struct str *out)
+{
+    const char *s = headless_screen(t, false);
+    str_clear(out);
+    for (int y = 0; *s; y++) {
+        const char *end = strchr(s, '\n');
+        if (y >= t->app->geo.view_y && y < t->app->geo.view_y + t->app->geo.view_h) str_add_bytes(out, s, (size_t)(end - s) + 1);
+        s = end + 1;
+    }
+}
+
+static inline void headless_click(struct headless *t, const char *text)
+{
+    const char *s = headless_screen(t, false), *at = strstr(s, text);
+    if (!at) {
+        fprintf(stderr, "headless: no %s on\n%s", text, s);
+        abort();
+    }
+    int y = 0;
+    const char *line = s;
+    for (const char *p = s; p < at; p++)
+        if (*p == '\n') {
+            y++;
+            line = p + 1;
+        }
+    char bytes[40];
+    snprintf(bytes, sizeof bytes, ESC "[<0;%d;%dM", utf8_columns(line, (size_t)(at - line)) + 1, y + 1);
+    headless_keys(t, bytes);
+}
+
 #endif

@@ -1,4 +1,4 @@
-/* The program's behaviour, key by key: a test for each promise about keys, focus, scrolling and folding. */
+/* Input focus, keys that steer a reply, Esc and Ctrl-C, thought blocks: a test for each promise. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -6,49 +6,6 @@
 #include <cmocka.h>
 
 #include "ui_headless.h"
-
-#include <sys/stat.h>
-
-#define ESC     "\033"
-#define CTRL(c) ((char[]){(char)((c)&31), 0})
-
-static int setup(void **state)
-{
-    struct headless *t = malloc(sizeof *t);
-    if (!t) return -1;
-    headless_open(t);
-    headless_start(t, 80, 24, 0);
-    headless_model(t);
-    *state = t;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    headless_close(*state);
-    free(*state);
-    return 0;
-}
-
-static void think(struct headless *t)
-{
-    headless_keys(t, "question\r");
-    headless_prefill(t, 5, 5);
-    headless_thinking(t);
-    headless_thought(t, "first thought line\nsecond thought line\n");
-    headless_progress(t, 2000, 40);
-}
-
-static void long_chat(struct headless *t, int n)
-{
-    for (int i = 0; i < n; i++) {
-        char prompt[40], answer[80];
-        snprintf(prompt, sizeof prompt, "prompt number %d", i);
-        snprintf(answer, sizeof answer, "answer %d\n\nsecond line %d\nthird line %d", i, i, i);
-        headless_exchange(t, prompt, NULL, answer);
-    }
-    headless_screen(t, false);
-}
 
 /* ---- input focus -------------------------------------------------------------------------------------------------- */
 
@@ -71,7 +28,7 @@ static void test_blank_is_not_sent(void **state)
 static void test_letters_always_type(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     str_clear(&t->chat.log);
     headless_keys(t, "ampsu jkgG+-[]");
     assert_string_equal(headless_line(t), "ampsu jkgG+-[]");
@@ -81,7 +38,7 @@ static void test_letters_always_type(void **state)
 static void test_typing_ahead_queues(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, "and then?\r");
     assert_true(headless_logged(t, "send and then?\n"));
     assert_true(headless_shows(t, "queued: and then?"));
@@ -95,7 +52,7 @@ static void test_typing_ahead_queues(void **state)
 static void test_plus_minus_on_empty_line_steer_this_reply(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, "+");
     assert_true(headless_logged(t, "budget 500\n"));
     headless_keys(t, "+");
@@ -128,7 +85,7 @@ static void test_plus_minus_when_idle_mean_the_next_reply_alone(void **state)
 static void test_budget_command_holds_for_later_replies(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, "/budget 200\r");
     assert_true(headless_logged(t, "budget 200\n"));
     assert_int_equal(t->app->set.budget.amount, 200);
@@ -152,7 +109,7 @@ static void test_live_keys(void **state)
         struct headless t;
         headless_open(&t);
         headless_start(&t, 80, 24, 0);
-        think(&t);
+        headless_think(&t);
         /* also with text on the line, which stays */
         headless_keys(&t, "abc");
         headless_keys(&t, cases[i].key);
@@ -166,7 +123,7 @@ static void test_live_keys(void **state)
 static void test_pause_and_resume(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, ESC "p");
     assert_true(t->chat.paused);
     assert_true(headless_shows(t, "Paused at 2 s"));
@@ -181,7 +138,7 @@ static void test_pause_and_resume(void **state)
 static void test_say(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, "draft");
     headless_keys(t, ESC "s");
     assert_true(headless_shows(t, "say> "));
@@ -211,7 +168,7 @@ static void test_bare_letters_only_when_asked_for(void **state)
     headless_keys(t, "ap");
     assert_string_equal(headless_line(t), "ap"); /* nothing runs: they type */
     headless_keys(t, CTRL('u'));
-    think(t);
+    headless_think(t);
     str_clear(&t->chat.log);
     headless_keys(t, "a");
     assert_true(headless_logged(t, "answer"));
@@ -225,7 +182,7 @@ static void test_bare_letters_only_when_asked_for(void **state)
 static void test_typing_ahead_never_fires_a_command(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     str_clear(&t->chat.log);
     headless_keys(t, "/stop and /answer are words here");
     assert_int_equal(t->chat.log.len, 0);
@@ -303,7 +260,7 @@ static void test_editor_is_asked_for(void **state)
 static void test_escape_order(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, "\t");
     headless_keys(t, ESC "OP");
     assert_non_null(t->app->popup);
@@ -320,7 +277,7 @@ static void test_escape_order(void **state)
 static void test_escape_then_letter_is_alt(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, ESC "a");
     assert_true(headless_logged(t, "answer"));
     assert_false(headless_logged(t, "stop"));
@@ -329,7 +286,7 @@ static void test_escape_then_letter_is_alt(void **state)
 static void test_ctrl_c_stops_then_quits(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, CTRL('c'));
     assert_true(headless_logged(t, "stop"));
     assert_false(t->app->want.quit);
@@ -370,7 +327,7 @@ static void test_ctrl_d(void **state)
 static void test_thought_opens_and_folds(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     assert_true(headless_shows(t, "▾ Thinking… 2 s · 40/400 tok"));
     assert_true(headless_shows(t, "│ first thought line"));
     headless_progress(t, 12000, 212);
@@ -383,7 +340,7 @@ static void test_thought_opens_and_folds(void **state)
 static void test_briefly(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_progress(t, 900, 12);
     headless_closed(t, THOUGHT_NATURAL);
     headless_answer(t, "x");
@@ -393,7 +350,7 @@ static void test_briefly(void **state)
 static void test_own_choice_wins(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, CTRL('o')); /* tail to full */
     headless_closed(t, THOUGHT_NATURAL);
     headless_answer(t, "eleven");
@@ -439,7 +396,7 @@ static void test_think_and_thoughts_are_two_settings(void **state)
     headless_keys(t, ESC "t");
     assert_string_equal(t->chat.set.think, "on");
     assert_string_equal(t->app->set.thoughts, "hidden");
-    think(t);
+    headless_think(t);
     /* hidden, but it is seen that work goes on */
     assert_false(headless_shows(t, "first thought line"));
     assert_true(headless_shows(t, "▸ Thinking… 2 s · 40/400 tok"));
@@ -449,7 +406,7 @@ static void test_views_of_the_setting(void **state)
 {
     struct headless *t = *state;
     struct err e = {0};
-    think(t);
+    headless_think(t);
     for (int i = 0; i < 40; i++) headless_thought(t, "one more line\n");
     headless_closed(t, THOUGHT_NATURAL);
     headless_answer(t, "x");
@@ -486,7 +443,7 @@ static void test_endings_are_named(void **state)
         struct headless t;
         headless_open(&t);
         headless_start(&t, 80, 24, 0);
-        think(&t);
+        headless_think(&t);
         if (cases[i].a != ANSWER_NOT_BEGUN) {
             headless_closed(&t, cases[i].t);
             headless_answer(&t, "some text");
@@ -533,456 +490,11 @@ static void test_waiting_is_never_silent(void **state)
 static void test_timer_stays_in_sight(void **state)
 {
     struct headless *t = *state;
-    think(t);
+    headless_think(t);
     headless_keys(t, CTRL('o'));
     for (int i = 0; i < 60; i++) headless_thought(t, "one more line\n");
     assert_false(headless_shows(t, "▾ Thinking"));
     assert_true(headless_shows(t, " Thinking… 2 s · 40/400 tok  + - budget"));
-}
-
-/* ---- scrolling ---------------------------------------------------------------------------------------------------- */
-
-/* The rows of the transcript, without title, rule and what is below. */
-static void window(struct headless *t, struct str *out)
-{
-    const char *s = headless_screen(t, false);
-    str_clear(out);
-    for (int y = 0; *s; y++) {
-        const char *end = strchr(s, '\n');
-        if (y >= t->app->geo.view_y && y < t->app->geo.view_y + t->app->geo.view_h) str_add_bytes(out, s, (size_t)(end - s) + 1);
-        s = end + 1;
-    }
-}
-
-static void test_nothing_moves_when_scrolled_up(void **state)
-{
-    struct headless *t = *state;
-    struct str before = STR_EMPTY, after = STR_EMPTY;
-    long_chat(t, 8);
-    think(t);
-    for (int i = 0; i < 30; i++) headless_thought(t, "a line of the thought\n");
-    headless_screen(t, false);
-    headless_keys(t, ESC "[1;5A"); /* up by a line: the thought is still in sight */
-    headless_wait(t, 0);
-    window(t, &before);
-    int below = transcript_below(&t->app->t, 1000);
-    for (int i = 0; i < 7; i++) headless_thought(t, "unseen line\n");
-    window(t, &after);
-    assert_string_equal(str_cstr(&before), str_cstr(&after));
-    assert_int_equal(transcript_below(&t->app->t, 1000), below + 7);
-    headless_progress(t, 2000, 40);
-    window(t, &after);
-    assert_string_equal(str_cstr(&before), str_cstr(&after));
-    /* the fold at the answer waits too: only the header may say that it is over */
-    headless_closed(t, THOUGHT_NATURAL);
-    headless_answer(t, "the answer\nof two lines");
-    window(t, &after);
-    assert_non_null(strstr(str_cstr(&after), "│ a line of the thought"));
-    headless_keys(t, ESC "[F");
-    window(t, &after);
-    assert_null(strstr(str_cstr(&after), "│ a line of the thought"));
-    assert_true(headless_shows(t, "of two lines"));
-    str_release(&before);
-    str_release(&after);
-}
-
-static void test_more_below_counts(void **state)
-{
-    struct headless *t = *state;
-    long_chat(t, 8);
-    headless_keys(t, ESC "[5~");
-    assert_true(headless_shows(t, "↓ 19 more lines · End"));
-    headless_keys(t, "more\r"); /* sending goes to the end: one's own words are seen */
-    assert_false(headless_shows(t, "more lines"));
-    headless_keys(t, ESC "[5~");
-    headless_prefill(t, 1, 1);
-    headless_answer(t, "one\ntwo\nthree");
-    assert_true(headless_shows(t, "↓ 21 more lines · End"));
-}
-
-static void test_end_follows_only_on_an_empty_line(void **state)
-{
-    struct headless *t = *state;
-    long_chat(t, 8);
-    headless_keys(t, ESC "[5~");
-    headless_keys(t, "ab");
-    headless_keys(t, ESC "[F");
-    assert_false(t->app->t.follow);
-    headless_keys(t, CTRL('u'));
-    headless_keys(t, ESC "[F");
-    assert_true(t->app->t.follow);
-}
-
-static void test_resize_keeps_the_place(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(
-        t, "first", NULL,
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega");
-    for (int i = 0; i < 10; i++)
-        headless_exchange(t, "other", NULL,
-                          "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi MARK omicron pi rho sigma tau upsilon "
-                          "phi chi psi omega and once more from the start");
-    headless_screen(t, false);
-    headless_keys(t, ESC "[5~" ESC "[5~");
-    for (int i = 0; i < 8; i++) { /* until the top row is a second line of an answer */
-        struct row r;
-        transcript_row(&t->app->t, t->app->t.top_item, t->app->t.top_row, &r);
-        if (r.kind == ROW_ANSWER && r.from > 0) break;
-        headless_keys(t, ESC "[1;5B");
-    }
-    size_t item = t->app->t.top_item;
-    struct row r;
-    transcript_row(&t->app->t, item, t->app->t.top_row, &r);
-    assert_int_equal(r.kind, ROW_ANSWER);
-    size_t byte = r.from;
-    static const int widths[] = {60, 41, 24, 200, 7, 80};
-    for (size_t i = 0; i < ARRAY_LEN(widths); i++) {
-        app_resize(t->app, widths[i], 24);
-        headless_screen(t, false);
-        transcript_row(&t->app->t, t->app->t.top_item, t->app->t.top_row, &r);
-        assert_int_equal(t->app->t.top_item, item);
-        assert_int_equal(r.kind, ROW_ANSWER);
-        assert_true(r.from <= byte && byte < r.from + r.n + 1);
-    }
-}
-
-static void test_fold_above_does_not_move_the_text(void **state)
-{
-    struct headless *t = *state;
-    struct str before = STR_EMPTY, after = STR_EMPTY;
-    headless_exchange(t, "q", "a thought\nof two lines", "an answer");
-    long_chat(t, 10);
-    headless_keys(t, ESC "[5~");
-    window(t, &before);
-    app_set_fold(t->app, 1, VIEW_FULL);
-    window(t, &after);
-    assert_string_equal(str_cstr(&before), str_cstr(&after));
-    str_release(&before);
-    str_release(&after);
-}
-
-static void test_opened_thought_is_read_from_its_header(void **state)
-{
-    struct headless *t = *state;
-    struct str thought = STR_EMPTY;
-    for (int i = 0; i < 60; i++) str_addf(&thought, "thought line %d\n", i);
-    headless_exchange(t, "q", str_cstr(&thought), "an answer");
-    headless_screen(t, false);
-    headless_keys(t, CTRL('o'));
-    assert_true(headless_shows(t, "▾ Thought for 12 s"));
-    assert_true(headless_shows(t, "│ thought line 0\n"));
-    assert_true(headless_shows(t, "more lines"));
-    headless_keys(t, CTRL('o'));
-    assert_true(headless_shows(t, "▸ Thought for 12 s"));
-    assert_true(headless_shows(t, "an answer"));
-    assert_true(t->app->t.follow);
-    str_release(&thought);
-}
-
-static void test_wheel_scrolls(void **state)
-{
-    struct headless *t = *state;
-    long_chat(t, 8);
-    headless_keys(t, ESC "[<64;10;5M");
-    assert_false(t->app->t.follow);
-    assert_int_equal(transcript_below(&t->app->t, 100), 3);
-    headless_keys(t, ESC "[<65;10;5M");
-    assert_true(t->app->t.follow);
-}
-
-static void test_column_of_thoughts(void **unused)
-{
-    (void)unused;
-    struct headless t;
-    headless_open(&t);
-    settings_set(&t.set, "layout", "side", NULL);
-    headless_start(&t, 120, 24, 0);
-    headless_model(&t);
-    headless_keys(&t, "question\r");
-    headless_prefill(&t, 5, 5);
-    headless_thinking(&t);
-    for (int i = 0; i < 50; i++) {
-        char line[40];
-        snprintf(line, sizeof line, "thought line %d\n", i);
-        headless_thought(&t, line);
-    }
-    assert_true(headless_shows(&t, "│ thought line 49"));
-    assert_false(headless_shows(&t, "thought line 20\n"));
-    headless_keys(&t, ESC "[5;3~");
-    headless_keys(&t, ESC "[5;3~");
-    assert_true(headless_shows(&t, "thought line 20\n"));
-    assert_true(headless_shows(&t, "more"));
-    headless_thought(&t, "unseen\nunseen\n");
-    assert_true(headless_shows(&t, "thought line 20\n"));
-    assert_false(headless_shows(&t, "unseen"));
-    for (int i = 0; i < 4; i++) headless_keys(&t, ESC "[6;3~");
-    assert_true(headless_shows(&t, "unseen"));
-    headless_keys(&t, CTRL('o'));
-    assert_false(headless_shows(&t, "unseen"));
-    headless_keys(&t, CTRL('o'));
-    assert_true(headless_shows(&t, "unseen"));
-    app_resize(t.app, 109, 24); /* too narrow: above the answer again */
-    assert_true(headless_shows(&t, "▾ Thinking"));
-    headless_close(&t);
-}
-
-/* ---- mouse -------------------------------------------------------------------------------------------------------- */
-
-static void click_on(struct headless *t, const char *text)
-{
-    const char *s = headless_screen(t, false), *at = strstr(s, text);
-    assert_non_null(at);
-    int y = 0;
-    const char *line = s;
-    for (const char *p = s; p < at; p++)
-        if (*p == '\n') {
-            y++;
-            line = p + 1;
-        }
-    char bytes[40];
-    snprintf(bytes, sizeof bytes, ESC "[<0;%d;%dM", utf8_columns(line, (size_t)(at - line)) + 1, y + 1);
-    headless_keys(t, bytes);
-}
-
-static void test_click_folds_and_focuses(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "q", "a thought", "an answer");
-    click_on(t, "Thought for");
-    assert_true(headless_shows(t, "│ a thought"));
-    click_on(t, "Thought for");
-    assert_false(headless_shows(t, "│ a thought"));
-    click_on(t, "an answer");
-    assert_int_equal(t->app->focus, FOCUS_READING);
-    assert_int_equal(t->app->focus_item, 1);
-    char bytes[40];
-    snprintf(bytes, sizeof bytes, ESC "[<0;5;%dM", t->app->geo.input_y + 1);
-    headless_keys(t, bytes);
-    assert_int_equal(t->app->focus, FOCUS_INPUT);
-}
-
-static void test_click_on_controls(void **state)
-{
-    struct headless *t = *state;
-    think(t);
-    click_on(t, "[-]");
-    assert_true(headless_logged(t, "budget 350"));
-    click_on(t, "[+]");
-    assert_true(headless_logged(t, "budget 400"));
-    click_on(t, "[F5] answer");
-    assert_true(headless_logged(t, "answer"));
-}
-
-/* ---- reading focus ------------------------------------------------------------------------------------------------ */
-
-static void test_reading_begins_at_the_newest_reply(void **state)
-{
-    struct headless *t = *state;
-    long_chat(t, 3);
-    headless_keys(t, "\t");
-    assert_int_equal(t->app->focus, FOCUS_READING);
-    assert_int_equal(t->app->focus_item, 5);
-    headless_keys(t, "kk");
-    assert_int_equal(t->app->focus_item, 3);
-    headless_keys(t, "j");
-    assert_int_equal(t->app->focus_item, 4);
-    headless_keys(t, "g");
-    assert_int_equal(t->app->focus_item, 0);
-    headless_keys(t, "G");
-    assert_int_equal(t->app->focus_item, 5);
-    assert_string_equal(headless_line(t), "");
-}
-
-static void test_tab_with_text_completes(void **state)
-{
-    struct headless *t = *state;
-    long_chat(t, 1);
-    headless_keys(t, "/reg\t");
-    assert_string_equal(headless_line(t), "/regen ");
-    assert_int_equal(t->app->focus, FOCUS_INPUT);
-}
-
-static void check_rating(struct headless *t, int64_t id, int answer, int thought)
-{
-    struct message_list l = {0};
-    struct err e = {0};
-    assert_int_equal(store_load_message(t->store, id, &l, &e), 0);
-    assert_int_equal(l.items[0].answer_rating, answer);
-    assert_int_equal(l.items[0].thought_rating, thought);
-    message_list_release(&l);
-}
-
-static void test_rating(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "q", "a thought", "an answer");
-    int64_t id = t->app->t.items[1].id;
-    headless_keys(t, "\t+");
-    check_rating(t, id, 1, 0);
-    assert_true(headless_shows(t, "rated +"));
-    headless_keys(t, "-");
-    check_rating(t, id, -1, 0);
-    headless_keys(t, "]");
-    check_rating(t, id, -1, 1);
-    headless_keys(t, "[");
-    check_rating(t, id, -1, -1);
-    headless_keys(t, "u");
-    check_rating(t, id, -1, 1);
-    headless_keys(t, "uu");
-    check_rating(t, id, 1, 0);
-    headless_keys(t, "+");
-    check_rating(t, id, 0, 0);
-    headless_keys(t, "u");
-    check_rating(t, id, 1, 0);
-}
-
-static void test_reasons(void **state)
-{
-    struct headless *t = *state;
-    struct reply_ratings r = {0};
-    headless_exchange(t, "q", "a thought", "an answer");
-    int64_t id = t->app->t.items[1].id;
-    headless_keys(t, "\t");
-    headless_keys(t, "3");
-    assert_true(headless_shows(t, "rate first"));
-    headless_keys(t, "+");
-    assert_true(headless_shows(t, "answer + why?  1\u00a0"));
-    headless_keys(t, "12");
-    assert_true(headless_shows(t, "why? [1\u00a0"));
-    headless_keys(t, "1");
-    assert_int_equal(store_load_ratings(t->store, id, &r, NULL), 0);
-    char want[80];
-    snprintf(want, sizeof want, "[\"%s\"]", t->app->reasons.names[PART_ANSWER][1][1]);
-    assert_string_equal(r.answer.reasons, want);
-    assert_string_equal(r.thought.reasons, "[]");
-    reply_ratings_release(&r);
-    headless_keys(t, "[1");
-    assert_int_equal(store_load_ratings(t->store, id, &r, NULL), 0);
-    snprintf(want, sizeof want, "[\"%s\"]", t->app->reasons.names[PART_THOUGHT][0][0]);
-    assert_string_equal(r.thought.reasons, want);
-    assert_int_equal(r.answer.value, 1);
-    reply_ratings_release(&r);
-}
-
-static void test_copy_code(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "q", NULL, "text\n\n```c\nint a;\n```\n\nand\n\n```\nsecond\n```\n");
-    headless_keys(t, "\tc");
-    assert_string_equal(str_cstr(&t->app->want.copy), "int a;\n");
-    headless_keys(t, "c");
-    assert_string_equal(str_cstr(&t->app->want.copy), "second\n");
-    headless_keys(t, "c");
-    assert_string_equal(str_cstr(&t->app->want.copy), "int a;\n");
-}
-
-static void test_running_reply_cannot_be_rated(void **state)
-{
-    struct headless *t = *state;
-    think(t);
-    headless_keys(t, "\t+");
-    assert_true(headless_shows(t, "cannot be rated yet"));
-    check_rating(t, t->chat.reply, 0, 0);
-    headless_keys(t, "]");
-    check_rating(t, t->chat.reply, 0, 0);
-}
-
-static void test_space_folds_in_reading(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "q", "first thought", "an answer");
-    headless_exchange(t, "q2", "second thought", "another");
-    headless_keys(t, "\tkk ");
-    assert_true(headless_shows(t, "│ first thought"));
-    assert_false(headless_shows(t, "│ second thought"));
-}
-
-static void test_copy(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "q", NULL, "an\033 answer");
-    headless_keys(t, "\ty");
-    assert_string_equal(str_cstr(&t->app->want.copy), "an␛ answer");
-}
-
-static void test_edit_prompt_branches(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "first prompt", NULL, "first answer");
-    headless_exchange(t, "second prompt", NULL, "second answer");
-    headless_keys(t, "my draft");
-    headless_keys(t, CTRL('u'));
-    headless_keys(t, "\tke");
-    assert_string_equal(headless_line(t), "second prompt");
-    assert_true(headless_shows(t, "edit> second prompt"));
-    headless_keys(t, "!\r");
-    assert_true(headless_logged(t, "edit second prompt!\n"));
-    assert_int_equal(t->app->t.n, 4);
-    assert_false(headless_shows(t, "second answer"));
-    assert_true(headless_shows(t, " second prompt!"));
-    headless_prefill(t, 1, 1);
-    headless_answer(t, "third answer");
-    headless_ended(t, THOUGHT_NONE, ANSWER_COMPLETE, NULL);
-    assert_int_equal(t->app->t.n, 4);
-}
-
-static void test_edit_answer_keeps_a_correction(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "q", NULL, "wrnog");
-    headless_keys(t, "\te");
-    assert_string_equal(headless_line(t), "wrnog");
-    headless_keys(t, CTRL('u'));
-    headless_keys(t, "right\r");
-    assert_true(headless_shows(t, "correction kept"));
-    assert_true(headless_shows(t, " wrnog")); /* what was said stays */
-}
-
-static void test_regenerate(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "q", NULL, "old answer");
-    headless_keys(t, "\tr");
-    assert_true(headless_logged(t, "regenerate"));
-    assert_false(headless_shows(t, "old answer"));
-    headless_prefill(t, 1, 1);
-    headless_answer(t, "new answer");
-    headless_ended(t, THOUGHT_NONE, ANSWER_COMPLETE, NULL);
-    assert_int_equal(t->app->t.n, 2);
-    assert_true(headless_shows(t, "version 2 of 2"));
-}
-
-static void test_branch(void **state)
-{
-    struct headless *t = *state;
-    headless_exchange(t, "one", NULL, "two");
-    headless_exchange(t, "three", NULL, "four");
-    headless_keys(t, "\tkkb");
-    assert_true(headless_shows(t, "branch>"));
-    headless_keys(t, "other\r");
-    assert_true(headless_logged(t, "edit other\n"));
-    assert_int_equal(t->app->t.n, 4);
-    assert_false(headless_shows(t, " three\n"));
-}
-
-static void test_find(void **state)
-{
-    struct headless *t = *state;
-    long_chat(t, 10);
-    headless_keys(t, "\t/NUMBER 3\r");
-    assert_int_equal(t->app->focus, FOCUS_READING);
-    assert_int_equal(t->app->focus_item, 6);
-    assert_true(headless_shows(t, "prompt number 3"));
-    assert_non_null(strstr(headless_screen(t, true), "{match:number 3}"));
-    headless_keys(t, "/answer\r");
-    assert_int_equal(t->app->focus_item, 5);
-    headless_keys(t, "n");
-    assert_int_equal(t->app->focus_item, 7);
-    headless_keys(t, "NN");
-    assert_int_equal(t->app->focus_item, 3);
-    headless_keys(t, "/nowhere\r");
-    assert_true(headless_shows(t, "\"nowhere\" is not in this conversation"));
 }
 
 /* ---- drafts, queue, trouble ---------------------------------------------------------------------------------------- */
@@ -1107,7 +619,7 @@ static void test_quit_keys_leave_nothing_running(void **state)
 
 int main(void)
 {
-#define T(f)     cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)     cmocka_unit_test_setup_teardown(f, headless_setup, headless_teardown)
 #define ALONE(f) cmocka_unit_test(f)
     const struct CMUnitTest tests[] = {
         T(test_enter_sends),
@@ -1144,29 +656,6 @@ int main(void)
         T(test_injected_text_is_marked),
         T(test_waiting_is_never_silent),
         T(test_timer_stays_in_sight),
-        T(test_nothing_moves_when_scrolled_up),
-        T(test_more_below_counts),
-        T(test_end_follows_only_on_an_empty_line),
-        T(test_resize_keeps_the_place),
-        T(test_fold_above_does_not_move_the_text),
-        T(test_opened_thought_is_read_from_its_header),
-        T(test_wheel_scrolls),
-        ALONE(test_column_of_thoughts),
-        T(test_click_folds_and_focuses),
-        T(test_click_on_controls),
-        T(test_reading_begins_at_the_newest_reply),
-        T(test_tab_with_text_completes),
-        T(test_rating),
-        T(test_reasons),
-        T(test_copy_code),
-        T(test_running_reply_cannot_be_rated),
-        T(test_space_folds_in_reading),
-        T(test_copy),
-        T(test_edit_prompt_branches),
-        T(test_edit_answer_keeps_a_correction),
-        T(test_regenerate),
-        T(test_branch),
-        T(test_find),
         T(test_draft_survives),
         T(test_failed_send_gives_the_text_back),
         T(test_store_trouble_stays_and_goes),

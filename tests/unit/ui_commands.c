@@ -9,26 +9,6 @@
 
 #include <sys/stat.h>
 
-#define ESC "\033"
-
-static int setup(void **state)
-{
-    struct headless *t = malloc(sizeof *t);
-    if (!t) return -1;
-    headless_open(t);
-    headless_start(t, 80, 24, 0);
-    headless_model(t);
-    *state = t;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    headless_close(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
 
 static void test_typo_is_never_sent(void **state)
@@ -524,7 +504,7 @@ static void test_budget_steps_undo_each_other(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, headless_setup, headless_teardown)
     const struct CMUnitTest tests[] = {
         T(test_typo_is_never_sent),
         T(test_nearest_command_is_named),
