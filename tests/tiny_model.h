@@ -142,6 +142,17 @@ static inline size_t tiny_store(uint32_t type, double *v, size_t n, uint8_t *out
         for (size_t k = 0; k < 256; k++) v[i + k] = (double)f[k];
         at += bytes;
     }
+    for (size_t i = 0; i < n && (type == TENSOR_Q2_K || type == TENSOR_IQ4_NL); i += type == TENSOR_Q2_K ? 256 : 32) {
+        size_t bytes = type == TENSOR_Q2_K ? 84 : 18, elements = type == TENSOR_Q2_K ? 256 : 32;
+        uint16_t d = tiny_f16(type == TENSOR_Q2_K ? 5e-3 : 1e-3), dmin = tiny_f16(7e-3);
+        float f[256];
+        for (size_t k = 0; k < bytes; k++) at[k] = (uint8_t)((unsigned)(fabs(v[i + k % elements]) * 4096 * (double)(k + 1)) >> 2);
+        memcpy(type == TENSOR_Q2_K ? at + 80 : at, &d, 2);
+        if (type == TENSOR_Q2_K) memcpy(at + 82, &dmin, 2);
+        dequant_row(type, at, f, (int64_t)elements);
+        for (size_t k = 0; k < elements; k++) v[i + k] = (double)f[k];
+        at += bytes;
+    }
     return (size_t)(at - out);
 }
 

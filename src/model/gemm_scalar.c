@@ -63,7 +63,7 @@ static float product(const struct gemm_input *g, const struct gemm_format *f, un
         } else {
             acc = fmaf((float)(dot[0] + dot[1]), u.d[0] * scales[b], acc);
         }
-        if (f->min) acc = fmaf(u.m, scales[n + b], acc);
+        if (f->min) acc = fmaf(u.m[0], scales[n + b], acc);
         float dw = f->halves ? u.d[0] * (float)sum[0] + u.d[1] * (float)sum[1] : u.d[0] * (float)(sum[0] + sum[1]);
         if (g->mid) acc = fmaf(dw, scales[2 * n + b], acc);
     }

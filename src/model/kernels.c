@@ -231,7 +231,9 @@ void dequant_row(uint32_t type, const void *row, float *out, int64_t n)
 void gemv_rows(uint32_t type, const void *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
 {
     const struct format_kernels *k = find_format(family(), type);
-    if (k && a->m > 0 && r0 < r1) k->gemv(w, row_bytes, r0, r1, a, y, y_stride);
+    if (a->m <= 0 || r0 >= r1) return;
+    if (k) k->gemv(w, row_bytes, r0, r1, a, y, y_stride);
+    else if (kernel_supports(type)) gemv_expanded(family(), type, w, row_bytes, r0, r1, a, y, y_stride);
 }
 
 void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k, const uint16_t *v, int64_t kv_stride, int64_t p0,

@@ -15,8 +15,8 @@
 
 #define KERNEL_MAX_M 8
 
-/* Expands n elements (a multiple of the type's block) of a row into f32. Supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K
- * Q6_K. */
+/* Expands n elements (a multiple of the type's block) of a row into f32. Supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K
+ * Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4. */
 void dequant_row(uint32_t type, const void *row, float *out, int64_t n);
 bool kernel_supports(uint32_t type);
 

@@ -51,7 +51,18 @@ struct block_q4_k { uint8_t d[2], dmin[2], scales[12], qs[128]; };
 struct block_q5_k { uint8_t d[2], dmin[2], scales[12], qh[32], qs[128]; };   /* bit s of qh[l]: fifth bit of element 32s + l */
 /* 256 elements, 16 sub-blocks of 16: d * sc * (q - 32). */
 struct block_q6_k { uint8_t ql[128], qh[64]; int8_t scales[16]; uint8_t d[2]; };
+/* 256 elements, 16 sub-blocks of 16: d * sc * q - dmin * m; sc the low, m the high nibble of a byte of scales. Half h of the block has 32
+ * bytes of qs, bits 2p and 2p + 1 of byte l for element 128h + 32p + l. */
+struct block_q2_k { uint8_t scales[16], qs[64], d[2], dmin[2]; };
+/* The same places, d * sc * (q - 4): bit s of hmask[l] is the third bit of element 32s + l. sc: see q3_k_scale. */
+struct block_q3_k { uint8_t hmask[32], qs[64], scales[12], d[2]; };
+struct block_iq4_nl { uint8_t d[2], qs[16]; };                /* d * iq4_values[q]; nibbles as in q4_0 */
+/* 256 elements, 8 sub-blocks of 32: d * sc * iq4_values[q], each with 16 bytes of qs as in q4_0. sc: see iq4_xs_scale. */
+struct block_iq4_xs { uint8_t d[2], scales_h[2], scales_l[4], qs[128]; };
+struct block_mxfp4 { uint8_t e, qs[16]; };                    /* mxfp4_scale(e) * mxfp4_values[q]; nibbles as in q4_0 */
 
+_Static_assert(sizeof(struct block_q2_k) == 84 && sizeof(struct block_q3_k) == 110, "as in the file");
+_Static_assert(sizeof(struct block_iq4_nl) == 18 && sizeof(struct block_iq4_xs) == 136 && sizeof(struct block_mxfp4) == 17, "as in the file");
 _Static_assert(sizeof(struct block_q4_0) == 18 && sizeof(struct block_q4_1) == 20, "as in the file");
 _Static_assert(sizeof(struct block_q5_0) == 22 && sizeof(struct block_q5_1) == 24, "as in the file");
 _Static_assert(sizeof(struct block_q8_0) == 34 && sizeof(struct block_q4_k) == 144, "as in the file");
@@ -109,6 +120,28 @@ static inline void k_scale_min(const uint8_t s[12], int j, int *sc, int *m)
     }
 }
 
+/* Scale of sub-block k (0..15) out of 12 bytes: the low four bits of all, then the high two; -32 to 31. */
+static inline int q3_k_scale(const uint8_t s[12], int k)
+{
+    int low = k < 8 ? s[k] & 15 : s[k - 8] >> 4;
+    return (low | (s[8 + k % 4] >> k / 4 * 2 & 3) << 4) - 32;
+}
+
+static inline int iq4_xs_scale(const struct block_iq4_xs *b, int s)
+{
+    int low = b->scales_l[s / 2] >> s % 2 * 4 & 15, high = b->scales_h[s / 4] >> s % 4 * 2 & 3;
+    return (low | high << 4) - 32;
+}
+
+/* 2^(e - 128): half of what the exponent says, as the table holds the format's values doubled. The two smallest are subnormal. */
+static inline float mxfp4_scale(uint8_t e)
+{
+    return f32_of_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+/* The values that the nibbles of IQ4_NL and IQ4_XS, and those of MXFP4 (doubled), stand for. */
+extern const int8_t iq4_values[16], mxfp4_values[16];
+
 /* ---- prepared activations ----------------------------------------------------------------------------------- */
 
 /* x[i] ~ s32[i / 32] * q[i], |q| <= ACT_Q_MAX, q = 256 * hi + lo with both planes in int8. A block whose maximum is below
@@ -141,9 +174,9 @@ struct act {
 
 /* ---- scalar definitions of the formats ----------------------------------------------------------------------- */
 
-/* 32 elements of a row, unpacked: element i is d[i / 16] * q[i] + m. */
+/* 32 elements of a row, unpacked: element i is d[i / 16] * q[i] + m[i / 16]. */
 struct unit {
-    float d[2], m;
+    float d[2], m[2];
     int8_t q[32];
 };
 /* Unpacks elements [32 * i, 32 * i + 32) of a row. */
@@ -219,6 +252,12 @@ ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
         for (; r < r1; r++) \
             for (int c = 0; c < m; c++) name##_1(w + (size_t)r * row_bytes, row_bytes, a, c, y + c * y_stride + r, y_stride); \
     }
+
+struct kernel_family;
+/* gemv of a format that a family has no kernel of its own for: rows are expanded and go through its kernel for F32, and so meet the
+ * activations as they are, not in fixed point. */
+void gemv_expanded(const struct kernel_family *f, uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1,
+                   const struct act *a, float *y, int64_t y_stride);
 
 struct format_kernels {
     uint32_t type;

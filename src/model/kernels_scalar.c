@@ -57,7 +57,7 @@ static void prepare(struct act *a, int col)
 static float dot_units(unpack_fn *unpack, const uint8_t *row, const struct act *a, int col)
 {
     const int16_t *q = a->q + col * a->stride;
-    const float *s = a->s32 + col * a->stride / 32, *sum32 = a->sum32 + col * a->stride / 32;
+    const float *s = a->s32 + col * a->stride / 32, *off = a->off16 + col * a->stride / 16;
     double total = 0;
     struct unit u;
     for (int64_t b = 0; b < a->n / 32; b++) {
@@ -65,7 +65,9 @@ static float dot_units(unpack_fn *unpack, const uint8_t *row, const struct act *
         int32_t sum[2] = {0, 0};
         for (int i = 0; i < 32; i++) sum[i / 16] += u.q[i] * q[32 * b + i];
         double scale = s[b];
-        total += scale * (double)u.d[0] * sum[0] + scale * (double)u.d[1] * sum[1] + (double)u.m * (double)sum32[b];
+        total += scale * (double)u.d[0] * sum[0] + scale * (double)u.d[1] * sum[1];
+        /* off16 is the sum times -32 */
+        total -= ((double)u.m[0] * (double)off[2 * b] + (double)u.m[1] * (double)off[2 * b + 1]) / 32;
     }
     return (float)total;
 }
@@ -90,6 +92,11 @@ GEMV_OF(q8_0, TENSOR_Q8_0)
 GEMV_OF(q4_k, TENSOR_Q4_K)
 GEMV_OF(q5_k, TENSOR_Q5_K)
 GEMV_OF(q6_k, TENSOR_Q6_K)
+GEMV_OF(q2_k, TENSOR_Q2_K)
+GEMV_OF(q3_k, TENSOR_Q3_K)
+GEMV_OF(iq4_nl, TENSOR_IQ4_NL)
+GEMV_OF(iq4_xs, TENSOR_IQ4_XS)
+GEMV_OF(mxfp4, TENSOR_MXFP4)
 
 static void gemv_floats(uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y,
                         int64_t y_stride)
@@ -127,7 +134,8 @@ static void gemv_bf16(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1
 static const struct format_kernels formats[] = {
     {TENSOR_F32, gemv_f32}, {TENSOR_F16, gemv_f16}, {TENSOR_BF16, gemv_bf16}, {TENSOR_Q4_0, gemv_q4_0}, {TENSOR_Q4_1, gemv_q4_1},
     {TENSOR_Q5_0, gemv_q5_0}, {TENSOR_Q5_1, gemv_q5_1}, {TENSOR_Q8_0, gemv_q8_0}, {TENSOR_Q4_K, gemv_q4_k}, {TENSOR_Q5_K, gemv_q5_k},
-    {TENSOR_Q6_K, gemv_q6_k}, {0, NULL},
+    {TENSOR_Q6_K, gemv_q6_k}, {TENSOR_Q2_K, gemv_q2_k}, {TENSOR_Q3_K, gemv_q3_k}, {TENSOR_IQ4_NL, gemv_iq4_nl},
+    {TENSOR_IQ4_XS, gemv_iq4_xs}, {TENSOR_MXFP4, gemv_mxfp4}, {0, NULL},
 };
 
 static void to_f16(const float *x, uint16_t *out, int64_t n)

@@ -10,7 +10,7 @@ static void unpack_q4_0(const uint8_t *row, int64_t i, struct unit *u)
 {
     const struct block_q4_0 *b = (const struct block_q4_0 *)row + i;
     u->d[0] = u->d[1] = load_f16(b->d);
-    u->m = 0;
+    u->m[0] = u->m[1] = 0;
     for (int j = 0; j < 16; j++) {
         u->q[j] = (int8_t)((b->qs[j] & 15) - 8);
         u->q[j + 16] = (int8_t)((b->qs[j] >> 4) - 8);
@@ -21,7 +21,7 @@ static void unpack_q4_1(const uint8_t *row, int64_t i, struct unit *u)
 {
     const struct block_q4_1 *b = (const struct block_q4_1 *)row + i;
     u->d[0] = u->d[1] = load_f16(b->d);
-    u->m = load_f16(b->m);
+    u->m[0] = u->m[1] = load_f16(b->m);
     for (int j = 0; j < 16; j++) {
         u->q[j] = (int8_t)(b->qs[j] & 15);
         u->q[j + 16] = (int8_t)(b->qs[j] >> 4);
@@ -41,7 +41,7 @@ static void unpack_q5_0(const uint8_t *row, int64_t i, struct unit *u)
 {
     const struct block_q5_0 *b = (const struct block_q5_0 *)row + i;
     u->d[0] = u->d[1] = load_f16(b->d);
-    u->m = 0;
+    u->m[0] = u->m[1] = 0;
     unpack_five_bits(b->qs, load_u32(b->qh), 16, u->q);
 }
 
@@ -49,7 +49,7 @@ static void unpack_q5_1(const uint8_t *row, int64_t i, struct unit *u)
 {
     const struct block_q5_1 *b = (const struct block_q5_1 *)row + i;
     u->d[0] = u->d[1] = load_f16(b->d);
-    u->m = load_f16(b->m);
+    u->m[0] = u->m[1] = load_f16(b->m);
     unpack_five_bits(b->qs, load_u32(b->qh), 0, u->q);
 }
 
@@ -57,7 +57,7 @@ static void unpack_q8_0(const uint8_t *row, int64_t i, struct unit *u)
 {
     const struct block_q8_0 *b = (const struct block_q8_0 *)row + i;
     u->d[0] = u->d[1] = load_f16(b->d);
-    u->m = 0;
+    u->m[0] = u->m[1] = 0;
     memcpy(u->q, b->qs, 32);
 }
 
@@ -67,7 +67,7 @@ static void unpack_q4_k(const uint8_t *row, int64_t i, struct unit *u)
     int s = (int)(i % 8), sc, m;
     k_scale_min(b->scales, s, &sc, &m);
     u->d[0] = u->d[1] = load_f16(b->d) * (float)sc;
-    u->m = -(load_f16(b->dmin) * (float)m);
+    u->m[0] = u->m[1] = -(load_f16(b->dmin) * (float)m);
     const uint8_t *qs = b->qs + s / 2 * 32;
     for (int j = 0; j < 32; j++) u->q[j] = (int8_t)(qs[j] >> s % 2 * 4 & 15);
 }
@@ -78,7 +78,7 @@ static void unpack_q5_k(const uint8_t *row, int64_t i, struct unit *u)
     int s = (int)(i % 8), sc, m;
     k_scale_min(b->scales, s, &sc, &m);
     u->d[0] = u->d[1] = load_f16(b->d) * (float)sc;
-    u->m = -(load_f16(b->dmin) * (float)m);
+    u->m[0] = u->m[1] = -(load_f16(b->dmin) * (float)m);
     const uint8_t *qs = b->qs + s / 2 * 32;
     for (int j = 0; j < 32; j++) u->q[j] = (int8_t)((qs[j] >> s % 2 * 4 & 15) | (b->qh[j] >> s & 1) << 4);
 }
@@ -93,8 +93,67 @@ static void unpack_q6_k(const uint8_t *row, int64_t i, struct unit *u)
     float d = load_f16(b->d);
     u->d[0] = d * (float)b->scales[2 * s];
     u->d[1] = d * (float)b->scales[2 * s + 1];
-    u->m = 0;
+    u->m[0] = u->m[1] = 0;
     for (int j = 0; j < 32; j++) u->q[j] = (int8_t)(((ql[j] >> p / 2 * 4 & 15) | (qh[j] >> 2 * p & 3) << 4) - 32);
+}
+
+static void unpack_q2_k(const uint8_t *row, int64_t i, struct unit *u)
+{
+    const struct block_q2_k *b = (const struct block_q2_k *)row + i / 8;
+    int s = (int)(i % 8);
+    const uint8_t *qs = b->qs + s / 4 * 32;
+    for (int k = 0; k < 2; k++) {
+        u->d[k] = load_f16(b->d) * (float)(b->scales[2 * s + k] & 15);
+        u->m[k] = -(load_f16(b->dmin) * (float)(b->scales[2 * s + k] >> 4));
+    }
+    for (int j = 0; j < 32; j++) u->q[j] = (int8_t)(qs[j] >> s % 4 * 2 & 3);
+}
+
+static void unpack_q3_k(const uint8_t *row, int64_t i, struct unit *u)
+{
+    const struct block_q3_k *b = (const struct block_q3_k *)row + i / 8;
+    int s = (int)(i % 8);
+    const uint8_t *qs = b->qs + s / 4 * 32;
+    for (int k = 0; k < 2; k++) u->d[k] = load_f16(b->d) * (float)q3_k_scale(b->scales, 2 * s + k);
+    u->m[0] = u->m[1] = 0;
+    for (int j = 0; j < 32; j++) u->q[j] = (int8_t)((qs[j] >> s % 4 * 2 & 3) - (b->hmask[j] >> s & 1 ? 0 : 4));
+}
+
+const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+const int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/* 16 bytes of nibbles, each the place of a value in a table. */
+static void look_up(const uint8_t qs[16], const int8_t values[16], int8_t q[32])
+{
+    for (int j = 0; j < 16; j++) {
+        q[j] = values[qs[j] & 15];
+        q[j + 16] = values[qs[j] >> 4];
+    }
+}
+
+static void unpack_iq4_nl(const uint8_t *row, int64_t i, struct unit *u)
+{
+    const struct block_iq4_nl *b = (const struct block_iq4_nl *)row + i;
+    u->d[0] = u->d[1] = load_f16(b->d);
+    u->m[0] = u->m[1] = 0;
+    look_up(b->qs, iq4_values, u->q);
+}
+
+static void unpack_iq4_xs(const uint8_t *row, int64_t i, struct unit *u)
+{
+    const struct block_iq4_xs *b = (const struct block_iq4_xs *)row + i / 8;
+    int s = (int)(i % 8);
+    u->d[0] = u->d[1] = load_f16(b->d) * (float)iq4_xs_scale(b, s);
+    u->m[0] = u->m[1] = 0;
+    look_up(b->qs + 16 * s, iq4_values, u->q);
+}
+
+static void unpack_mxfp4(const uint8_t *row, int64_t i, struct unit *u)
+{
+    const struct block_mxfp4 *b = (const struct block_mxfp4 *)row + i;
+    u->d[0] = u->d[1] = mxfp4_scale(b->e);
+    u->m[0] = u->m[1] = 0;
+    look_up(b->qs, mxfp4_values, u->q);
 }
 
 unpack_fn *quant_unpack(uint32_t type)
@@ -108,6 +167,11 @@ unpack_fn *quant_unpack(uint32_t type)
     case TENSOR_Q4_K: return unpack_q4_k;
     case TENSOR_Q5_K: return unpack_q5_k;
     case TENSOR_Q6_K: return unpack_q6_k;
+    case TENSOR_Q2_K: return unpack_q2_k;
+    case TENSOR_Q3_K: return unpack_q3_k;
+    case TENSOR_IQ4_NL: return unpack_iq4_nl;
+    case TENSOR_IQ4_XS: return unpack_iq4_xs;
+    case TENSOR_MXFP4: return unpack_mxfp4;
     default: return NULL;
     }
 }
@@ -128,7 +192,7 @@ void quant_dequant(uint32_t type, const uint8_t *row, float *out, int64_t n)
     struct unit u;
     for (int64_t i = 0; i < n / 32; i++) {
         unpack(row, i, &u);
-        for (int j = 0; j < 32; j++) out[32 * i + j] = u.d[j / 16] * (float)u.q[j] + u.m;
+        for (int j = 0; j < 32; j++) out[32 * i + j] = u.d[j / 16] * (float)u.q[j] + u.m[j / 16];
     }
 }
 

@@ -146,6 +146,79 @@ static void dequant_q6_k(const uint8_t *row, float *out, int64_t n)
     }
 }
 
+/* Bits 2p and 2p + 1 of 32 bytes. */
+ALWAYS_INLINE __m256i two_bits(const uint8_t *qs, int p)
+{
+    return _mm256_and_si256(_mm256_srl_epi16(load_32(qs), _mm_cvtsi32_si128(2 * p)), _mm256_set1_epi8(3));
+}
+
+static void dequant_q2_k(const uint8_t *row, float *out, int64_t n)
+{
+    const struct block_q2_k *b = (const struct block_q2_k *)row;
+    for (int64_t i = 0; i < n / 256; i++, b++) {
+        const float d = half_at(b->d), dmin = half_at(b->dmin);
+        for (int s = 0; s < 8; s++) {
+            __m256i q = two_bits(b->qs + s / 4 * 32, s % 4);
+            __m128i halves[2] = {_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1)};
+            for (int k = 0; k < 2; k++) {
+                int sc = b->scales[2 * s + k] & 15, mn = b->scales[2 * s + k] >> 4;
+                float *to = out + 256 * i + 32 * s + 16 * k;
+                store_8(halves[k], d * (float)sc, -(dmin * (float)mn), to);
+                store_8(_mm_srli_si128(halves[k], 8), d * (float)sc, -(dmin * (float)mn), to + 8);
+            }
+        }
+    }
+}
+
+static void dequant_q3_k(const uint8_t *row, float *out, int64_t n)
+{
+    const struct block_q3_k *b = (const struct block_q3_k *)row;
+    for (int64_t i = 0; i < n / 256; i++, b++) {
+        const __m256i hmask = load_32(b->hmask);
+        const float d = half_at(b->d);
+        for (int s = 0; s < 8; s++) {
+            const __m256i bit = _mm256_set1_epi8((char)(1 << s));
+            /* 4 is taken off where the bit is not set */
+            __m256i off = _mm256_andnot_si256(_mm256_cmpeq_epi8(_mm256_and_si256(hmask, bit), bit), _mm256_set1_epi8(4));
+            __m256i q = _mm256_sub_epi8(two_bits(b->qs + s / 4 * 32, s % 4), off);
+            store_32(q, d * (float)q3_k_scale(b->scales, 2 * s), d * (float)q3_k_scale(b->scales, 2 * s + 1), 0, out + 256 * i + 32 * s);
+        }
+    }
+}
+
+ALWAYS_INLINE __m256i look_up(const uint8_t *qs, const int8_t values[16])
+{
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load_16(values)), nibbles_16(qs));
+}
+
+static void dequant_iq4_nl(const uint8_t *row, float *out, int64_t n)
+{
+    const struct block_iq4_nl *b = (const struct block_iq4_nl *)row;
+    for (int64_t i = 0; i < n / 32; i++, b++) {
+        float d = half_at(b->d);
+        store_32(look_up(b->qs, iq4_values), d, d, 0, out + 32 * i);
+    }
+}
+
+static void dequant_iq4_xs(const uint8_t *row, float *out, int64_t n)
+{
+    const struct block_iq4_xs *b = (const struct block_iq4_xs *)row;
+    for (int64_t i = 0; i < n / 256; i++, b++)
+        for (int s = 0; s < 8; s++) {
+            float d = half_at(b->d) * (float)iq4_xs_scale(b, s);
+            store_32(look_up(b->qs + 16 * s, iq4_values), d, d, 0, out + 256 * i + 32 * s);
+        }
+}
+
+static void dequant_mxfp4(const uint8_t *row, float *out, int64_t n)
+{
+    const struct block_mxfp4 *b = (const struct block_mxfp4 *)row;
+    for (int64_t i = 0; i < n / 32; i++, b++) {
+        float d = mxfp4_scale(b->e);
+        store_32(look_up(b->qs, mxfp4_values), d, d, 0, out + 32 * i);
+    }
+}
+
 static void dequant_f16(const uint8_t *row, float *out, int64_t n)
 {
     int64_t i = 0;
@@ -174,6 +247,11 @@ dequant_fn *dequant_avx2(uint32_t type)
     case TENSOR_Q4_K: return dequant_q4_k;
     case TENSOR_Q5_K: return dequant_q5_k;
     case TENSOR_Q6_K: return dequant_q6_k;
+    case TENSOR_Q2_K: return dequant_q2_k;
+    case TENSOR_Q3_K: return dequant_q3_k;
+    case TENSOR_IQ4_NL: return dequant_iq4_nl;
+    case TENSOR_IQ4_XS: return dequant_iq4_xs;
+    case TENSOR_MXFP4: return dequant_mxfp4;
     default: return NULL;
     }
 }

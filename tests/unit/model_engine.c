@@ -27,6 +27,8 @@ static const struct tiny_spec specs[] = {
     {"qwen2 q4_k", "qwen2", TENSOR_Q4_K, 2, 256, 256, 8, 2, 32, 32, 300, 2048, true, true, SCALING_NONE},
     {"qwen3 f32", "qwen3", TENSOR_F32, 2, 64, 96, 4, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"qwen3 q8", "qwen3", TENSOR_Q8_0, 1, 64, 96, 3, 1, 32, 16, 300, 2048, false, false, SCALING_NONE},
+    {"llama q2_k", "llama", TENSOR_Q2_K, 1, 256, 256, 4, 2, 64, 64, 300, 2048, true, false, SCALING_NONE},
+    {"qwen3 iq4_nl", "qwen3", TENSOR_IQ4_NL, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"smollm3 f32", "smollm3", TENSOR_F32, 5, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
 };
 /* The one that the tests of bits use. */
@@ -541,14 +543,14 @@ static void wrong_tensors_are_refused(void **state)
     gw_tensor(&m.w, "blk.0.ffn_gate_inp.weight", 1, dims, TENSOR_F32, zeros, 96 * 4);
     assert_refused(&m.w, SIZE_MAX, ERR_UNSUPPORTED, "blk.0.ffn_gate_inp.weight");
     tiny_release(&m);
-    /* a storage type without kernels: 256 values of Q2_K are 84 bytes */
+    /* a storage type without kernels: 256 values of IQ2_XXS are 66 bytes */
     tiny_init(&m, &specs[6]);
     struct gguf_writer w = {.kv = m.w.kv, .n_kv = m.w.n_kv};
     dims[0] = 256;
     dims[1] = 300;
-    uint8_t *big = tiny_alloc(84 * 300);
-    gw_tensor(&w, "token_embd.weight", 2, dims, TENSOR_Q2_K, big, 84 * 300);
-    assert_refused(&w, SIZE_MAX, ERR_UNSUPPORTED, "Q2_K");
+    uint8_t *big = tiny_alloc(66 * 300);
+    gw_tensor(&w, "token_embd.weight", 2, dims, 16, big, 66 * 300);
+    assert_refused(&w, SIZE_MAX, ERR_UNSUPPORTED, "type 16");
     free(w.table.p);
     free(w.data.p);
     free(big);

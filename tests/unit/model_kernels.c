@@ -26,9 +26,11 @@ static const struct {
 } formats[] = {
     {TENSOR_Q4_0, 32, 18, 0, -1},   {TENSOR_Q4_1, 32, 20, 0, 2},    {TENSOR_Q5_0, 32, 22, 0, -1},   {TENSOR_Q5_1, 32, 24, 0, 2},
     {TENSOR_Q8_0, 32, 34, 0, -1},   {TENSOR_Q4_K, 256, 144, 0, 2},  {TENSOR_Q5_K, 256, 176, 0, 2},  {TENSOR_Q6_K, 256, 210, 208, -1},
+    {TENSOR_Q2_K, 256, 84, 80, 82}, {TENSOR_Q3_K, 256, 110, 108, -1}, {TENSOR_IQ4_NL, 32, 18, 0, -1}, {TENSOR_IQ4_XS, 256, 136, 0, -1},
+    {TENSOR_MXFP4, 32, 17, -1, -1},
     {TENSOR_F32, 1, 4, -1, -1},     {TENSOR_F16, 1, 2, -1, -1},     {TENSOR_BF16, 1, 2, -1, -1},
 };
-static const int n_formats = (int)ARRAY_LEN(formats), n_quantised = 8;
+static const int n_formats = (int)ARRAY_LEN(formats), n_quantised = 13;
 
 static uint64_t state = 1;
 
@@ -76,6 +78,7 @@ static void fill_rows(int f, uint8_t *w, int64_t rows, int64_t n)
         if (formats[f].scale_at >= 0)
             put_half(w + formats[f].scale_at, 0.002f * (float)(1 + next_random() % 16) * (next_random() % 4 ? 1 : -1));
         if (formats[f].min_at >= 0) put_half(w + formats[f].min_at, 0.01f * random_value());
+        if (formats[f].type == TENSOR_MXFP4) w[0] = (uint8_t)(116 + next_random() % 8);
         if (formats[f].type == TENSOR_F16) put_half(w, random_value());
         if (formats[f].type == TENSOR_F32 || formats[f].type == TENSOR_BF16) {
             float v = random_value();

@@ -1,6 +1,6 @@
 /*
- * model_quant.c - the storage formats: expanded values against an independent reading of the format in double, bit for bit in every
- * kernel family, and f16 over all its values.
+ * model_quant.c - the storage formats: expanded values against an independent reading of the format in double and against those of the
+ * format's own Python package, bit for bit in every kernel family, and f16 over all its values.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,6 +41,8 @@ static int packed_six(const uint8_t *s, int which, int j)
     return low + 16 * (s[j - 4 + 4 * which] / 64);
 }
 
+static const int iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
 /* Element i of a row. */
 static double element(uint32_t type, const uint8_t *row, int64_t i)
 {
@@ -80,12 +82,37 @@ static double element(uint32_t type, const uint8_t *row, int64_t i)
         int high = row[128 + h * 32 + l % 32] >> (l / 32 * 2) & 3;
         return half_value(row + 208) * (int8_t)row[192 + k / 16] * (low + 16 * high - 32);
     }
+    case TENSOR_Q2_K: {
+        row += i / 256 * 84;
+        int q = row[16 + k / 128 * 32 + j] / (1 << (2 * (sub % 4))) % 4, scale = row[k / 16];
+        return half_value(row + 80) * (scale % 16) * q - half_value(row + 82) * (scale / 16);
+    }
+    case TENSOR_Q3_K: {
+        row += i / 256 * 110;
+        int q = row[32 + k / 128 * 32 + j] / (1 << (2 * (sub % 4))) % 4 + 4 * bit_of(row + j, sub) - 4, s = k / 16;
+        int low = s < 8 ? row[96 + s] % 16 : row[96 + s - 8] / 16, high = bit_of(row + 104 + s % 4, s / 4 * 2) + 2 * bit_of(row + 104 + s % 4, s / 4 * 2 + 1);
+        return half_value(row + 108) * (low + 16 * high - 32) * q;
+    }
+    case TENSOR_IQ4_NL: row += i / 32 * 18; return half_value(row) * iq4[(row[2 + j % 16] >> (j / 16 * 4)) % 16];
+    case TENSOR_IQ4_XS: {
+        row += i / 256 * 136;
+        int low = row[4 + sub / 2] >> (sub % 2 * 4) & 15, high = bit_of(row + 2, 2 * sub) + 2 * bit_of(row + 2, 2 * sub + 1);
+        return half_value(row) * (low + 16 * high - 32) * iq4[(row[8 + 16 * sub + j % 16] >> (j / 16 * 4)) % 16];
+    }
+    case TENSOR_MXFP4: {
+        /* sign, two bits of exponent, one of fraction */
+        row += i / 32 * 17;
+        int v = (row[1 + j % 16] >> (j / 16 * 4)) % 16, e = v / 2 % 4;
+        double x = e ? ldexp(1 + v % 2 / 2.0, e - 1) : v % 2 / 2.0;
+        return (v > 7 ? -1 : 1) * ldexp(x, row[0] - 127);
+    }
     default: fail(); return 0;
     }
 }
 
 static const uint32_t types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0,
-                                 TENSOR_Q5_1, TENSOR_Q8_0, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K};
+                                 TENSOR_Q5_1, TENSOR_Q8_0, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K, TENSOR_Q2_K,
+                                 TENSOR_Q3_K, TENSOR_IQ4_NL, TENSOR_IQ4_XS, TENSOR_MXFP4};
 static const char *const families[] = {"scalar", "avx2", "avx512"};
 
 static bool use_family(const char *name)
@@ -147,12 +174,48 @@ static void test_expand_by_hand(void **context)
     }
 }
 
+static size_t from_hex(const char *text, uint8_t *out, size_t max)
+{
+    size_t n = 0;
+    for (unsigned byte; n < max && sscanf(text + 2 * n, "%2x", &byte) == 1; n++) out[n] = (uint8_t)byte;
+    return n;
+}
+
+/* Lines "TYPE NUMBER BLOCKS VALUES" in hex, made by the gguf package out of random blocks with sound scales. */
+static void test_expand_as_the_package(void **context)
+{
+    (void)context;
+    static char line[8192], blocks[2048], values[6144];
+    static uint8_t row[1024], bytes[2048];
+    float got[256], want[256];
+    FILE *file = fopen("tests/vectors/dequant.txt", "r");
+    unsigned type, n_lines = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        if (line[0] == '#') continue;
+        assert_int_equal(sscanf(line, "%*s %u %2047s %6143s", &type, blocks, values), 3);
+        size_t n_bytes = from_hex(blocks, row, sizeof row), n = from_hex(values, bytes, sizeof bytes) / 4;
+        assert_true(n > 0 && n <= 256);
+        assert_int_equal(n_bytes, n / (size_t)tensor_block_elements(type) * (size_t)tensor_block_bytes(type));
+        memcpy(want, bytes, n * sizeof *want);
+        for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+            if (!use_family(families[f])) continue;
+            dequant_row(type, row, got, (int64_t)n);
+            for (size_t i = 0; i < n; i++)
+                if (got[i] != want[i]) fail_msg("%s of %s, element %d: %a, not %a", kernels_name(), tensor_type_name(type), (int)i, got[i], want[i]);
+        }
+        n_lines++;
+    }
+    fclose(file);
+    assert_int_equal(n_lines, 13);
+}
+
 static void test_supported_types(void **context)
 {
     (void)context;
     for (size_t t = 0; t < ARRAY_LEN(types); t++) assert_true(kernel_supports(types[t]));
-    assert_false(kernel_supports(TENSOR_Q2_K));
-    assert_false(kernel_supports(TENSOR_MXFP4));
+    assert_false(kernel_supports(15));    /* Q8_K: never in a file */
+    assert_false(kernel_supports(16));    /* IQ2_XXS */
     assert_false(kernel_supports(UINT32_MAX));
 }
 
@@ -231,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_supported_types), cmocka_unit_test(test_expand_by_hand), cmocka_unit_test(test_expand_random_rows),
+        cmocka_unit_test(test_expand_as_the_package),
         cmocka_unit_test(test_f16_all_values),  cmocka_unit_test(test_f16_rounding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
