@@ -10,9 +10,9 @@ OPT      ?= -O2 -g
 SANITIZE ?=
 MODEL    ?= smollm2-135m
 
-PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto md4c
+PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto md4c zlib
 APT_RUN  = gcc libc6-dev make pkg-config python3 python3-pip libncurses-dev libreadline-dev libopenblas-dev libsqlite3-dev libutf8proc-dev libinih-dev \
-           libjansson-dev libssl-dev libmd4c-dev
+           libjansson-dev libssl-dev libmd4c-dev zlib1g-dev
 APT_TEST = $(APT_RUN) libcmocka-dev tmux procps
 
 ifeq ($(origin CC),default)
@@ -110,6 +110,8 @@ clean:
 ## help         this list
 help:
 	@sed -n 's/^## /  make /p' Makefile
+
+-include $(wildcard tests/*.mk)
 
 # ---- Debian packages ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ const struct command cli_commands[] = {
      "one question; the answer on stdout, thoughts on stderr"},
     {"list", cmd_list, "[--limit N] [--json]", "the conversations kept, newest first"},
     {"show", cmd_show, "ID|mMESSAGE [--json]", "one conversation, or one message"},
-    {"search", cmd_search, "WORDS [--in answers|thoughts|prompts] [--limit N] [--json]", "find words in what was kept"},
+    {"search", cmd_search, "WORDS [--in answers|thoughts|prompts] [--since D] [--until D] [--rating up|none|down] [--model M] [--tag T] [--ending E] [--limit N] [--json]", "find words in what was kept"},
     {"delete", cmd_delete, "ID [--json]", "delete a conversation for good"},
     {"rate", cmd_rate, "MESSAGE [--answer up|down|none] [--thought up|down|none] [--reason R]... [--tag T]... [--untag T]... [--comment TEXT] [--edit FILE]"
      " [--step N=good|neutral|bad|none]... | A --over B [--strength 1..3] | A --tie B | A --both-bad B | A --skip B | --undo",
@@ -19,6 +19,12 @@ const struct command cli_commands[] = {
      " [--weights up=W,none=W,edit=W] [--min-tokens N] [--max-tokens N] [-m MODEL | --template NAME] [--split 90,5,5] [--seed N] [--keep-duplicates]"
      " [--dry-run [--json]] -o FILE|FOLDER|-",
      "write fine-tuning data; a FILE ends in .jsonl, a FOLDER gets train, valid and test data, a manifest and a data card"},
+    {"import", cmd_import, "FILE... [--dry-run] [--json]",
+     "bring in conversations: ChatGPT and Claude archives, Open WebUI, llm's logs.db, ShareGPT, OpenAI messages, ponder's own json"},
+    {"stats", cmd_stats, "[--json]", "counts and ratings by model, budget, ending and length of thought"},
+    {"backup", cmd_backup, "FILE [--json]", "copy the record, also while it is in use"},
+    {"check", cmd_check, "[--json]", "look for damage in the record"},
+    {"redact", cmd_redact, "TEXT [--regex] [-i] [--with TEXT] [--dry-run] [--json]", "take a text out of the whole record for good"},
     {"models", cmd_models, "[--json]", "the models known and fetched"},
     {"info", cmd_info, "MODEL [--json]", "what a model file is"},
     {"pull", cmd_pull, "NAME [--quiet] [--if-missing]", "fetch a model of the catalogue and check it"},

@@ -147,57 +147,86 @@ static int put_hit(const struct search_hit *h, bool json)
     return 0;
 }
 
-static int search(const struct settings *set, const char *words, enum search_in in, int limit, bool json)
+struct search_wish {
+    struct str words;
+    enum search_in in;
+    struct search_filter filter;
+    int limit;
+    bool json;
+};
+
+static int search(const struct settings *set, const struct search_wish *w)
 {
     struct search_hits h = {0};
     struct store *s = NULL;
     struct err e = {0};
 
     int rc = record_open(&s, set, &e);
-    if (!rc) rc = store_search(s, words, in, limit, &h, &e);
+    if (!rc) rc = store_search_filtered(s, str_cstr(&w->words), w->in, &w->filter, w->limit, &h, &e);
     int code = rc ? cli_fail(&e) : 0;
-    for (size_t i = 0; i < h.n && !code; i++) code = put_hit(&h.items[i], json);
-    if (!code && h.n == 0 && !json) fputs("nothing found\n", stderr);
+    for (size_t i = 0; i < h.n && !code; i++) code = put_hit(&h.items[i], w->json);
+    if (!code && h.n == 0 && !w->json) fputs("nothing found\n", stderr);
     search_hits_release(&h);
     store_close(s);
     return cli_finish(code);
 }
 
-static int parse_search(struct args *a, struct str *words, enum search_in *in, int *limit, bool *json)
+static int take_search_flag(struct args *a, struct search_wish *w)
+{
+    bool last = args_is(a, "--until");
+
+    if (args_is(a, "--json")) {
+        w->json = true;
+    } else if (args_is(a, "--limit")) {
+        if (!parse_count(a->value, &w->limit)) return cli_usage(a->argv[0], "--limit takes a number from 1 up, not \"%s\"", a->value);
+    } else if (last || args_is(a, "--since")) {
+        if (!record_parse_time(a->value, last, last ? &w->filter.until_ms : &w->filter.since_ms))
+            return cli_usage(a->argv[0], "%s takes a day like 2026-01-15, or 2026-01-15T09:30, in UTC, not \"%s\"", a->name, a->value);
+    } else if (args_is(a, "--rating")) {
+        if (!strcmp(a->value, "all") || !record_parse_rating(a->value, &w->filter.rating))
+            return cli_usage(a->argv[0], "--rating takes up, none or down, not \"%s\"", a->value);
+        w->filter.rated = true;
+    } else if (args_is(a, "--model")) {
+        w->filter.model = a->value;
+    } else if (args_is(a, "--tag")) {
+        w->filter.tag = a->value;
+    } else if (args_is(a, "--ending")) {
+        w->filter.ending = a->value;
+    } else {
+        w->in = SEARCH_ALL;
+        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+            if (!strcmp(a->value, parts[i].name)) w->in = parts[i].in;
+        if (w->in == SEARCH_ALL) return cli_usage(a->argv[0], "--in takes answers, thoughts or prompts, not \"%s\"", a->value);
+    }
+    return 0;
+}
+
+static int parse_search(struct args *a, struct search_wish *w)
 {
     enum args_kind kind;
+    int code = 0;
 
-    while ((kind = args_next(a)) != ARGS_END) {
+    while (!code && (kind = args_next(a)) != ARGS_END) {
         if (kind == ARGS_BAD) return 2;
         if (kind == ARGS_WORD) {
-            str_addf(words, "%s%s", words->len ? " " : "", a->value);
-        } else if (args_is(a, "--json")) {
-            *json = true;
-        } else if (args_is(a, "--limit")) {
-            if (!parse_count(a->value, limit)) return cli_usage(a->argv[0], "--limit takes a number from 1 up, not \"%s\"", a->value);
+            str_addf(&w->words, "%s%s", w->words.len ? " " : "", a->value);
         } else {
-            *in = SEARCH_ALL;
-            for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-                if (!strcmp(a->value, parts[i].name)) *in = parts[i].in;
-            if (*in == SEARCH_ALL) return cli_usage(a->argv[0], "--in takes answers, thoughts or prompts, not \"%s\"", a->value);
+            code = take_search_flag(a, w);
         }
     }
-    return words->len ? 0 : cli_usage(a->argv[0], "say which words to find");
+    return code || w->words.len ? code : cli_usage(a->argv[0], "say which words to find");
 }
 
 int cmd_search(int argc, char **argv)
 {
-    struct str words = STR_EMPTY;
-    enum search_in in = SEARCH_ALL;
+    struct search_wish w = {.in = SEARCH_ALL, .limit = 50};
     struct args a;
-    bool json = false;
-    int limit = 50;
 
-    int code = args_begin(&a, argc, argv, "--in --limit", "--json");
+    int code = args_begin(&a, argc, argv, "--in --limit --since --until --rating --model --tag --ending", "--json");
     if (code) return code;
-    code = parse_search(&a, &words, &in, &limit, &json);
-    if (!code) code = search(&a.set, str_cstr(&words), in, limit, json);
-    str_release(&words);
+    code = parse_search(&a, &w);
+    if (!code) code = search(&a.set, &w);
+    str_release(&w.words);
     args_end(&a);
     return code;
 }

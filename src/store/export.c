@@ -471,7 +471,7 @@ static int run(struct exporter *x)
     int rc = 0;
 
     if (x->options->search) {
-        rc = search_run(x->store, x->options->search, SEARCH_ALL, 0, &x->hits, x->err);
+        rc = search_run(x->store, x->options->search, SEARCH_ALL, NULL, 0, &x->hits, x->err);
         if (!rc && x->hits.n) qsort(x->hits.items, x->hits.n, sizeof *x->hits.items, by_message);
     }
     if (!rc) rc = join_trees(x);

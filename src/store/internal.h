@@ -14,6 +14,9 @@
  *   undo.c     taking ratings back
  *   reasons.c  the reasons offered for a rating
  *   delete.c   deleting for good
+ *   import.c   conversations of other programs; its own header import.h
+ *   care.c     backup, check, redact
+ *   stats.c    counts for the user's eyes
  *   export.c   fine-tuning data: which, in which order; its own header export.h
  *
  * Functions here expect the store's lock to be held; only those of store.h take it.
@@ -127,6 +130,8 @@ int writer_recover(struct store *s, struct err *e);
 
 /* Makes leaf the leaf of its conversation and the path to it the active branch. Inside a transaction. */
 int branch_set_leaf(struct store *s, int64_t conversation, int64_t leaf, struct err *e);
+/* Names a conversation after its first prompt where it has no title yet. */
+int conversation_name(struct store *s, int64_t conversation, const char *text, size_t len, struct err *e);
 /* Puts the pieces of a reply, and what comes after them, into its row; it streams no longer. Inside a transaction. */
 int reply_consolidate(struct store *s, int64_t reply, const char *thought, size_t thought_len, const char *answer, size_t answer_len,
                       struct err *e);
@@ -143,7 +148,9 @@ int message_look(struct store *s, int64_t id, enum message_role *role, bool *str
 int index_add(struct store *s, int64_t message, struct err *e);
 int index_drop(struct store *s, int64_t message, struct err *e);
 int index_drop_conversation(struct store *s, int64_t conversation, struct err *e);
-int search_run(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
+/* f NULL: not narrowed. */
+int search_run(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit, struct search_hits *out,
+               struct err *e);
 
 /* ---- rate.c ------------------------------------------------------------------------------------------------- */
 

@@ -176,16 +176,24 @@ struct place {
 };
 
 /* clang-format off */
+/* What the search is narrowed to: ?4 and on. */
+#define NARROWED \
+    " AND (?4 = 0 OR m.created_ms >= ?4) AND (?5 = 0 OR m.created_ms < ?5)" \
+    " AND (?6 IS NULL OR EXISTS (SELECT 1 FROM replies r WHERE r.message = m.id AND instr(lower(r.model), lower(?6)) > 0))" \
+    " AND (?7 IS NULL OR EXISTS (SELECT 1 FROM tags g WHERE g.message = m.id AND g.tag = ?7))" \
+    " AND (?8 IS NULL OR EXISTS (SELECT 1 FROM replies r WHERE r.message = m.id AND ?8 IN (r.ended, r.answer_ended)))" \
+    " AND (?9 IS NULL OR (m.role = 'assistant'" \
+    "  AND coalesce((SELECT value FROM ratings a WHERE a.message = m.id AND a.part = 'answer'), 0) = ?9))"
 #define FOUND(text, edited) \
     "SELECT m.id, m.conversation, c.title, m.created_ms, message_index.rank," \
     " snippet(message_index, -1, char(2), char(3), '…', 16)," \
     " iif(?3, " text ", NULL), iif(?3, " edited ", NULL)" \
     " FROM message_index JOIN messages m ON m.id = message_index.rowid JOIN conversations c ON c.id = m.conversation" \
-    " WHERE message_index MATCH ?1 ORDER BY message_index.rank LIMIT ?2"
+    " WHERE message_index MATCH ?1" NARROWED " ORDER BY message_index.rank LIMIT ?2"
 #define SCANNED(text, edited, role) \
     "SELECT m.id, m.conversation, c.title, m.created_ms, 0.0, NULL, " text ", " edited \
     " FROM messages m JOIN conversations c ON c.id = m.conversation" \
-    " WHERE m.streaming = 0 AND m.role = '" role "' ORDER BY m.id DESC"
+    " WHERE m.streaming = 0 AND m.role = '" role "'" NARROWED " ORDER BY m.id DESC"
 
 static const struct place places[] = {
     {SEARCH_PROMPTS, "{prompt}", FOUND("m.text", "NULL"), SCANNED("m.text", "NULL", "user")},
@@ -278,7 +286,22 @@ static void take_row(struct query *q, const struct words *w, enum search_in part
     }
 }
 
-static int search_place(struct store *s, const struct place *p, const struct words *w, int limit, struct ranking *out, struct err *e)
+static void narrow(struct query *q, const struct search_filter *f)
+{
+    query_int(q, 4, f->since_ms);
+    query_int(q, 5, f->until_ms);
+    query_cstr(q, 6, f->model);
+    query_cstr(q, 7, f->tag);
+    query_cstr(q, 8, f->ending);
+    if (f->rated) {
+        query_int(q, 9, f->rating);
+    } else {
+        query_null(q, 9);
+    }
+}
+
+static int search_place(struct store *s, const struct place *p, const struct words *w, const struct search_filter *f, int limit,
+                        struct ranking *out, struct err *e)
 {
     struct str match = STR_EMPTY;
     struct query q;
@@ -292,6 +315,7 @@ static int search_place(struct store *s, const struct place *p, const struct wor
         query_int(&q, 2, limit > 0 && w->n_literal == 0 ? limit : -1);
         query_int(&q, 3, w->n_literal > 0);
     }
+    narrow(&q, f);
     while ((limit <= 0 || out->n - before < (size_t)limit) && query_row(&q)) take_row(&q, w, p->part, out);
     str_release(&match);
     return query_end(&q);
@@ -332,15 +356,17 @@ static int take_best(struct ranking *r, int limit, struct search_hits *out, stru
     return rc;
 }
 
-int search_run(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e)
+int search_run(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit, struct search_hits *out,
+               struct err *e)
 {
+    static const struct search_filter any;
     struct words w;
     struct ranking r = {0};
 
     *out = (struct search_hits){0};
     int rc = split_words(&w, words, e);
     for (size_t i = 0; i < ARRAY_LEN(places) && !rc && w.n_words > 0; i++)
-        if (in == SEARCH_ALL || in == places[i].part) rc = search_place(s, &places[i], &w, limit, &r, e);
+        if (in == SEARCH_ALL || in == places[i].part) rc = search_place(s, &places[i], &w, f ? f : &any, limit, &r, e);
     if (!rc) {
         rc = take_best(&r, limit, out, e);
     } else {
@@ -351,10 +377,16 @@ int search_run(struct store *s, const char *words, enum search_in in, int limit,
     return rc;
 }
 
-int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e)
+int store_search_filtered(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit,
+                          struct search_hits *out, struct err *e)
 {
     store_lock(s);
-    int rc = search_run(s, words, in, limit, out, e);
+    int rc = search_run(s, words, in, f, limit, out, e);
     store_unlock(s);
     return rc;
+}
+
+int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e)
+{
+    return store_search_filtered(s, words, in, NULL, limit, out, e);
 }

@@ -134,6 +134,15 @@ struct search_hits {
     size_t n;
 };
 void search_hits_release(struct search_hits *h);
+/* What a search is narrowed to; all-zero is everything. Rating, tag, model and ending are those of replies, so they leave prompts out. */
+struct search_filter {
+    int64_t since_ms, until_ms;      /* 0: open */
+    const char *model, *tag, *ending;        /* NULL: any; ending of the thought or the answer */
+    bool rated;                      /* rating counts */
+    int rating;                      /* of the answer */
+};
+int store_search_filtered(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit, struct search_hits *out,
+                          struct err *e);
 /* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25). */
 int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
 
@@ -235,6 +244,52 @@ int store_delete(struct store *s, int64_t conversation, struct err *e);
 /* The unsent input line, kept over a crash. conversation 0: of no conversation. */
 int store_save_draft(struct store *s, int64_t conversation, const char *text, size_t len, struct err *e);
 int store_load_draft(struct store *s, int64_t conversation, struct str *out, struct err *e);
+
+/* ---- import ------------------------------------------------------------------------------------------------- */
+
+struct import_report {
+    char format[16];                 /* "chatgpt", "claude", "openwebui", "llm", "sharegpt", "openai", "ponder" */
+    int64_t conversations, messages, ratings, votes;
+    int64_t known;                   /* conversations that were imported before */
+    int64_t refused;                 /* conversations that could not come in */
+    int64_t left_out;                /* messages without text: tools, images, system notes */
+    struct str notes;                /* why, a line each; the first few */
+};
+void import_report_release(struct import_report *r);
+/* Reads an export of another program, or of this one (format json): a JSON or JSON lines file, a ZIP archive with conversations.json, or
+ * llm's SQLite file. All that can come in does, in one transaction; a conversation that cannot stays out as a whole. ERR_INVALID when the
+ * file is of no kind that is known. only_look: counts, and leaves the record as it was. */
+int store_import(struct store *s, const char *path, bool only_look, struct import_report *out, struct err *e);
+
+/* ---- care --------------------------------------------------------------------------------------------------- */
+
+/* Copies the record into a new file while it may be in use (SQLite's backup). ERR_INVALID when the file is there. */
+int store_backup(struct store *s, const char *path, struct err *e);
+/* Looks for damage: SQLite's own checks, foreign keys, the full-text index, trees. A line for each finding, appended to out. */
+int store_check(struct store *s, struct str *findings, struct err *e);
+/* Replaces every place that the pattern (a POSIX extended regular expression) finds in prompts, thoughts, answers, corrections, comments,
+ * titles, system texts, events and drafts by `with`, and overwrites what was there. Notes for taking back go where their message changed.
+ * only_look: counts. *texts: those changed. ERR_INVALID for a pattern that is none, ERR_BUSY while a reply is written. */
+int store_redact(struct store *s, const char *pattern, const char *with, bool ignore_case, bool only_look, int64_t *texts, struct err *e);
+
+/* Rows of a table for the user's eyes: a name and numbers. */
+struct stats_row {
+    char *name;
+    int64_t replies, thought_up, thought_down, answer_up, answer_down;
+    double thought_tokens, thought_ms;       /* means over replies that have them */
+};
+struct stats_table {
+    struct stats_row *items;
+    size_t n;
+};
+void stats_table_release(struct stats_table *t);
+enum stats_by { STATS_ALL, STATS_MODEL, STATS_BUDGET, STATS_ENDING, STATS_LENGTH, STATS_MONTH };
+/* LENGTH: by thought tokens, doubling. */
+int store_stats(struct store *s, enum stats_by by, struct stats_table *out, struct err *e);
+struct stats_totals {
+    int64_t conversations, prompts, replies, votes, step_ratings, edits, tags, thought_tokens, answer_tokens, thought_ms;
+};
+int store_totals(struct store *s, struct stats_totals *out, struct err *e);
 
 /* ---- export ------------------------------------------------------------------------------------------------- */
 

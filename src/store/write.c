@@ -84,7 +84,7 @@ static void make_title(struct str *out, const char *text, size_t len)
     }
 }
 
-static int name_conversation(struct store *s, int64_t conversation, const char *text, size_t len, struct err *e)
+int conversation_name(struct store *s, int64_t conversation, const char *text, size_t len, struct err *e)
 {
     struct str title = STR_EMPTY;
     struct query q;
@@ -204,7 +204,7 @@ static int add_prompt(struct store *s, int64_t conversation, int64_t parent, con
     if (!rc) rc = insert_message(s, conversation, parent, "user", false, text, len, id, e);
     if (!rc) rc = index_add(s, *id, e);
     if (!rc) rc = branch_set_leaf(s, conversation, *id, e);
-    if (!rc) rc = name_conversation(s, conversation, text, len, e);
+    if (!rc) rc = conversation_name(s, conversation, text, len, e);
     return rc;
 }
 

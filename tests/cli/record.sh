@@ -143,7 +143,7 @@ done
 python3 - "$db" <<'PY2'
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
-db.execute("DELETE FROM messages WHERE id = 7"); db.execute("INSERT INTO message_index(message_index) VALUES('rebuild')"); db.commit()
+db.execute("PRAGMA foreign_keys = ON"); db.execute("DELETE FROM messages WHERE id = 7"); db.execute("INSERT INTO message_index(message_index) VALUES('rebuild')"); db.commit()
 PY2
 
 exits "export" 0 "$ponder" export --format sft -o "$dir/out.jsonl" --db "$db"
@@ -218,6 +218,41 @@ if [ -e /dev/full ]; then
     "$ponder" export --db "$db" -o - > /dev/full 2>/dev/null; is "a full disk is told" $? 1
     "$ponder" list --db "$db" > /dev/full 2>/dev/null; is "also by list" $? 1
 fi
+
+# keeping
+is "check" "$("$ponder" check --db "$db")" "the record is whole"
+is "stats --json" "$("$ponder" stats --json --db "$db" | json '(d["replies"], d["models"][0]["name"], d["models"][0]["thought_down"])')" "(3, 'Tiny', 1)"
+exits "stats" 0 "$ponder" stats --db "$db"
+exits "stats of an empty record" 0 "$ponder" stats
+exits "backup" 0 "$ponder" backup "$dir/backup.db" --db "$db"
+is "is the record" "$("$ponder" list --db "$dir/backup.db")" "$("$ponder" list --db "$db")"
+exits "backup over a file" 1 "$ponder" backup "$dir/backup.db" --db "$db"
+is "redact --dry-run" "$("$ponder" redact 'greet' --dry-run --db "$dir/backup.db")" "1 text would change"
+is "redact" "$("$ponder" redact 'greet' --db "$dir/backup.db")" "1 text changed"
+is "it is gone" "$("$ponder" show m6 --json --db "$dir/backup.db" | json 'd["thought"]')" "[redacted]"
+is "redact takes text as it is" "$("$ponder" redact '.*' --db "$dir/backup.db")" "0 texts changed"
+exits "redact with a pattern that is none" 1 "$ponder" redact --regex '(' --db "$dir/backup.db"
+exits "redact of nothing" 2 "$ponder" redact '' --db "$dir/backup.db"
+exits "export everything" 0 "$ponder" export --format json --db "$db" -o "$dir/all.json"
+is "import --dry-run" "$("$ponder" import "$dir/all.json" --dry-run --json --db "$dir/new.db" 2>/dev/null | json '(d["format"], d["conversations"], d["messages"])')" "('ponder', 2, 6)"
+[ ! -e "$dir/new.db" ]; ok "makes no record" $?
+is "import" "$("$ponder" import "$dir/all.json" --db "$dir/new.db")" "$dir/all.json: 2 conversations of ponder, 6 messages, 2 ratings"
+is "gives the same turns" "$(db2=$db; db=$dir/new.db; sql 'SELECT answer, thought, answer_rating, tags, created_at FROM turns ORDER BY answer'; db=$db2)" \
+    "$(sql 'SELECT answer, thought, answer_rating, tags, created_at FROM turns ORDER BY answer')"
+is "import again brings nothing" "$("$ponder" import "$dir/all.json" --json --db "$dir/new.db" | json '(d["conversations"], d["known"])')" "(0, 2)"
+python3 -c 'import zipfile, sys, json
+z = zipfile.ZipFile(sys.argv[1], "w", zipfile.ZIP_DEFLATED)
+z.writestr("user.json", "{}")
+z.writestr("data/conversations.json", json.dumps([{"uuid": "z", "name": "Zipped", "chat_messages": [{"uuid": "1", "sender": "human", "text": "q" * 5000}, {"uuid": "2", "sender": "assistant", "text": "a"}]}]))' "$dir/claude.zip"
+is "import of an archive" "$("$ponder" import "$dir/claude.zip" --json --db "$dir/new.db" | json '(d["format"], d["messages"])')" "('claude', 2)"
+head -c 300 "$dir/claude.zip" > "$dir/cut.zip"
+exits "import of half an archive" 1 "$ponder" import "$dir/cut.zip" --db "$dir/new.db"
+exits "import of a file of another kind" 1 "$ponder" import "$dir/edit" --db "$dir/new.db"
+exits "import of nothing" 2 "$ponder" import --db "$dir/new.db"
+exits "import of a file that is not there" 1 "$ponder" import "$dir/missing" --db "$dir/new.db"
+is "search, narrowed" "$("$ponder" search eleven --rating none --tag math --db "$db" --json | json 'd["message"]' | sort -u)" 2
+is "search, narrowed to nothing" "$("$ponder" search eleven --until 2020-01-01 --db "$db" --json)" ""
+exits "search --rating odd" 2 "$ponder" search eleven --rating odd --db "$db"
 
 exits "delete of what is not there" 1 "$ponder" delete 9 --db "$db"
 exits "delete takes conversations" 2 "$ponder" delete m1 --db "$db"
