@@ -75,7 +75,8 @@ static void name_from_path(struct app *a)
 static void load_theme(struct app *a)
 {
     struct err e = {0};
-    if (theme_load(&a->theme, a->set.theme, &e)) app_error(a, "%s", e.text);
+    /* A program copied without its themes has its built-in colours; only a theme that was asked for is missed. */
+    if (theme_load(&a->theme, a->set.theme, &e) && strcmp(a->set.theme, settings_find("theme")->initial)) app_error(a, "%s", e.text);
     a->want.theme = true;
 }
 

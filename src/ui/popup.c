@@ -340,6 +340,7 @@ static void choose(struct app *a, struct popup *p)
         int rc = kind == POPUP_CONVERSATIONS ? open_found(a, id, message, words, &e)
                  : kind == POPUP_MODELS      ? app_load_model(a, name, &e)
                                              : app_set(a, "theme", name, &e);
+        if (!rc && kind == POPUP_THEMES) app_notice(a, "theme = %s, until you leave; theme = %s in ponder.ini keeps it", name, name);
         if (rc) app_error(a, "%s", e.text);
     }
     free(words);
