@@ -1,5 +1,5 @@
 /*
- * tiny_model.h - random llama, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in double precision, written
+ * tiny_model.h - random llama, phi3, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in double precision, written
  * as the papers have it: no cache, no tiles, no quantised arithmetic. Tests only.
  *
  * The model keeps the values its file stands for (dequantised) as doubles, so the reference shares no code with what it tests, but for
@@ -13,7 +13,9 @@
 
 #include <math.h>
 
-enum tiny_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_LLAMA3, SCALING_FACTORS };
+enum tiny_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_LLAMA3, SCALING_FACTORS, SCALING_LONG, SCALING_SHORT };
+
+#define TINY_ATTN_FACTOR 1.25
 
 struct tiny_spec {
     const char *name;
@@ -227,6 +229,25 @@ static inline void tiny_metadata(struct tiny_model *m)
         tiny_key_f32(m, "rope.scaling.low_freq_factor", 1);
         tiny_key_f32(m, "rope.scaling.high_freq_factor", 4);
     }
+    /* two sets of factors: the one that is meant for the contexts of the tests, 200 to 1,300 tokens, and another */
+    if (s->scaling == SCALING_LONG || s->scaling == SCALING_SHORT) {
+        tiny_key_u32(m, "rope.scaling.original_context_length", s->scaling == SCALING_LONG ? 64 : 2048);
+        tiny_key_f32(m, "rope.scaling.attn_factor", TINY_ATTN_FACTOR);
+    }
+}
+
+/* One tensor for several matrices, rows under rows; their values into parts. */
+static inline void tiny_fused(struct tiny_model *m, const char *name, int n, int rows, const int *part_rows, int n_parts, double **parts)
+{
+    double *all = tiny_tensor(m, name, m->s.type, n, rows, 0, 1.5 / sqrt(n)), *at = all;
+
+    for (int i = 0; i < n_parts; i++) {
+        size_t bytes = (size_t)n * (size_t)part_rows[i] * sizeof(double);
+        parts[i] = tiny_alloc(bytes);
+        memcpy(parts[i], at, bytes);
+        at += (size_t)n * (size_t)part_rows[i];
+    }
+    free(all);
 }
 
 static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
@@ -248,11 +269,25 @@ static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
     m->output_norm = tiny_tensor(m, "output_norm.weight", TENSOR_F32, s->n_embd, 1, 1, 0.3);
     m->output = s->tied ? m->embed : tiny_tensor(m, "output.weight", blocks, s->n_embd, s->n_vocab, 0, 1);
     if (s->scaling == SCALING_FACTORS) m->rope_factors = tiny_tensor(m, "rope_freqs.weight", TENSOR_F32, s->n_rot / 2, 1, 3, 2);
+    if (s->scaling == SCALING_LONG || s->scaling == SCALING_SHORT) {
+        const char *used = "rope_factors_long.weight", *other = "rope_factors_short.weight", *swap = used;
+        if (s->scaling == SCALING_SHORT) used = other, other = swap;
+        m->rope_factors = tiny_tensor(m, used, TENSOR_F32, s->n_rot / 2, 1, 3, 2);
+        free(tiny_tensor(m, other, TENSOR_F32, s->n_rot / 2, 1, 3, 2));
+    }
     m->layers = tiny_alloc((size_t)s->n_layer * sizeof(*m->layers));
     for (int i = 0; i < s->n_layer; i++) {
         struct tiny_layer *l = &m->layers[i];
         char name[64];
+        if (!strcmp(s->arch, "phi3")) {
+            const int fused[3] = {s->n_embd, n_q + 2 * n_kv, 2 * s->n_ff}, qkv_rows[3] = {n_q, n_kv, n_kv}, ff_rows[2] = {s->n_ff, s->n_ff};
+            snprintf(name, sizeof(name), "blk.%d.attn_qkv.weight", i);
+            tiny_fused(m, name, s->n_embd, fused[1], qkv_rows, 3, &l->m[TINY_Q]);
+            snprintf(name, sizeof(name), "blk.%d.ffn_up.weight", i);
+            tiny_fused(m, name, s->n_embd, fused[2], ff_rows, 2, &l->m[TINY_GATE]);
+        }
         for (int k = 0; k < TINY_MATRICES; k++) {
+            if (l->m[k]) continue;
             snprintf(name, sizeof(name), "blk.%d.%s.weight", i, names[k]);
             l->m[k] = tiny_tensor(m, name, s->type, shapes[k][0], shapes[k][1], 0, 1.5 / sqrt(shapes[k][0]));
         }
@@ -320,7 +355,7 @@ static inline double tiny_frequency(const struct tiny_model *m, int pair)
     double f = pow(10000, -2.0 * pair / m->s.n_rot), wave = 2 * 3.14159265358979323846 / f;
 
     if (m->s.scaling == SCALING_LINEAR) return f / 8;
-    if (m->s.scaling == SCALING_FACTORS) return f / m->rope_factors[pair];
+    if (m->rope_factors) return f / m->rope_factors[pair];
     if (m->s.scaling == SCALING_LLAMA3) {
         /* as published with the models: low_freq_factor 1, high_freq_factor 4, original context 64, factor 8 */
         if (wave < 64.0 / 4) return f;
@@ -333,11 +368,12 @@ static inline double tiny_frequency(const struct tiny_model *m, int pair)
 
 static inline void tiny_rope(const struct tiny_model *m, double *x, int n_heads, int position)
 {
-    bool halves = !strncmp(m->s.arch, "qwen", 4);
+    bool halves = !strncmp(m->s.arch, "qwen", 4) || !strcmp(m->s.arch, "phi3");
+    double size = m->s.scaling == SCALING_LONG || m->s.scaling == SCALING_SHORT ? TINY_ATTN_FACTOR : 1;
 
     for (int h = 0; h < n_heads; h++, x += m->s.head_dim) {
         for (int i = 0; i < m->s.n_rot / 2; i++) {
-            double angle = position * tiny_frequency(m, i), c = cos(angle), s = sin(angle);
+            double angle = position * tiny_frequency(m, i), c = size * cos(angle), s = size * sin(angle);
             double *a = halves ? &x[i] : &x[2 * i], *b = halves ? &x[i + m->s.n_rot / 2] : &x[2 * i + 1], a0 = *a, b0 = *b;
             *a = a0 * c - b0 * s;
             *b = a0 * s + b0 * c;

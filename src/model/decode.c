@@ -200,7 +200,7 @@ static void start(struct session *s, const int32_t *ids, int m)
         float *x = d->x + (size_t)j * (size_t)w->n_embd;
         dequant_row(w->embed.type, w->embed.data + (size_t)ids[j] * w->embed.row_bytes, x, w->n_embd);
         rms_norm(x, w->layers[0].attn_norm, d->norm + (size_t)j * (size_t)w->n_embd, w->n_embd, w->norm_eps);
-        rope_angles(w->rope_freq, w->n_rot, (int64_t)s->n + j, d->cos_sin + (size_t)j * (size_t)w->n_rot);
+        rope_angles(s->rope_freq, w->n_rot, w->rope_size, (int64_t)s->n + j, d->cos_sin + (size_t)j * (size_t)w->n_rot);
     }
 }
 

@@ -41,6 +41,7 @@ struct session {
     struct pool *pool;
     int n_ctx;
     int n_splits;                   /* pieces of DECODE_SPLIT positions in n_ctx */
+    const double *rope_freq;        /* the model's, for this n_ctx */
     float attend_scale;             /* 1 / sqrt(head_dim) */
     int32_t *tokens;                /* n_ctx */
     bool *generated;                /* n_ctx: written by decode */

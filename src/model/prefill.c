@@ -56,7 +56,7 @@ static void embed_row(struct prefill *p, int row, const float *unused)
     }
     size_t id = (size_t)p->ids[row - p->first];
     dequant_row(w->embed.type, w->embed.data + id * w->embed.row_bytes, x, w->n_embd);
-    rope_angles(w->rope_freq, w->n_rot, p->base + row, row_of(p->cos_sin, row, w->n_rot));
+    rope_angles(p->s->rope_freq, w->n_rot, w->rope_size, p->base + row, row_of(p->cos_sin, row, w->n_rot));
 }
 
 static void norm_row(struct prefill *p, int row, const float *weight)

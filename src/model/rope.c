@@ -25,12 +25,12 @@ void rope_scale_llama3(double *freq, int n_rot, const struct rope_llama3 *s)
     }
 }
 
-void rope_angles(const double *freq, int n_rot, int64_t position, float *cos_sin)
+void rope_angles(const double *freq, int n_rot, double size, int64_t position, float *cos_sin)
 {
     for (int i = 0; i < n_rot / 2; i++) {
         double angle = (double)position * freq[i];
-        cos_sin[2 * i] = (float)cos(angle);
-        cos_sin[2 * i + 1] = (float)sin(angle);
+        cos_sin[2 * i] = (float)(size * cos(angle));
+        cos_sin[2 * i + 1] = (float)(size * sin(angle));
     }
 }
 

@@ -15,8 +15,8 @@ struct rope_llama3 {
 /* Radians a position for each of n_rot / 2 pairs: base^(-2i / n_rot). */
 void rope_frequencies(double *freq, int n_rot, double base);
 void rope_scale_llama3(double *freq, int n_rot, const struct rope_llama3 *s);
-/* cos and sin of the angles at a position, n_rot floats, interleaved. */
-void rope_angles(const double *freq, int n_rot, int64_t position, float *cos_sin);
+/* size times cos and sin of the angles at a position, n_rot floats, interleaved. */
+void rope_angles(const double *freq, int n_rot, double size, int64_t position, float *cos_sin);
 /* Turns the first n_rot elements of each of n_heads heads (dim apart) in place. */
 void rope_apply(enum rope_pairs pairs, const float *cos_sin, int n_rot, float *x, int n_heads, int dim);
 

@@ -108,6 +108,7 @@ int session_new(struct session **out, const struct engine *m, int n_ctx, int n_t
     s->m = m;
     s->n_ctx = n_ctx;
     s->n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;
+    s->rope_freq = m->w.rope_freq_long && n_ctx > m->w.rope_ctx ? m->w.rope_freq_long : m->w.rope_freq;
     s->attend_scale = (float)(1.0 / sqrt(m->w.head_dim));
     int rc = fill(s, n_threads, e);
     if (rc) {

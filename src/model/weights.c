@@ -31,13 +31,16 @@ static const struct arch {
     enum rope_pairs pairs;
     bool qkv_bias;  /* must be there; optional otherwise */
     bool head_norm; /* must be there; unknown otherwise */
+    bool fused;     /* Q, K and V are one matrix, gate and up another */
+    bool long_rope; /* may have frequency factors for short and for long contexts */
     int no_rope;    /* every so many layers one has no position embedding; 0: none */
 } archs[] = {
-    {"llama", ROPE_ADJACENT, false, false, 0},
-    {"qwen2", ROPE_HALVES, true, false, 0},
-    {"qwen3", ROPE_HALVES, false, true, 0},
+    {.name = "llama", .pairs = ROPE_ADJACENT},
+    {.name = "phi3", .pairs = ROPE_HALVES, .fused = true, .long_rope = true},
+    {.name = "qwen2", .pairs = ROPE_HALVES, .qkv_bias = true},
+    {.name = "qwen3", .pairs = ROPE_HALVES, .head_norm = true},
     /* files do not say which layers: the period is the architecture's */
-    {"smollm3", ROPE_ADJACENT, false, false, 4},
+    {.name = "smollm3", .pairs = ROPE_ADJACENT, .no_rope = 4},
 };
 
 struct loader {
@@ -102,7 +105,7 @@ static int find_arch(struct loader *l)
     for (size_t i = 0; i < ARRAY_LEN(archs); i++)
         if (s.n == strlen(archs[i].name) && !memcmp(s.p, archs[i].name, s.n)) l->arch = &archs[i];
     if (!l->arch)
-        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (llama, qwen2, qwen3 and smollm3 are)",
+        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (llama, phi3, qwen2, qwen3 and smollm3 are)",
                        gguf_path(l->g), (int)(s.n < 64 ? s.n : 64), s.p);
     snprintf(l->w->arch, sizeof(l->w->arch), "%s", l->arch->name);
     l->w->pairs = l->arch->pairs;
@@ -142,6 +145,11 @@ static int read_numbers(struct loader *l)
                        value_dim, w->head_dim);
     if (w->n_rot % 2 || w->n_rot > w->head_dim)
         return err_set(l->e, ERR_FILE, "%s: %d rotary dimensions in heads of %d", gguf_path(l->g), w->n_rot, w->head_dim);
+    /* within its window a model attends to everything, and longer contexts would need one */
+    int64_t window = 0;
+    char key[96];
+    if (l->arch->long_rope && gguf_get_int(l->g, key_of(l, key, "attention.sliding_window"), &window) && window > 0 && window < w->ctx_train)
+        w->ctx_train = (int)window;
     w->n_q = w->n_head * w->head_dim;
     w->n_kv = w->n_head_kv * w->head_dim;
     return 0;
@@ -208,13 +216,73 @@ static int plan_arena(struct loader *l)
     struct weights *w = l->w;
     size_t a_layer = 3 * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->head_dim + 8 * 16;
 
-    w->arena_cap = a_layer * (size_t)w->n_layer + (size_t)w->n_embd + (size_t)w->n_rot + 2 * 16;
+    w->arena_cap = a_layer * (size_t)w->n_layer + (size_t)w->n_embd + 3 * (size_t)w->n_rot + 4 * 16;
     size_t bytes = (w->arena_cap * sizeof(float) + 63) / 64 * 64;
     w->arena = aligned_alloc(64, bytes);
     w->layers = calloc((size_t)w->n_layer, sizeof(*w->layers));
-    w->rope_freq = calloc((size_t)w->n_rot / 2, sizeof(*w->rope_freq));
+    w->rope_freq = calloc((size_t)w->n_rot, sizeof(*w->rope_freq)); /* two sets */
     if (!w->arena || !w->layers || !w->rope_freq)
         return err_set(l->e, ERR_NOMEM, "%s: out of memory for %zu KB of norms", gguf_path(l->g), bytes >> 10);
+    return 0;
+}
+
+struct matrix_spec {
+    const char *name;
+    int64_t n_in, n_out;
+    struct matrix *out;
+};
+
+static int get_listed(struct loader *l, int i, const struct matrix_spec *list, size_t n)
+{
+    char name[64];
+    int rc = 0;
+
+    for (size_t k = 0; k < n && !rc; k++) {
+        snprintf(name, sizeof(name), "blk.%d.%s.weight", i, list[k].name);
+        rc = get_matrix(l, name, list[k].n_in, list[k].n_out, false, list[k].out);
+    }
+    return rc;
+}
+
+static int get_matrices(struct loader *l, int i)
+{
+    struct weights *w = l->w;
+    struct layer *y = &w->layers[i];
+    const struct matrix_spec list[] = {
+        {"attn_q", w->n_embd, w->n_q, &y->wq},      {"attn_k", w->n_embd, w->n_kv, &y->wk},     {"attn_v", w->n_embd, w->n_kv, &y->wv},
+        {"attn_output", w->n_q, w->n_embd, &y->wo}, {"ffn_gate", w->n_embd, w->n_ff, &y->gate}, {"ffn_up", w->n_embd, w->n_ff, &y->up},
+        {"ffn_down", w->n_ff, w->n_embd, &y->down},
+    };
+    return get_listed(l, i, list, ARRAY_LEN(list));
+}
+
+/* Rows [from, from + n) of m. */
+static struct matrix rows_of(const struct matrix *m, int64_t from, int64_t n)
+{
+    struct matrix part = *m;
+    part.data += (size_t)from * m->row_bytes;
+    part.n_out = n;
+    return part;
+}
+
+/* Q, K and V under one another in a matrix, gate and up in another: taken apart without a copy. */
+static int get_fused_matrices(struct loader *l, int i)
+{
+    struct weights *w = l->w;
+    struct layer *y = &w->layers[i];
+    struct matrix qkv, gate_up;
+    const struct matrix_spec list[] = {
+        {"attn_qkv", w->n_embd, w->n_q + 2 * w->n_kv, &qkv}, {"attn_output", w->n_q, w->n_embd, &y->wo},
+        {"ffn_up", w->n_embd, 2 * w->n_ff, &gate_up},        {"ffn_down", w->n_ff, w->n_embd, &y->down},
+    };
+    int rc = get_listed(l, i, list, ARRAY_LEN(list));
+
+    if (rc) return rc;
+    y->wq = rows_of(&qkv, 0, w->n_q);
+    y->wk = rows_of(&qkv, w->n_q, w->n_kv);
+    y->wv = rows_of(&qkv, w->n_q + w->n_kv, w->n_kv);
+    y->gate = rows_of(&gate_up, 0, w->n_ff);
+    y->up = rows_of(&gate_up, w->n_ff, w->n_ff);
     return 0;
 }
 
@@ -223,15 +291,6 @@ static int get_layer(struct loader *l, int i)
     struct weights *w = l->w;
     struct layer *y = &w->layers[i];
     const bool may_lack_bias = !l->arch->qkv_bias;
-    const struct {
-        const char *name;
-        int64_t n_in, n_out;
-        struct matrix *out;
-    } matrices[] = {
-        {"attn_q", w->n_embd, w->n_q, &y->wq},      {"attn_k", w->n_embd, w->n_kv, &y->wk},     {"attn_v", w->n_embd, w->n_kv, &y->wv},
-        {"attn_output", w->n_q, w->n_embd, &y->wo}, {"ffn_gate", w->n_embd, w->n_ff, &y->gate}, {"ffn_up", w->n_embd, w->n_ff, &y->up},
-        {"ffn_down", w->n_ff, w->n_embd, &y->down},
-    };
     const struct {
         const char *name;
         int64_t n;
@@ -247,10 +306,7 @@ static int get_layer(struct loader *l, int i)
     char name[64];
     int rc;
 
-    for (size_t k = 0; k < ARRAY_LEN(matrices); k++) {
-        snprintf(name, sizeof(name), "blk.%d.%s.weight", i, matrices[k].name);
-        if ((rc = get_matrix(l, name, matrices[k].n_in, matrices[k].n_out, false, matrices[k].out))) return rc;
-    }
+    if ((rc = l->arch->fused ? get_fused_matrices(l, i) : get_matrices(l, i))) return rc;
     y->rope = !l->arch->no_rope || (i + 1) % l->arch->no_rope != 0;
     for (size_t k = 0; k < n_vectors; k++) {
         snprintf(name, sizeof(name), "blk.%d.%s", i, vectors[k].name);
@@ -288,6 +344,7 @@ static int scale_by_metadata(struct loader *l, bool has_factors)
     bool named = gguf_get_string(l->g, key_of(l, key, "rope.scaling.type"), &type);
     if (!named && gguf_get_real(l->g, key_of(l, key, "rope.scale_linear"), &factor)) type = (struct gguf_string){"linear", 6};
     if (type.n == 4 && !memcmp(type.p, "none", 4)) return 0;
+    if (l->w->rope_freq_long && type.n == 8 && !memcmp(type.p, "longrope", 8)) return 0; /* the factors say it all */
     if ((rc = get_positive(l, "rope.scaling.factor", factor, &factor))) return rc;
     if (type.n == 6 && !memcmp(type.p, "linear", 6)) {
         for (int i = 0; i < w->n_rot / 2; i++) w->rope_freq[i] /= factor;
@@ -309,6 +366,23 @@ static int scale_by_metadata(struct loader *l, bool has_factors)
                    type.p);
 }
 
+/* The second set of frequencies, for contexts over the original one, and the factors of the first. */
+static int get_long_rope(struct loader *l, const float **factors)
+{
+    struct weights *w = l->w;
+    const float *far;
+    double *freq = w->rope_freq + w->n_rot / 2;
+    int rc;
+
+    if ((rc = get_vector(l, "rope_factors_short.weight", w->n_rot / 2, false, factors))) return rc;
+    if ((rc = get_vector(l, "rope_factors_long.weight", w->n_rot / 2, false, &far))) return rc;
+    if ((rc = get_count(l, "rope.scaling.original_context_length", w->ctx_train, LIMIT_CTX, &w->rope_ctx))) return rc;
+    if ((rc = get_positive(l, "rope.scaling.attn_factor", 1, &w->rope_size))) return rc;
+    for (int i = 0; i < w->n_rot / 2; i++) freq[i] = w->rope_freq[i] / (double)far[i];
+    w->rope_freq_long = freq;
+    return 0;
+}
+
 static int get_rope(struct loader *l)
 {
     struct weights *w = l->w;
@@ -317,14 +391,18 @@ static int get_rope(struct loader *l)
     int rc;
 
     if ((rc = get_positive(l, "rope.freq_base", 10000, &base))) return rc;
+    w->rope_size = 1;
     rope_frequencies(w->rope_freq, w->n_rot, base);
-    if ((rc = get_vector(l, "rope_freqs.weight", w->n_rot / 2, true, &factors))) return rc;
+    if (l->arch->long_rope && gguf_find_tensor(l->g, "rope_factors_long.weight")) {
+        if ((rc = get_long_rope(l, &factors))) return rc;
+    } else if ((rc = get_vector(l, "rope_freqs.weight", w->n_rot / 2, true, &factors))) {
+        return rc;
+    }
     if ((rc = scale_by_metadata(l, factors != NULL))) return rc;
-    for (int i = 0; i < w->n_rot / 2; i++) {
-        if (factors) w->rope_freq[i] /= (double)factors[i];
+    for (int i = 0; factors && i < w->n_rot / 2; i++) w->rope_freq[i] /= (double)factors[i];
+    for (int i = 0; i < (w->rope_freq_long ? w->n_rot : w->n_rot / 2); i++)
         if (!isfinite(w->rope_freq[i]) || w->rope_freq[i] < 0)
             return err_set(l->e, ERR_FILE, "%s: frequency %d of the position embedding is not a number", gguf_path(l->g), i);
-    }
     return 0;
 }
 

@@ -40,6 +40,9 @@ struct weights {
     float norm_eps;
     enum rope_pairs pairs;
     double *rope_freq;                       /* n_rot / 2, scaling included */
+    const double *rope_freq_long;            /* for contexts over rope_ctx; NULL where a model has only the above */
+    int rope_ctx;
+    double rope_size;                        /* what turned queries and keys are multiplied by; 1 but for long contexts' models */
     struct matrix embed;                     /* n_vocab rows of n_embd */
     struct matrix output;                    /* n_embd -> n_vocab; the same as embed in tied models */
     const float *output_norm;                /* n_embd */

@@ -27,6 +27,9 @@ static const struct tiny_spec specs[] = {
     {"qwen2 q4_k", "qwen2", TENSOR_Q4_K, 2, 256, 256, 8, 2, 32, 32, 300, 2048, true, true, SCALING_NONE},
     {"qwen3 f32", "qwen3", TENSOR_F32, 2, 64, 96, 4, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"qwen3 q8", "qwen3", TENSOR_Q8_0, 1, 64, 96, 3, 1, 32, 16, 300, 2048, false, false, SCALING_NONE},
+    {"phi3 f32", "phi3", TENSOR_F32, 2, 64, 160, 4, 2, 16, 12, 300, 2048, true, false, SCALING_LONG},
+    {"phi3 q4", "phi3", TENSOR_Q4_0, 1, 96, 288, 3, 1, 32, 32, 300, 2048, false, false, SCALING_SHORT},
+    {"phi3 f16", "phi3", TENSOR_F16, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"llama q2_k", "llama", TENSOR_Q2_K, 1, 256, 256, 4, 2, 64, 64, 300, 2048, true, false, SCALING_NONE},
     {"qwen3 iq4_nl", "qwen3", TENSOR_IQ4_NL, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"smollm3 f32", "smollm3", TENSOR_F32, 5, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
@@ -583,6 +586,16 @@ static void wrong_tensors_are_refused(void **state)
     assert_refused(&as_qwen3.w, SIZE_MAX, ERR_FILE, "attn_q_norm.weight");
     free(as_qwen3.w.kv.p);
     tiny_release(&m);
+    /* factors for long contexts without those for short ones */
+    spec = (struct tiny_spec){"phi3", "phi3", TENSOR_F32, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE};
+    tiny_init(&m, &spec);
+    dims[0] = 16;
+    gw_tensor(&m.w, "rope_factors_long.weight", 1, dims, TENSOR_F32, zeros, 16 * 4);
+    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "rope_factors_short.weight");
+    /* both, and zeros divide */
+    gw_tensor(&m.w, "rope_factors_short.weight", 1, dims, TENSOR_F32, zeros, 16 * 4);
+    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "position embedding");
+    tiny_release(&m);
     /* a vocabulary larger than the embedding */
     tiny_init(&m, &specs[0]);
     struct tiny_model other = {.s = m.s};
@@ -641,6 +654,23 @@ static void truncated_files_are_refused(void **state)
 }
 
 /* ---- what is said of a model --------------------------------------------------------------------------------------- */
+
+/* Attention of phi3 may see a window only: contexts stay inside it. */
+static void a_window_bounds_the_context(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+    struct tiny_spec spec = {"phi3", "phi3", TENSOR_F32, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE};
+    struct engine *engine;
+
+    tiny_init(&m, &spec);
+    gw_u32(&m.w, "phi3.attention.sliding_window", 1000);
+    assert_int_equal(gw_save(&m.w, file, SIZE_MAX), 0);
+    assert_int_equal(engine_open(&engine, file, NULL), 0);
+    assert_int_equal(engine_info(engine)->ctx_train, 1000);
+    engine_free(engine);
+    tiny_release(&m);
+}
 
 static void info_describes_the_file(void **state)
 {
@@ -750,7 +780,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wrong_calls_change_nothing),      cmocka_unit_test(wrong_numbers_are_refused),
         cmocka_unit_test(wrong_tensors_are_refused),       cmocka_unit_test(unknown_scalings_are_refused),
         cmocka_unit_test(truncated_files_are_refused),     cmocka_unit_test(info_describes_the_file),
-        cmocka_unit_test(a_model_goes_by_its_files_name),
+        cmocka_unit_test(a_model_goes_by_its_files_name),  cmocka_unit_test(a_window_bounds_the_context),
     };
     if (argc > 1 && !strcmp(argv[1], OTHER_BLAS)) return cmocka_run_group_tests(bits, make_folder, remove_folder);
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
