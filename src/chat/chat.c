@@ -21,7 +21,7 @@ struct chat {
     struct line_message reply;       /* the running one, as far as its events were taken */
     int64_t next_provisional;
     int64_t running;                 /* provisional id of the running reply's job, 0 none */
-    bool paused;
+    bool paused, leaving;
     struct str *queued;
     size_t n_queued, cap_queued;
 };
@@ -74,10 +74,17 @@ static void reply_clear(struct chat *c)
     c->reply = (struct line_message){0};
 }
 
+static int save_pending(struct chat *c, struct err *e);
+
 void chat_free(struct chat *c)
 {
     if (!c) return;
-    worker_stop(&c->w);
+    worker_join(&c->w);
+    c->leaving = true;
+    struct chat_event ev;
+    while (c->w.events && chat_next_event(c, &ev)) chat_event_release(&ev);
+    save_pending(c, NULL);
+    worker_release(&c->w);
     settings_release(&c->set);
     free(c->model_path);
     branch_release(&c->branch);
@@ -165,14 +172,59 @@ static int post_reply(struct chat *c, struct err *e)
     return 0;
 }
 
+static int save_reply(struct chat *c, struct line_message *m, int64_t parent, struct err *e)
+{
+    char budget[32];
+    struct reply_end end = reply_end_of(&m->stats, budget);
+    int rc = 0;
+    if (m->id <= 0) {
+        struct str name = STR_EMPTY;
+        if (c->have_model) str_addf(&name, "%s %s", c->info.name, c->info.quant);
+        struct reply_start start = {.conversation = c->conversation, .parent = parent, .model = str_cstr(&name), .model_file = c->model_path, .quant = c->info.quant,
+                                    .family = c->info.family ? c->info.family->name : "", .engine_version = PONDER_VERSION, .kernels = engine_kernels(),
+                                    .system = c->set.system, .budget = budget, .think_min = c->set.think_min, .answer_max = c->set.answer_max};
+        int64_t id = 0;
+        rc = store_begin_reply(c->store, &start, &id, e);
+        str_release(&name);
+        if (rc) return rc;
+        m->id = id;
+        m->saved_thought = m->saved_text = 0;
+        m->unended = true;
+    }
+    rc = store_end_reply(c->store, m->id, str_cstr(&m->thought) + m->saved_thought, m->thought.len - m->saved_thought, str_cstr(&m->text) + m->saved_text,
+                         m->text.len - m->saved_text, &end, e);
+    if (!rc) m->unended = false;
+    return rc;
+}
+
+/* Writes what an earlier failure kept out of the record, in order, so that nothing later stands on a message that is not there. */
+static int save_pending(struct chat *c, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < c->branch.n; i++) {
+        struct line_message *m = &c->branch.items[i];
+        int64_t parent = i ? c->branch.items[i - 1].id : 0, old = m->id;
+        if (m->id > 0 && !m->unended) continue;
+        if (c->conversation <= 0) rc = store_new_conversation(c->store, c->set.system, &c->conversation, e);
+        if (rc) break;
+        if (m->role == ROLE_USER)
+            rc = store_add_prompt(c->store, c->conversation, parent, str_cstr(&m->text), m->text.len, &m->id, e);
+        else
+            rc = save_reply(c, m, parent, e);
+        if (!rc && old <= 0 && !c->leaving)
+            worker_push(&c->w, &(struct chat_event){.kind = CHAT_SAVED, .message = m->id, .old = old, .done = (size_t)c->conversation});
+    }
+    return rc;
+}
+
 /* The prompt goes to disk here, before anything is computed for it. When that fails it stays in memory and the worker tries again. */
-static int64_t save_prompt(struct chat *c, int64_t parent, const char *text, size_t len)
+static int64_t save_prompt(struct chat *c, const char *text, size_t len)
 {
     struct err e = {0};
     int64_t id = 0;
-    int rc = 0;
-    if (c->conversation <= 0) rc = store_new_conversation(c->store, c->set.system, &c->conversation, &e);
-    if (!rc) rc = store_add_prompt(c->store, c->conversation, parent > 0 ? parent : 0, text, len, &id, &e);
+    int rc = save_pending(c, &e);
+    if (!rc && c->conversation <= 0) rc = store_new_conversation(c->store, c->set.system, &c->conversation, &e);
+    if (!rc) rc = store_add_prompt(c->store, c->conversation, c->branch.n ? c->branch.items[c->branch.n - 1].id : 0, text, len, &id, &e);
     if (!rc) return id;
     worker_emit_text(&c->w, CHAT_STORE_TROUBLE, 0, e.text);
     return c->next_provisional--;
@@ -180,8 +232,7 @@ static int64_t save_prompt(struct chat *c, int64_t parent, const char *text, siz
 
 static int send_now(struct chat *c, const char *text, size_t len, struct err *e)
 {
-    int64_t parent = c->branch.n ? c->branch.items[c->branch.n - 1].id : 0;
-    int64_t id = save_prompt(c, parent, text, len);
+    int64_t id = save_prompt(c, text, len);
     if (branch_add(&c->branch, id, ROLE_USER, text, len, NULL, 0)) return err_set(e, ERR_NOMEM, "out of memory");
     worker_emit(&c->w, CHAT_PROMPT, id, text, len, NULL);
     return post_reply(c, e);
@@ -324,7 +375,8 @@ int chat_set(struct chat *c, const struct settings *set, const char *model_path,
     if (rc) return rc;
     settings_release(&c->set);
     c->set = copy;
-    if (model_path && strcmp(model_path, c->model_path)) return set_path(c, model_path, e);
+    /* the same path again is another try where no model is there */
+    if (model_path && (strcmp(model_path, c->model_path) || (!c->have_model && !c->loading))) return set_path(c, model_path, e);
     return 0;
 }
 
@@ -353,13 +405,19 @@ static void saved(struct chat *c, const struct chat_event *ev)
         if (c->branch.items[i].id == ev->old) c->branch.items[i].id = ev->message;
 }
 
-static void ended(struct chat *c)
+static void ended(struct chat *c, const struct chat_event *ev)
 {
-    branch_add(&c->branch, c->reply.id, ROLE_ASSISTANT, str_cstr(&c->reply.text), c->reply.text.len, str_cstr(&c->reply.thought), c->reply.thought.len);
+    if (!branch_add(&c->branch, ev->message, ROLE_ASSISTANT, str_cstr(&c->reply.text), c->reply.text.len, str_cstr(&c->reply.thought), c->reply.thought.len)) {
+        struct line_message *m = &c->branch.items[c->branch.n - 1];
+        m->unended = ev->unsaved;
+        m->saved_thought = ev->done;
+        m->saved_text = ev->total;
+        m->stats = ev->stats;
+    }
     reply_clear(c);
     c->running = 0;
     c->paused = false;
-    if (!c->n_queued) return;
+    if (!c->n_queued || c->leaving) return;
     struct str next = c->queued[0];
     c->queued[0] = STR_EMPTY;
     chat_drop_queued(c, 0);
@@ -382,7 +440,7 @@ static void follow(struct chat *c, struct chat_event *ev)
     case CHAT_THOUGHT: str_add_bytes(&c->reply.thought, ev->text, ev->len); break;
     case CHAT_ANSWER: str_add_bytes(&c->reply.text, ev->text, ev->len); break;
     case CHAT_SAVED: saved(c, ev); break;
-    case CHAT_ENDED: ended(c); break;
+    case CHAT_ENDED: ended(c, ev); break;
     default: break;
     }
 }

@@ -91,7 +91,8 @@ struct chat_event {
     char *text;             /* NUL-terminated, never NULL */
     size_t len;
     const char *author;
-    size_t done, total;
+    size_t done, total;     /* CHAT_PREFILL: tokens; CHAT_INJECTED: the span's place and length; CHAT_ENDED: bytes of thought and answer on disk */
+    bool unsaved;           /* CHAT_ENDED: its end could not be written; it is tried again with the next prompt and at the end */
     struct model_info *model;            /* CHAT_MODEL: a copy, the event's own */
     struct chat_stats stats;
 };

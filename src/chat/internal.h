@@ -20,6 +20,9 @@ struct line_message {
     int64_t id;                  /* of the record; below 0 while unsaved */
     enum role role;
     struct str text, thought;
+    bool unended;                /* a reply whose end could not be written; what is on disk of it: */
+    size_t saved_thought, saved_text;
+    struct chat_stats stats;     /* of a reply written in this run */
 };
 struct branch {
     struct line_message *items;
@@ -63,7 +66,8 @@ struct worker {
     struct hasher *hasher;
 };
 int worker_start(struct worker *w, struct store *store, struct err *e);
-void worker_stop(struct worker *w);
+void worker_join(struct worker *w);       /* stops what runs; the queues stay, so that what was told last can still be read */
+void worker_release(struct worker *w);
 /* Puts an event into the queue; text may be NULL. Out of memory drops the event: the text is in the record all the same. */
 void worker_emit(struct worker *w, enum chat_event_kind kind, int64_t message, const char *text, size_t len, const struct chat_stats *stats);
 void worker_emit_text(struct worker *w, enum chat_event_kind kind, int64_t message, const char *text);
@@ -105,6 +109,9 @@ void recorder_event(struct recorder *r, size_t position, const char *kind, const
 void recorder_span(struct recorder *r, size_t position, size_t offset, size_t length, const char *kind, const char *author);
 /* Writes what is new, at most every 150 ms unless now. */
 void recorder_flush(struct recorder *r, bool now);
-void recorder_end(struct recorder *r, const struct reply_end *end);
+/* False when the end could not be written. */
+bool recorder_end(struct recorder *r, const struct reply_end *end);
+/* The end of a reply as the record takes it. budget is where its text goes. */
+struct reply_end reply_end_of(const struct chat_stats *st, char budget[32]);
 
 #endif

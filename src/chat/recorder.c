@@ -138,7 +138,23 @@ void recorder_flush(struct recorder *r, bool now)
     tell_trouble(r, rc, &e);
 }
 
-void recorder_end(struct recorder *r, const struct reply_end *end)
+struct reply_end reply_end_of(const struct chat_stats *st, char budget[32])
+{
+    budget_format(st->budget, budget);
+    return (struct reply_end){
+        .ended = thought_ending_name(st->thought_ending),
+        .answer_ended = answer_ending_name(st->answer_ending),
+        .budget_final = budget,
+        .thought_tokens = st->thought_tokens,
+        .answer_tokens = st->answer_tokens,
+        .escaped = st->escaped,
+        .thought_ms = st->thought_ms,
+        .answer_ms = st->answer_ms,
+        .tokens_per_s = st->tokens_per_s,
+    };
+}
+
+bool recorder_end(struct recorder *r, const struct reply_end *end)
 {
     struct err e = {0};
     int rc = save_rows(r, &e);
@@ -147,4 +163,5 @@ void recorder_end(struct recorder *r, const struct reply_end *end)
         rc = store_end_reply(r->w->store, r->reply, str_cstr(&r->thought) + r->saved_thought, r->thought.len - r->saved_thought,
                              str_cstr(&r->answer) + r->saved_answer, r->answer.len - r->saved_answer, end, &e);
     tell_trouble(r, rc, &e);
+    return !rc;
 }

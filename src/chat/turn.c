@@ -365,23 +365,15 @@ static void finish(struct turn *t, int rc, const struct err *e)
     } else {
         t->st.thought_ending = THOUGHT_ERROR;
     }
+    if (!t->think) t->st.budget = t->job->set.budget;
     char budget[32];
-    budget_format(t->think ? t->st.budget : t->job->set.budget, budget);
-    struct reply_end end = {
-        .ended = thought_ending_name(t->st.thought_ending),
-        .answer_ended = answer_ending_name(t->st.answer_ending),
-        .budget_final = budget,
-        .thought_tokens = t->st.thought_tokens,
-        .answer_tokens = t->st.answer_tokens,
-        .escaped = t->st.escaped,
-        .extensions = t->extensions,
-        .thought_ms = t->st.thought_ms,
-        .answer_ms = t->st.answer_ms,
-        .prefill_ms = t->prefill_ms,
-        .tokens_per_s = t->st.tokens_per_s,
-    };
-    recorder_end(&t->rec, &end);
-    worker_emit(t->w, CHAT_ENDED, t->rec.reply, rc ? e->text : "", rc ? strlen(e->text) : 0, &t->st);
+    struct reply_end end = reply_end_of(&t->st, budget);
+    end.extensions = t->extensions;
+    end.prefill_ms = t->prefill_ms;
+    bool saved = recorder_end(&t->rec, &end);
+    worker_push(t->w, &(struct chat_event){.kind = CHAT_ENDED, .message = t->rec.reply, .text = rc ? (char *)(uintptr_t)e->text : NULL,
+                                           .len = rc ? strlen(e->text) : 0, .stats = t->st, .unsaved = !saved, .done = t->rec.saved_thought,
+                                           .total = t->rec.saved_answer});
 }
 
 void turn_run(struct worker *w, struct job *job)

@@ -218,7 +218,7 @@ int worker_start(struct worker *w, struct store *store, struct err *e)
     return rc;
 }
 
-void worker_stop(struct worker *w)
+void worker_join(struct worker *w)
 {
     atomic_store(&w->quit, true);
     if (w->started) {
@@ -226,8 +226,14 @@ void worker_stop(struct worker *w)
         if (wake && queue_push(w->jobs, wake)) job_free(wake);
         pthread_join(w->thread, NULL);
     }
+    w->started = false;
     hasher_stop(w->hasher);
+    w->hasher = NULL;
     unload(w);
+}
+
+void worker_release(struct worker *w)
+{
     queue_free(w->jobs);
     queue_free(w->live);
     queue_free(w->events);
