@@ -66,6 +66,7 @@ static struct gguf_string file_stem(const struct gguf *g, const char *quant)
 
     s.n = strlen(s.p);
     if (s.n > 5 && !strcasecmp(s.p + s.n - 5, ".gguf")) s.n -= 5;
+    s.n -= gguf_part_suffix(s.p, s.n);
     if (s.n > n_quant + 1 && !strncasecmp(s.p + s.n - n_quant, quant, n_quant) && strchr(".-_", s.p[s.n - n_quant - 1])) s.n -= n_quant + 1;
     return s;
 }
@@ -114,14 +115,24 @@ static int describe(struct engine *m, struct err *e)
     return 0;
 }
 
+/* Between two tensors of a file, at the largest alignment. */
+#define MAX_PADDING (64 << 10)
+
 /* Starts reading the weights in the background; the first token then waits for the disk less often. */
 static void read_ahead(const struct gguf *g)
 {
     size_t n = gguf_tensor_count(g), page = (size_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = (uintptr_t)gguf_tensor_at(g, 0)->data / page * page;
-    const struct gguf_tensor *last = gguf_tensor_at(g, n - 1);
 
-    madvise((void *)from, (uintptr_t)last->data + last->bytes - from, MADV_WILLNEED);
+    for (size_t i = 0, next; i < n; i = next) {
+        uintptr_t from = (uintptr_t)gguf_tensor_at(g, i)->data / page * page, end = from;
+        /* As far as tensors lie in one mapping. A gap as small may also be another file's header: then this is advice for both. */
+        for (next = i; next < n; next++) {
+            const struct gguf_tensor *t = gguf_tensor_at(g, next);
+            if (next > i && ((uintptr_t)t->data < end || (uintptr_t)t->data - end >= MAX_PADDING)) break;
+            end = (uintptr_t)t->data + t->bytes;
+        }
+        madvise((void *)from, end - from, MADV_WILLNEED);
+    }
 }
 
 static int open_parts(struct engine *m, const char *path, struct err *e)
@@ -129,7 +140,7 @@ static int open_parts(struct engine *m, const char *path, struct err *e)
     int rc;
 
     if ((rc = kernels_init(e))) return rc;
-    if ((rc = gguf_open(&m->file, path, e))) return rc;
+    if ((rc = gguf_open_parts(&m->file, path, e))) return rc;
     if ((rc = weights_init(&m->w, m->file, e))) return rc;
     read_ahead(m->file);
     if ((rc = tokenizer_new(&m->tokenizer, m->file, e))) return rc;

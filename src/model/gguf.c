@@ -10,7 +10,8 @@
  *     to the next one.
  *   - Keys and tensor names are unique; look-ups go through sorted indices, so that no choice of names makes them slow.
  *
- * It does not interpret tensors or metadata beyond `general.alignment`, and does not follow split files.
+ * It does not interpret tensors or metadata beyond `general.alignment`, and does not look for the other files of a split
+ * model: gguf_split.c does.
  */
 #include "model/gguf.h"
 
@@ -62,6 +63,7 @@ struct gguf {
     size_t n_tensors;
     uint32_t *kv_order;     /* entries by key */
     uint32_t *tensor_order; /* entries by name */
+    struct gguf *next;      /* owned: the mapping of some of the tensors, once adopted; a list */
 };
 
 /* The first failure is kept in *e and rc; every later read fails too. */
@@ -557,9 +559,42 @@ int gguf_open(struct gguf **out, const char *path, struct err *e)
     return rc;
 }
 
+int gguf_adopt(struct gguf *g, struct gguf *part, struct err *e)
+{
+    char name[68];
+    size_t n = g->n_tensors + part->n_tensors;
+    struct gguf_tensor *both = calloc(n ? n : 1, sizeof(*both));
+    uint32_t *order = NULL;
+    struct cursor c = {.base = g->base, .path = g->path, .e = e};
+
+    part->next = g->next;
+    g->next = part;
+    if (!both) return err_set(e, ERR_NOMEM, "%s: out of memory for %zu tensors", g->path, n);
+    if (g->n_tensors) memcpy(both, g->tensors, g->n_tensors * sizeof(*both));
+    if (part->n_tensors) memcpy(both + g->n_tensors, part->tensors, part->n_tensors * sizeof(*both));
+    free(g->tensors);
+    g->tensors = both;
+    if (n > LIMIT_TENSORS) return err_set(e, ERR_FILE, "%s: over %d tensors in its parts", g->path, LIMIT_TENSORS);
+    if (!sort_index(&c, g, &order, n, compare_tensors)) return c.rc;
+    free(g->tensor_order);
+    g->tensor_order = order;
+    g->n_tensors = n;
+    for (size_t i = 1; i < n; i++)
+        if (compare_tensors(&order[i - 1], &order[i], g) == 0)
+            return err_set(e, ERR_FILE, "%s: has the tensor %s twice, in this file and those before", part->path,
+                           shown(g->tensors[order[i]].name, name));
+    return ERR_OK;
+}
+
 void gguf_close(struct gguf *g)
 {
     if (!g) return;
+    /* only a list's head is closed from outside: this goes one deep */
+    for (struct gguf *part = g->next, *next; part; part = next) {
+        next = part->next;
+        part->next = NULL;
+        gguf_close(part);
+    }
     for (size_t i = 0; i < g->n_kv; i++) free(g->kvs[i].index);
     free(g->kvs);
     free(g->tensors);
@@ -577,7 +612,11 @@ const char *gguf_path(const struct gguf *g)
 
 size_t gguf_file_bytes(const struct gguf *g)
 {
-    return g->size;
+    size_t n = 0;
+
+    /* mappings of one address space: their sum fits */
+    for (; g; g = g->next) n += g->size;
+    return n;
 }
 
 int gguf_version(const struct gguf *g)

@@ -35,9 +35,17 @@ struct gguf;
 int gguf_open(struct gguf **out, const char *path, struct err *e);
 /* The same over bytes the caller keeps alive (tests, fuzzing). name is for messages. */
 int gguf_open_memory(struct gguf **out, const void *bytes, size_t n, const char *name, struct err *e);
+/* gguf_open, and for the first of a model's files (NAME-00001-of-00003.gguf) the others beside it too: *out then has the first file's
+ * metadata and the tensors of all, in order. Another one than the first is refused, and so are files that do not belong together. */
+int gguf_open_parts(struct gguf **out, const char *path, struct err *e);
+/* Puts the tensors of part behind those of g, which owns part from then on also where this fails: ERR_FILE where both have a tensor of one
+ * name, ERR_NOMEM. */
+int gguf_adopt(struct gguf *g, struct gguf *part, struct err *e);
+/* Whether a name without ".gguf" ends as a part of a model does, "-00001-of-00003": the number of bytes, else 0. */
+size_t gguf_part_suffix(const char *name, size_t n);
 void gguf_close(struct gguf *g);
 const char *gguf_path(const struct gguf *g);
-size_t gguf_file_bytes(const struct gguf *g);
+size_t gguf_file_bytes(const struct gguf *g);      /* of all parts */
 int gguf_version(const struct gguf *g);
 
 /* Metadata by index, for `inspect gguf`. */
