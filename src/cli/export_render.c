@@ -24,7 +24,8 @@ static const char *thought_key(void *arg, const char *name)
 
 /* ---- rendering ------------------------------------------------------------------------------------------------- */
 
-/* What the template writes behind a reply: found by rendering one with a mark in it. */
+/* What the template writes behind a reply, up to the token that ends it: found by rendering one with a mark in it. The line break that some
+ * templates write then is not generated, and trainers would put a second end behind it. */
 static int add_reply_end(const struct family *f, struct str *out, struct err *e)
 {
     static const char mark[] = "\x01reply\x01";
@@ -34,7 +35,9 @@ static int add_reply_end(const struct family *f, struct str *out, struct err *e)
 
     int rc = family_render(f, &p, m, 2, &(struct render_options){.think = true, .no_generation = true, .bos = ""}, e);
     const char *at = rc || !p.text.len ? NULL : memmem(p.text.data, p.text.len, mark, sizeof mark - 1);
-    if (at) str_add_bytes(out, at + sizeof mark - 1, p.text.len - (size_t)(at - p.text.data) - (sizeof mark - 1));
+    size_t n = at ? p.text.len - (size_t)(at - p.text.data) - (sizeof mark - 1) : 0;
+    while (n && at[sizeof mark - 1 + n - 1] == '\n') n--;
+    if (n) str_add_bytes(out, at + sizeof mark - 1, n);
     prompt_release(&p);
     return rc;
 }
