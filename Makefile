@@ -13,7 +13,7 @@ MODEL    ?= smollm2-135m
 PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto md4c zlib
 APT_RUN  = gcc libc6-dev make pkg-config python3 python3-pip libncurses-dev libreadline-dev libopenblas-dev libsqlite3-dev libutf8proc-dev libinih-dev \
            libjansson-dev libssl-dev libmd4c-dev zlib1g-dev
-APT_TEST = $(APT_RUN) libcmocka-dev tmux procps
+APT_TEST = $(APT_RUN) libcmocka-dev tmux procps python3-venv
 
 ifeq ($(origin CC),default)
 CC       = gcc

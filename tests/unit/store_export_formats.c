@@ -151,7 +151,7 @@ static void test_pairs_across(void **state)
     struct store *s = open_store(NULL);
     int64_t ids[4];
     for (int i = 0; i < 4; i++) {
-        char answer[8];
+        char answer[16];
         int64_t c = conversation(s, ""), first = reply(s, c, prompt(s, c, 0, "q"), i == 1 ? "other thought" : "", "same");
         snprintf(answer, sizeof answer, "a%d", i < 3 ? i : 0);
         ids[i] = reply(s, c, prompt(s, c, first, i == 2 ? "other" : "r"), "", answer);
@@ -362,7 +362,7 @@ static void test_trees(void **state)
     static const char *const firsts[] = {"one", "two", "one", "three", "two"};
     for (int i = 0; i < 5; i++) {
         int64_t c = conversation(s, "");
-        char answer[16];
+        char answer[32];
         snprintf(answer, sizeof answer, "answer %d", i);
         reply(s, c, prompt(s, c, 0, firsts[i]), "", answer);
     }
