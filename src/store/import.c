@@ -105,6 +105,16 @@ static bool reasons_are_good(const json_t *rating)
     return good;
 }
 
+/* Marks on the thought lie inside it. */
+static bool mark_is_inside(const json_t *row, const json_t *thought)
+{
+    json_int_t offset = json_integer_value(json_object_get(row, "byte_offset")),
+               length = json_integer_value(json_object_get(row, "byte_length"));
+    json_int_t size = json_is_string(thought) ? (json_int_t)json_string_length(thought) : 0;
+
+    return offset >= 0 && length >= 0 && offset <= size && length <= size - offset;
+}
+
 static int insert_reply_rows(struct importer *im, int64_t id, const json_t *m)
 {
     const json_t *reply = json_object_get(m, "reply");
@@ -117,6 +127,8 @@ static int insert_reply_rows(struct importer *im, int64_t id, const json_t *m)
         for (size_t k = 0; k < json_array_size(list) && !rc; k++) {
             const json_t *row = json_array_get(list, k);
             if (i == 0 && !reasons_are_good(row)) return err_set(im->err, ERR_INVALID, "reasons are no list of texts");
+            if (json_object_get(row, "byte_offset") && !mark_is_inside(row, json_object_get(m, "thought")))
+                return err_set(im->err, ERR_INVALID, "a mark lies outside its thought");
             rc = insert_row(im, &list_tables[i], id, row);
             if (i == 0) im->report->ratings++;
         }
