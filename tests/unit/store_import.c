@@ -212,6 +212,8 @@ static void test_hostile(void **state)
         "\"answer\",\"value\":1,\"reasons\":\"{}\"}]}",
         "{\"id\":1,\"role\":\"user\",\"text\":\"a\"},{\"id\":2,\"parent\":1,\"role\":\"assistant\",\"text\":\"b\",\"reply\":{\"seed\":"
         "\"x\"}}",
+        "{\"id\":1,\"role\":\"user\",\"text\":\"a\"},{\"id\":2,\"parent\":1,\"role\":\"assistant\",\"thought\":\"b\",\"spans\":[{\"position\":0,"
+        "\"byte_offset\":1,\"byte_length\":9223372036854775807,\"kind\":\"say\",\"author\":\"x\"}]}",
     };
     struct store *s = open_store(NULL);
     struct str doc = STR_EMPTY;
