@@ -5,7 +5,7 @@
  * microseconds of the calling thread's own between them. Rows and attention pieces are cut by fixed rules or their results
  * do not depend on the cut, so the bits are the same for any number of threads and for any grouping of the tokens.
  */
-#include "model/forward.h"
+#include "model/lora.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,14 +84,25 @@ static void run_qkv(struct session *s, const struct layer *y)
     pool_run(s->pool, rows_item, &j, j.p[0].n_items + j.p[1].n_items + j.p[2].n_items);
 }
 
-static void run_gate_up(struct session *s, const struct layer *y, int m)
+static void adapt(struct session *s, int layer, enum adapted which, const float *x, int m, float *y)
 {
+    if (s->lora) lora_add(s->lora, 0, layer, which, x, m, y);
+}
+
+/* Adapters change gate and up before they meet. */
+static void run_gate_up(struct session *s, int layer, int m)
+{
+    const struct layer *y = &s->m->w.layers[layer];
     struct decode *d = &s->d;
-    struct rows_job j = {.act = d->act, .fuse_swiglu = true, .m = m};
+    struct rows_job j = {.act = d->act, .fuse_swiglu = !s->lora, .m = m};
 
     plan_product(&j.p[0], &y->gate, d->ff);
     plan_product(&j.p[1], &y->up, d->up);
-    pool_run(s->pool, rows_item, &j, j.p[0].n_items);
+    pool_run(s->pool, rows_item, &j, s->lora ? j.p[0].n_items + j.p[1].n_items : j.p[0].n_items);
+    if (!s->lora) return;
+    adapt(s, layer, ADAPT_GATE, d->norm, m, d->ff);
+    adapt(s, layer, ADAPT_UP, d->norm, m, d->up);
+    swiglu(d->ff, d->up, d->ff, (int64_t)m * s->m->w.n_ff);
 }
 
 void output_run(struct session *s, const float *norm, int m, float *logits)
@@ -215,18 +226,23 @@ void decode_run(struct session *s, const int32_t *ids, int m)
 
         act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
         run_qkv(s, y);
+        adapt(s, i, ADAPT_Q, d->norm, m, d->q);
+        adapt(s, i, ADAPT_K, d->norm, m, d->k);
+        adapt(s, i, ADAPT_V, d->norm, m, d->v);
         finish_qkv(s, i, m);
         run_attention(s, i, m);
 
         act_prepare(d->act, d->attended, w->n_q, w->n_q, m);
         run_product(s, d->act, &y->wo, d->out);
+        adapt(s, i, ADAPT_O, d->attended, m, d->out);
         finish_half(s, y->bo, y->ffn_norm, m);
 
         act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
-        run_gate_up(s, y, m);
+        run_gate_up(s, i, m);
 
         act_prepare(d->act, d->ff, w->n_ff, w->n_ff, m);
         run_product(s, d->act, &y->down, d->out);
+        adapt(s, i, ADAPT_DOWN, d->ff, m, d->out);
         finish_half(s, NULL, i + 1 < w->n_layer ? w->layers[i + 1].attn_norm : w->output_norm, m);
     }
 }

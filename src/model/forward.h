@@ -35,6 +35,7 @@ struct decode {
 };
 
 struct prefill;
+struct lora;
 
 struct session {
     const struct engine *m;
@@ -55,6 +56,7 @@ struct session {
     struct act *out_act;            /* of n_embd, for the output matrix */
     struct decode d;
     struct prefill *prefill;        /* made by the first prompt */
+    struct lora *lora;              /* NULL for none */
 };
 
 /* First position of a head's keys or values. */

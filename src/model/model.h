@@ -217,6 +217,15 @@ void session_truncate(struct session *s, size_t n);
 int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_one, void (*row)(void *arg, size_t pos, const float *logits),
                   void *arg, struct err *e);
 
+/* A LoRA adapter in a GGUF file, for this engine, which must outlive it. ERR_FILE, ERR_UNSUPPORTED or ERR_NOMEM with the file and the
+ * reason. Caller frees, after the sessions that use it. */
+struct adapter;
+int adapter_open(struct adapter **out, const struct engine *m, const char *path, struct err *e);
+void adapter_free(struct adapter *a);
+/* Takes these adapters, each with its scale (1: as trained), in place of those the session has; n 0: none. Empties the timeline, which was
+ * made with others. ERR_INVALID, ERR_NOMEM: nothing is changed. */
+int session_set_adapters(struct session *s, const struct adapter *const *list, const double *scales, size_t n, struct err *e);
+
 /* ---- sampler ------------------------------------------------------------------------------------------------ */
 
 struct sampler_params {

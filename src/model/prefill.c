@@ -5,6 +5,7 @@
  * work over slices of weights, blocks of rows or tiles of attention. The second part of the last layer is computed only for
  * the tile that holds the last token, unless all states were asked for.
  */
+#include "model/lora.h"
 #include "model/prefill.h"
 
 #include <cblas.h>
@@ -104,21 +105,70 @@ static bool go_on(const struct progress *g, int half)
     return !g->step || g->step(g->arg, g->done + g->chunk * (size_t)half / (2 * (size_t)g->n_layer), g->total);
 }
 
+struct adapt_job {
+    struct prefill *p;
+    enum adapted which;
+    const float *x;
+    float *y;
+    int n_in, n_out, lo, hi;
+};
+
+static void adapt_item(void *arg, int item, int worker)
+{
+    const struct adapt_job *j = arg;
+    int row = j->lo + item * DECODE_MAX, n = j->hi - row < DECODE_MAX ? j->hi - row : DECODE_MAX;
+
+    lora_add(j->p->s->lora, worker, j->p->layer, j->which, j->x + (size_t)row * (size_t)j->n_in, n, j->y + (size_t)row * (size_t)j->n_out);
+}
+
+/* y += what the session's adapters make of x, for the chunk's tokens among rows lo to hi. */
+static void adapt(struct prefill *p, enum adapted which, const struct matrix *w, const float *x, float *y, int lo, int hi)
+{
+    struct adapt_job j = {p, which, x, y, (int)w->n_in, (int)w->n_out, lo > p->first ? lo : p->first, hi < p->end ? hi : p->end};
+
+    if (p->s->lora && j.lo < j.hi) pool_run(p->s->pool, adapt_item, &j, (j.hi - j.lo + DECODE_MAX - 1) / DECODE_MAX);
+}
+
+static void swiglu_row(struct prefill *p, int row, const float *unused)
+{
+    int n = p->s->m->w.n_ff;
+
+    (void)unused;
+    swiglu(row_of(p->ff, row, n), row_of(p->up, row, n), row_of(p->ff, row, n), n);
+}
+
+static void gate_up_adapted(struct prefill *p, const struct layer *y)
+{
+    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end;
+
+    gemm_run(p, &y->gate, p->in, p->ff);
+    gemm_run(p, &y->up, p->in, p->up);
+    adapt(p, ADAPT_GATE, &y->gate, p->in, p->ff, p->lo, p->hi);
+    adapt(p, ADAPT_UP, &y->up, p->in, p->up, p->lo, p->hi);
+    run_rows(p, swiglu_row, NULL, lo, hi);
+}
+
 static void attention_half(struct prefill *p, const struct layer *y, int rows)
 {
     run_rows(p, norm_row, y->attn_norm, 0, rows);
     gemm_run_qkv(p, y);
+    adapt(p, ADAPT_Q, &y->wq, p->in, p->q, 0, rows);
+    adapt(p, ADAPT_K, &y->wk, p->in, p->k, 0, rows);
+    adapt(p, ADAPT_V, &y->wv, p->in, p->v, 0, rows);
     run_rows(p, store_row, NULL, p->first, p->end);
     prefill_attend(p);
     gemm_run(p, &y->wo, p->in, p->t);
+    adapt(p, ADAPT_O, &y->wo, p->in, p->t, p->lo, p->hi);
     run_rows(p, residual_row, y->bo, p->lo, p->hi);
 }
 
 static void ffn_half(struct prefill *p, const struct layer *y)
 {
     run_rows(p, norm_row, y->ffn_norm, p->lo, p->hi);
-    gemm_run_gate_up(p, y);
+    if (p->s->lora) gate_up_adapted(p, y);
+    else gemm_run_gate_up(p, y);
     gemm_run(p, &y->down, p->ff, p->t);
+    adapt(p, ADAPT_DOWN, &y->down, p->ff, p->t, p->lo, p->hi);
     run_rows(p, residual_row, NULL, p->lo, p->hi);
 }
 
@@ -229,7 +279,7 @@ void prefill_free(struct prefill *p)
     }
     free(p->workers);
     gemm_input_free(p->input);
-    float *all[] = {p->x, p->t, p->in, p->q, p->k, p->v, p->ff, p->cos_sin};
+    float *all[] = {p->x, p->t, p->in, p->q, p->k, p->v, p->ff, p->up, p->cos_sin};
     for (size_t k = 0; k < ARRAY_LEN(all); k++) free(all[k]);
     free(p);
 }
@@ -302,6 +352,8 @@ int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step st
 
     if (!s->prefill && (rc = prefill_new(s, e))) return rc;
     struct prefill *p = s->prefill;
+    if (s->lora && !p->up && !(p->up = floats_new((size_t)p->rows_cap * (size_t)w->n_ff)))
+        return err_set(e, ERR_NOMEM, "out of memory for adapters");
     if (p->blas && (rc = gemm_probe(p, n, e))) return rc;
     while (g.done < n) {
         g.chunk = place_chunk(p, ids + g.done, n - g.done);

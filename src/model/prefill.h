@@ -56,6 +56,7 @@ struct prefill {
     float *in;                      /* [row][max(n_embd, n_q)]: normed input; attention's output */
     float *q, *k, *v;               /* [row][n_q], [row][n_kv] */
     float *ff;                      /* [row][n_ff] */
+    float *up;                      /* [row][n_ff]; NULL until there are adapters, which part gate and up */
     float *cos_sin;                 /* [row][n_rot] */
     struct prefill_worker *workers;
 

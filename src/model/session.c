@@ -5,7 +5,7 @@
  * lies behind them is never read before it is written again. A failed or stopped call leaves a shorter timeline, not a
  * wrong one.
  */
-#include "model/forward.h"
+#include "model/lora.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -122,6 +122,7 @@ int session_new(struct session **out, const struct engine *m, int n_ctx, int n_t
 void session_free(struct session *s)
 {
     if (!s) return;
+    lora_free(s->lora);
     pool_free(s->pool);
     prefill_free(s->prefill);
     decode_release(&s->d);

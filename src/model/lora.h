@@ -1,0 +1,20 @@
+/*
+ * lora.h - low-rank adapters on a session: y = W x + scale * B (A x). Internal to src/model; the public face is in model.h.
+ *
+ * What is added to a row of y depends on its x alone, not on the rows beside it nor on the thread: prompts and replies keep the bits that
+ * forward.h promises.
+ */
+#ifndef PONDER_LORA_H
+#define PONDER_LORA_H
+
+#include "model/forward.h"
+
+enum adapted { ADAPT_Q, ADAPT_K, ADAPT_V, ADAPT_O, ADAPT_GATE, ADAPT_UP, ADAPT_DOWN, ADAPTED_MATRICES };
+
+/* A session's adapters and a scratch for each worker. */
+struct lora;
+void lora_free(struct lora *o);
+/* Adds what the adapters make of m rows of x (n_in of the matrix, one behind the other; 1 to DECODE_MAX) to rows of y (n_out). */
+void lora_add(struct lora *o, int worker, int layer, enum adapted which, const float *x, int m, float *y);
+
+#endif
