@@ -1,9 +1,9 @@
 /*
- * tiny_model.h - random llama, phi3, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in double precision, written
- * as the papers have it: no cache, no tiles, no quantised arithmetic. Tests only.
+ * tiny_model.h - random llama, phi3, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in
+ * double precision, written as the papers have it: no cache, no tiles, no quantised arithmetic. Tests only.
  *
  * The model keeps the values its file stands for (dequantised) as doubles, so the reference shares no code with what it tests, but for
- * the K-quants, whose values come from dequant_row.
+ * the K-quants and IQ4_NL, whose values come from dequant_row.
  */
 #ifndef PONDER_TESTS_TINY_MODEL_H
 #define PONDER_TESTS_TINY_MODEL_H

@@ -73,16 +73,19 @@ static int add_parts(struct gguf *g, int64_t count, struct err *e)
     if (no > 0) {
         char *first = path_of_part(gguf_path(g), 0, count);
         const char *slash = first ? strrchr(first, '/') : NULL;
-        rc = err_set(e, ERR_FILE, "%s: is part %d of %d of a model; its first part is the one to open%s%s", gguf_path(g), (int)no + 1, (int)count,
-                     first ? ": " : "", slash ? slash + 1 : first ? first : "");
+        rc = err_set(e, ERR_FILE, "%s: is part %d of %d of a model; its first part is the one to open%s%s", gguf_path(g), (int)no + 1,
+                     (int)count, first ? ": " : "",
+                     slash   ? slash + 1
+                     : first ? first
+                             : "");
         free(first);
         return rc;
     }
     for (no = 1; no < count; no++)
         if ((rc = add_part(g, no, count, e))) return rc;
     if (gguf_get_int(g, "split.tensors.count", &total) && (total < 0 || (uint64_t)total != gguf_tensor_count(g)))
-        return err_set(e, ERR_FILE, "%s: its %d parts have %zu tensors and should have %lld", gguf_path(g), (int)count, gguf_tensor_count(g),
-                       (long long)total);
+        return err_set(e, ERR_FILE, "%s: its %d parts have %zu tensors and should have %lld", gguf_path(g), (int)count,
+                       gguf_tensor_count(g), (long long)total);
     return ERR_OK;
 }
 

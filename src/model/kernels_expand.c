@@ -31,8 +31,10 @@ static void expanded_rows(const struct kernel_family *f, gemv_fn *gemv, uint32_t
         piece.n = a->n - k < PIECE ? a->n - k : PIECE;
         for (int r = 0; r < n_rows; r++) {
             const uint8_t *row = w + (size_t)r * row_bytes;
-            if (dequant) dequant(row, rows + r * PIECE, piece.n);
-            else quant_dequant(type, row, rows + r * PIECE, piece.n);
+            if (dequant)
+                dequant(row, rows + r * PIECE, piece.n);
+            else
+                quant_dequant(type, row, rows + r * PIECE, piece.n);
         }
         gemv((const uint8_t *)rows, PIECE * sizeof(float), 0, n_rows, &piece, part, ROWS);
         for (int c = 0; c < a->m; c++)

@@ -22,7 +22,7 @@ struct pair {
 
 struct adapter {
     const struct engine *m;
-    double alpha; /* 0: the scale is what the user says */
+    double alpha;       /* 0: the scale is what the user says */
     struct pair *pairs; /* [n_layer][ADAPTED_MATRICES] */
 };
 
@@ -63,8 +63,8 @@ static int expand(const struct gguf *g, const struct gguf_tensor *t, int64_t n, 
         return err_set(e, ERR_FILE, "%s: tensor %.*s is %lld x %lld, and should be %lld x %lld", gguf_path(g), (int)t->name.n, t->name.p,
                        (long long)t->dims[0], (long long)t->dims[1], (long long)n, (long long)rows);
     if (!kernel_supports(t->type))
-        return err_set(e, ERR_UNSUPPORTED, "%s: quantisation type %u of tensor %.*s is not supported", gguf_path(g), t->type, (int)t->name.n,
-                       t->name.p);
+        return err_set(e, ERR_UNSUPPORTED, "%s: quantisation type %u of tensor %.*s is not supported", gguf_path(g), t->type,
+                       (int)t->name.n, t->name.p);
     if (!(*out = floats_new((size_t)n * (size_t)rows))) return err_set(e, ERR_NOMEM, "%s: out of memory", gguf_path(g));
     size_t row = (size_t)(n / tensor_block_elements(t->type)) * (size_t)tensor_block_bytes(t->type);
     for (int64_t r = 0; r < rows; r++) dequant_row(t->type, t->data + (size_t)r * row, *out + r * n, n);
@@ -83,7 +83,9 @@ static int load_pair(struct adapter *a, const struct gguf *g, int layer, enum ad
     name[strlen(name) - 1] = 'b';
     const struct gguf_tensor *tb = gguf_find_tensor(g, name);
     if (!ta && !tb) return 0;
-    if (!ta || !tb) return err_set(e, ERR_FILE, "%s: tensor %.*s is without its other half", gguf_path(g), (int)(ta ? ta : tb)->name.n, (ta ? ta : tb)->name.p);
+    if (!ta || !tb)
+        return err_set(e, ERR_FILE, "%s: tensor %.*s is without its other half", gguf_path(g), (int)(ta ? ta : tb)->name.n,
+                       (ta ? ta : tb)->name.p);
     if (ta->dims[1] > LIMIT_RANK)
         return err_set(e, ERR_FILE, "%s: a rank of %lld, over %d", gguf_path(g), (long long)ta->dims[1], LIMIT_RANK);
     p->rank = (int)ta->dims[1];
@@ -172,7 +174,8 @@ void lora_free(struct lora *o)
     free(o);
 }
 
-static int lora_new(struct lora **out, const struct session *s, const struct adapter *const *list, const double *scales, size_t n, struct err *e)
+static int lora_new(struct lora **out, const struct session *s, const struct adapter *const *list, const double *scales, size_t n,
+                    struct err *e)
 {
     const struct weights *w = &s->m->w;
     int width = w->n_embd > w->n_q ? w->n_embd : w->n_q, rc = 0;

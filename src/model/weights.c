@@ -148,7 +148,8 @@ static int read_numbers(struct loader *l)
     /* within its window a model attends to everything, and longer contexts would need one */
     int64_t window = 0;
     char key[96];
-    if (l->arch->long_rope && gguf_get_int(l->g, key_of(l, key, "attention.sliding_window"), &window) && window > 0 && window < w->ctx_train)
+    if (l->arch->long_rope && gguf_get_int(l->g, key_of(l, key, "attention.sliding_window"), &window) && window > 0 &&
+        window < w->ctx_train)
         w->ctx_train = (int)window;
     w->n_q = w->n_head * w->head_dim;
     w->n_kv = w->n_head_kv * w->head_dim;
@@ -272,8 +273,10 @@ static int get_fused_matrices(struct loader *l, int i)
     struct layer *y = &w->layers[i];
     struct matrix qkv, gate_up;
     const struct matrix_spec list[] = {
-        {"attn_qkv", w->n_embd, w->n_q + 2 * w->n_kv, &qkv}, {"attn_output", w->n_q, w->n_embd, &y->wo},
-        {"ffn_up", w->n_embd, 2 * w->n_ff, &gate_up},        {"ffn_down", w->n_ff, w->n_embd, &y->down},
+        {"attn_qkv", w->n_embd, w->n_q + 2 * w->n_kv, &qkv},
+        {"attn_output", w->n_q, w->n_embd, &y->wo},
+        {"ffn_up", w->n_embd, 2 * w->n_ff, &gate_up},
+        {"ffn_down", w->n_ff, w->n_embd, &y->down},
     };
     int rc = get_listed(l, i, list, ARRAY_LEN(list));
 
@@ -297,9 +300,9 @@ static int get_layer(struct loader *l, int i)
         bool optional;
         const float **out;
     } vectors[] = {
-        {"attn_norm.weight", w->n_embd, false, &y->attn_norm}, {"ffn_norm.weight", w->n_embd, false, &y->ffn_norm},
-        {"attn_q.bias", w->n_q, may_lack_bias, &y->bq},        {"attn_k.bias", w->n_kv, may_lack_bias, &y->bk},
-        {"attn_v.bias", w->n_kv, may_lack_bias, &y->bv},       {"attn_output.bias", w->n_embd, true, &y->bo},
+        {"attn_norm.weight", w->n_embd, false, &y->attn_norm},  {"ffn_norm.weight", w->n_embd, false, &y->ffn_norm},
+        {"attn_q.bias", w->n_q, may_lack_bias, &y->bq},         {"attn_k.bias", w->n_kv, may_lack_bias, &y->bk},
+        {"attn_v.bias", w->n_kv, may_lack_bias, &y->bv},        {"attn_output.bias", w->n_embd, true, &y->bo},
         {"attn_q_norm.weight", w->head_dim, false, &y->q_norm}, {"attn_k_norm.weight", w->head_dim, false, &y->k_norm},
     };
     const size_t n_vectors = l->arch->head_norm ? ARRAY_LEN(vectors) : ARRAY_LEN(vectors) - 2;

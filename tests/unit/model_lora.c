@@ -176,7 +176,8 @@ static void bits_do_not_depend_on_cuts_or_threads(void **state)
             assert_int_equal(session_set_adapters(s, (const struct adapter *[]){a}, &one, 1, NULL), 0);
             session_tokens(s, &n);
             assert_int_equal(n, 0); /* what was cached is another model's */
-            for (int cut = 1; threads > 1 && cut < N; cut += 37) assert_int_equal(session_sync(s, ids, (size_t)cut, NULL, NULL, NULL, NULL), 0);
+            for (int cut = 1; threads > 1 && cut < N; cut += 37)
+                assert_int_equal(session_sync(s, ids, (size_t)cut, NULL, NULL, NULL, NULL), 0);
             assert_int_equal(session_sync(s, ids, N, NULL, NULL, NULL, NULL), 0);
             if (!prompt) {
                 prompt = tiny_alloc(300 * sizeof(float));

@@ -90,7 +90,8 @@ static double element(uint32_t type, const uint8_t *row, int64_t i)
     case TENSOR_Q3_K: {
         row += i / 256 * 110;
         int q = row[32 + k / 128 * 32 + j] / (1 << (2 * (sub % 4))) % 4 + 4 * bit_of(row + j, sub) - 4, s = k / 16;
-        int low = s < 8 ? row[96 + s] % 16 : row[96 + s - 8] / 16, high = bit_of(row + 104 + s % 4, s / 4 * 2) + 2 * bit_of(row + 104 + s % 4, s / 4 * 2 + 1);
+        int low = s < 8 ? row[96 + s] % 16 : row[96 + s - 8] / 16;
+        int high = bit_of(row + 104 + s % 4, s / 4 * 2) + 2 * bit_of(row + 104 + s % 4, s / 4 * 2 + 1);
         return half_value(row + 108) * (low + 16 * high - 32) * q;
     }
     case TENSOR_IQ4_NL: row += i / 32 * 18; return half_value(row) * iq4[(row[2 + j % 16] >> (j / 16 * 4)) % 16];
@@ -202,7 +203,8 @@ static void test_expand_as_the_package(void **context)
             if (!use_family(families[f])) continue;
             dequant_row(type, row, got, (int64_t)n);
             for (size_t i = 0; i < n; i++)
-                if (got[i] != want[i]) fail_msg("%s of %s, element %d: %a, not %a", kernels_name(), tensor_type_name(type), (int)i, got[i], want[i]);
+                if (got[i] != want[i])
+                    fail_msg("%s of %s, element %d: %a, not %a", kernels_name(), tensor_type_name(type), (int)i, got[i], want[i]);
         }
         n_lines++;
     }

@@ -204,7 +204,8 @@ static void a_first_part_must_say_what_it_is(void **state)
 static void names_of_parts(void **state)
 {
     (void)state;
-    static const char *const no[] = {"model", "-00001-of-00003", "m-0001-of-00003", "m-00001-of-0000x", "m_00001-of-00003", "m-00001-fo-00003", ""};
+    static const char *const no[] = {
+        "model", "-00001-of-00003", "m-0001-of-00003", "m-00001-of-0000x", "m_00001-of-00003", "m-00001-fo-00003", ""};
 
     assert_int_equal(gguf_part_suffix("m-00001-of-00003", 16), 15);
     for (size_t i = 0; i < ARRAY_LEN(no); i++) assert_int_equal(gguf_part_suffix(no[i], strlen(no[i])), 0);
