@@ -209,17 +209,21 @@ static const struct column {
     const char *select, *update; /* id, text; ?1 id, ?2 text */
     bool of_message, indexed, thought;
 } columns[] = {
-    {"SELECT id, text FROM messages WHERE id > ?1 ORDER BY id LIMIT 1", "UPDATE messages SET text = ?2 WHERE id = ?1", true, true, false},
-    {"SELECT id, thought FROM messages WHERE id > ?1 ORDER BY id LIMIT 1", "UPDATE messages SET thought = ?2 WHERE id = ?1", true, true, true},
-    {"SELECT id, edited_text FROM messages WHERE id > ?1 AND edited_text IS NOT NULL ORDER BY id LIMIT 1", "UPDATE messages SET edited_text = ?2 WHERE id = ?1", true, true, false},
-    {"SELECT id, edited_thought FROM messages WHERE id > ?1 AND edited_thought IS NOT NULL ORDER BY id LIMIT 1", "UPDATE messages SET edited_thought = ?2 WHERE id = ?1", true, true, false},
-    {"SELECT message, system FROM replies WHERE message > ?1 ORDER BY message LIMIT 1", "UPDATE replies SET system = ?2 WHERE message = ?1", true, false, false},
-    {"SELECT message, comment FROM ratings WHERE message > ?1 AND part = 'answer' AND comment IS NOT NULL ORDER BY message LIMIT 1", "UPDATE ratings SET comment = ?2 WHERE message = ?1 AND part = 'answer'", true, false, false},
-    {"SELECT message, comment FROM ratings WHERE message > ?1 AND part = 'thought' AND comment IS NOT NULL ORDER BY message LIMIT 1", "UPDATE ratings SET comment = ?2 WHERE message = ?1 AND part = 'thought'", true, false, false},
-    {"SELECT id, value FROM events WHERE id > ?1 AND value IS NOT NULL ORDER BY id LIMIT 1", "UPDATE events SET value = ?2 WHERE id = ?1", false, false, false},
-    {"SELECT id, title FROM conversations WHERE id > ?1 ORDER BY id LIMIT 1", "UPDATE conversations SET title = ?2 WHERE id = ?1", false, false, false},
-    {"SELECT id, system FROM conversations WHERE id > ?1 ORDER BY id LIMIT 1", "UPDATE conversations SET system = ?2 WHERE id = ?1", false, false, false},
-    {"SELECT conversation, text FROM drafts WHERE conversation > ?1 ORDER BY conversation LIMIT 1", "UPDATE drafts SET text = ?2 WHERE conversation = ?1", false, false, false},
+#define COLUMN(table, id, column, where) \
+    "SELECT " id ", " column " FROM " table " WHERE " id " > ?1 AND " column " IS NOT NULL" where " ORDER BY " id " LIMIT 1", \
+    "UPDATE " table " SET " column " = ?2 WHERE " id " = ?1" where
+    {COLUMN("messages", "id", "text", ""), true, true, false},
+    {COLUMN("messages", "id", "thought", ""), true, true, true},
+    {COLUMN("messages", "id", "edited_text", ""), true, true, false},
+    {COLUMN("messages", "id", "edited_thought", ""), true, true, false},
+    {COLUMN("replies", "message", "system", ""), true, false, false},
+    {COLUMN("ratings", "message", "comment", " AND part = 'answer'"), true, false, false},
+    {COLUMN("ratings", "message", "comment", " AND part = 'thought'"), true, false, false},
+    {COLUMN("events", "id", "value", ""), false, false, false},
+    {COLUMN("conversations", "id", "title", ""), false, false, false},
+    {COLUMN("conversations", "id", "system", ""), false, false, false},
+    {COLUMN("drafts", "conversation", "text", ""), false, false, false},
+#undef COLUMN
 };
 /* clang-format on */
 

@@ -19,21 +19,30 @@
 #define INLINE_FORMS (R(INLINE) | R(STRIP))
 static const struct export_format_info formats[EXPORT_FORMATS] = {
     [EXPORT_SFT] = {"sft", TASK_WAYS, REASONING_FIELD, MESSAGES_FORMS, false, ".jsonl", "messages: TRL SFT, Unsloth, Axolotl"},
-    [EXPORT_SFT_PC] = {"sft-pc", TASK_REPLIES, REASONING_FIELD, MESSAGES_FORMS, false, ".jsonl", "prompt and completion, one for every reply: TRL SFT"},
+    [EXPORT_SFT_PC] = {"sft-pc", TASK_REPLIES, REASONING_FIELD, MESSAGES_FORMS, false, ".jsonl", "prompt and completion, one"
+        " for every reply: TRL SFT"},
     [EXPORT_DPO] = {"dpo", TASK_PAIRS, REASONING_FIELD, MESSAGES_FORMS, false, ".jsonl", "prompt, chosen, rejected: TRL DPO"},
     [EXPORT_KTO] = {"kto", TASK_LABELS, REASONING_FIELD, MESSAGES_FORMS, false, ".jsonl", "prompt, completion, label: TRL KTO"},
     [EXPORT_STEPWISE] = {"stepwise", TASK_STEPS, REASONING_DEFAULT, R(TEXT), false, ".jsonl", "prompt, completions, labels: TRL PRM"},
-    [EXPORT_REWARD] = {"reward", TASK_PAIRS, REASONING_FIELD, MESSAGES_FORMS, false, ".jsonl", "prompt, chosen, rejected, margin: TRL reward models"},
+    [EXPORT_REWARD] = {"reward", TASK_PAIRS, REASONING_FIELD, MESSAGES_FORMS, false, ".jsonl", "prompt, chosen, rejected,"
+        " margin: TRL reward models"},
     [EXPORT_OPENAI] = {"openai", TASK_WAYS, REASONING_STRIP, INLINE_FORMS, false, ".jsonl", "OpenAI fine-tuning, without thoughts"},
-    [EXPORT_OPENAI_DPO] = {"openai-dpo", TASK_PAIRS, REASONING_STRIP, INLINE_FORMS, false, ".jsonl", "OpenAI preference fine-tuning, without thoughts"},
+    [EXPORT_OPENAI_DPO] = {"openai-dpo", TASK_PAIRS, REASONING_STRIP, INLINE_FORMS, false, ".jsonl", "OpenAI preference"
+        " fine-tuning, without thoughts"},
     [EXPORT_SHAREGPT] = {"sharegpt", TASK_WAYS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl", "conversations: from and value"},
     [EXPORT_ALPACA] = {"alpaca", TASK_WAYS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl", "instruction, input, output, system, history"},
-    [EXPORT_LLAMAFACTORY] = {"llamafactory", TASK_WAYS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl", "LLaMA-Factory SFT, with dataset_info.json"},
-    [EXPORT_LLAMAFACTORY_DPO] = {"llamafactory-dpo", TASK_PAIRS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl", "LLaMA-Factory DPO, with dataset_info.json"},
-    [EXPORT_LLAMAFACTORY_KTO] = {"llamafactory-kto", TASK_LABELS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl", "LLaMA-Factory KTO, with dataset_info.json"},
-    [EXPORT_AXOLOTL] = {"axolotl", TASK_WAYS, REASONING_FIELD, R(FIELD) | R(INLINE) | R(STRIP), true, ".jsonl", "Axolotl SFT, with axolotl.yaml"},
-    [EXPORT_AXOLOTL_DPO] = {"axolotl-dpo", TASK_PAIRS, REASONING_FIELD, R(FIELD) | R(INLINE) | R(STRIP), false, ".jsonl", "Axolotl DPO, with axolotl.yaml"},
-    [EXPORT_TEXT] = {"text", TASK_WAYS, REASONING_TEXT, R(TEXT) | R(STRIP), false, ".jsonl", "text, rendered with the model's own template"},
+    [EXPORT_LLAMAFACTORY] = {"llamafactory", TASK_WAYS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl", "LLaMA-Factory SFT,"
+        " with dataset_info.json"},
+    [EXPORT_LLAMAFACTORY_DPO] = {"llamafactory-dpo", TASK_PAIRS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl",
+        "LLaMA-Factory DPO, with dataset_info.json"},
+    [EXPORT_LLAMAFACTORY_KTO] = {"llamafactory-kto", TASK_LABELS, REASONING_INLINE, INLINE_FORMS, false, ".jsonl",
+        "LLaMA-Factory KTO, with dataset_info.json"},
+    [EXPORT_AXOLOTL] = {"axolotl", TASK_WAYS, REASONING_FIELD, R(FIELD) | R(INLINE) | R(STRIP), true, ".jsonl", "Axolotl SFT,"
+        " with axolotl.yaml"},
+    [EXPORT_AXOLOTL_DPO] = {"axolotl-dpo", TASK_PAIRS, REASONING_FIELD, R(FIELD) | R(INLINE) | R(STRIP), false, ".jsonl",
+        "Axolotl DPO, with axolotl.yaml"},
+    [EXPORT_TEXT] = {"text", TASK_WAYS, REASONING_TEXT, R(TEXT) | R(STRIP), false, ".jsonl", "text, rendered with the model's"
+        " own template"},
     [EXPORT_MARKDOWN] = {"markdown", TASK_DOCUMENT, REASONING_FIELD, R(FIELD) | R(STRIP), false, ".md", "to read"},
     [EXPORT_HTML] = {"html", TASK_DOCUMENT, REASONING_FIELD, R(FIELD) | R(STRIP), false, ".html", "to read in a browser"},
     [EXPORT_JSON] = {"json", TASK_DOCUMENT, REASONING_DEFAULT, 0, false, ".json", "everything; ponder import reads it back"},

@@ -67,10 +67,13 @@ static const struct {
 };
 static const char messages_sql[] =
     "SELECT m.id, m.parent, m.role, m.created_ms, m.thought, m.text, m.edited_thought, m.edited_text, m.edited_ms, m.fold FROM messages m"
-    " WHERE m.conversation = ?1 AND m.streaming = 0 AND (m.role = 'user' OR EXISTS (SELECT 1 FROM replies r WHERE r.message = m.id)) ORDER BY m.id";
+    " WHERE m.conversation = ?1 AND m.streaming = 0 AND (m.role = 'user' OR EXISTS (SELECT 1 FROM replies r WHERE r.message ="
+        " m.id)) ORDER BY m.id";
 static const char reply_sql[] =
-    "SELECT model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads, system, seed, temp, top_k, top_p, min_p,"
-    " repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context, ended, answer_ended, thought_tokens, answer_tokens,"
+    "SELECT model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads, system, seed, temp,"
+        " top_k, top_p, min_p,"
+    " repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context, ended, answer_ended, thought_tokens,"
+        " answer_tokens,"
     " escaped, extensions, thought_ms, answer_ms, prefill_ms, tokens_per_s FROM replies WHERE message = ?1";
 static const char conversation_sql[] = "SELECT id, title, system, leaf, created_ms, updated_ms, origin FROM conversations WHERE id = ?1";
 static const char votes_sql[] = "SELECT a, b, verdict, strength, shown_first, blind, spent_ms, voted_ms FROM votes ORDER BY id";

@@ -42,21 +42,29 @@ struct table {
     const char *key, *sql, *columns; /* columns space separated, in the order of the parameters */
 };
 static const struct table reply_table = {"reply",
-    "INSERT INTO replies(message, model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads, system, seed, temp, top_k,"
-    " top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context, ended, answer_ended, thought_tokens,"
-    " answer_tokens, escaped, extensions, thought_ms, answer_ms, prefill_ms, tokens_per_s) VALUES(?1, coalesce(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+    "INSERT INTO replies(message, model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads,"
+     " system, seed, temp, top_k,"
+    " top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context, ended, answer_ended,"
+     " thought_tokens,"
+    " answer_tokens, escaped, extensions, thought_ms, answer_ms, prefill_ms, tokens_per_s) VALUES(?1, coalesce(?2, ''), ?3, ?4,"
+     " ?5, ?6, ?7, ?8, ?9, ?10,"
     " coalesce(?11, ''), ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)",
-    "model model_file model_sha256 quant family adapter engine_version kernels threads system seed temp top_k top_p min_p repeat_penalty budget"
-    " budget_final think_min answer_max prompt_tokens context ended answer_ended thought_tokens answer_tokens escaped extensions thought_ms answer_ms"
+    "model model_file model_sha256 quant family adapter engine_version kernels threads system seed temp top_k top_p min_p"
+     " repeat_penalty budget"
+    " budget_final think_min answer_max prompt_tokens context ended answer_ended thought_tokens answer_tokens escaped"
+     " extensions thought_ms answer_ms"
     " prefill_ms tokens_per_s"};
 static const struct table list_tables[] = {
-    {"ratings", "INSERT INTO ratings(message, part, value, reasons, comment, rated_ms) VALUES(?1, ?2, ?3, coalesce(?4, '[]'), ?5, coalesce(?6, 0))",
+    {"ratings", "INSERT INTO ratings(message, part, value, reasons, comment, rated_ms) VALUES(?1, ?2, ?3, coalesce(?4, '[]'),"
+     " ?5, coalesce(?6, 0))",
      "part value reasons comment rated_ms"},
     {"tags", "INSERT OR IGNORE INTO tags(message, tag) VALUES(?1, ?2)", "tag"},
-    {"events", "INSERT INTO events(message, position, kind, value, created_ms) VALUES(?1, ?2, ?3, ?4, coalesce(?5, 0))", "position kind value created_ms"},
+    {"events", "INSERT INTO events(message, position, kind, value, created_ms) VALUES(?1, ?2, ?3, ?4, coalesce(?5, 0))",
+        "position kind value created_ms"},
     {"spans", "INSERT INTO spans(message, position, byte_offset, byte_length, kind, author) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
      "position byte_offset byte_length kind author"},
-    {"steps", "INSERT INTO steps(message, step, unit, byte_offset, byte_length, value, rated_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, 0))",
+    {"steps", "INSERT INTO steps(message, step, unit, byte_offset, byte_length, value, rated_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6,"
+     " coalesce(?7, 0))",
      "step unit byte_offset byte_length value rated_ms"},
 };
 /* clang-format on */
@@ -259,7 +267,7 @@ static int insert_conversation(struct importer *im, const json_t *c, const char 
     query_init(
         &q, im->store,
         "UPDATE conversations SET updated_ms = coalesce(?2, (SELECT max(created_ms) FROM messages WHERE conversation = ?1), created_ms)"
-        " WHERE id = ?1",
+     " WHERE id = ?1",
         im->err);
     query_int(&q, 1, conversation);
     bind_json(&q, 2, json_is_integer(updated) ? updated : NULL);

@@ -18,7 +18,8 @@ void stats_table_release(struct stats_table *t)
     " FROM messages m JOIN replies r ON r.message = m.id LEFT JOIN ratings t ON t.message = m.id AND t.part = 'thought'" \
     " LEFT JOIN ratings a ON a.message = m.id AND a.part = 'answer' WHERE m.streaming = 0 GROUP BY name ORDER BY " order
 #define LENGTH \
-    "CASE WHEN coalesce(r.thought_tokens, 0) = 0 THEN 'none' WHEN r.thought_tokens < 64 THEN '1-63' WHEN r.thought_tokens < 128 THEN '64-127'" \
+    "CASE WHEN coalesce(r.thought_tokens, 0) = 0 THEN 'none' WHEN r.thought_tokens < 64 THEN '1-63' WHEN r.thought_tokens < 128" \
+        " THEN '64-127'" \
     " WHEN r.thought_tokens < 256 THEN '128-255' WHEN r.thought_tokens < 512 THEN '256-511' WHEN r.thought_tokens < 1024 THEN '512-1023'" \
     " WHEN r.thought_tokens < 2048 THEN '1024-2047' ELSE '2048 and more' END"
 static const char *const tables[] = {

@@ -141,8 +141,8 @@ struct search_filter {
     bool rated;                      /* rating counts */
     int rating;                      /* of the answer */
 };
-int store_search_filtered(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit, struct search_hits *out,
-                          struct err *e);
+int store_search_filtered(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit,
+                          struct search_hits *out, struct err *e);
 /* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25). */
 int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
 
@@ -357,8 +357,9 @@ struct export_options {
     int64_t max_tokens, min_tokens;  /* of a record, prompt included; 0: open. Need count_tokens. */
     /* The message key of a model's family for thoughts; NULL or a NULL result means "reasoning_content". */
     const char *(*thought_key)(void *arg, const char *family);
-    /* ERR_INVALID leaves the record out. The conversation as the family's template writes it: the prompt up to where the model goes on, and each of the replies as it would
-     * have been generated, with its closing text. The strings are empty before. Needed by REASONING_TEXT and token limits. */
+    /* The conversation as the family's template writes it: the prompt up to where the model goes on, and each of the replies as it would
+     * have been generated, with its closing text. The strings are empty before. ERR_INVALID (the template refuses it) leaves the record
+     * out. Needed by REASONING_TEXT and token limits. */
     int (*render)(void *arg, const char *family, const char *system, const struct export_turn *turns, size_t n,
                   const struct export_turn *const *replies, size_t n_replies, struct str *prompt, struct str *completions, struct err *e);
     int (*count_tokens)(void *arg, const char *text, size_t n, int64_t *tokens, struct err *e);
