@@ -53,6 +53,8 @@ struct live {
 };
 void live_free(void *live);
 
+#define MAX_ADAPTERS 8
+
 struct worker {
     pthread_t thread;
     bool started;
@@ -63,6 +65,9 @@ struct worker {
     struct session *session;
     int session_ctx, session_threads;
     char *model_path;
+    struct adapter *adapters[MAX_ADAPTERS];      /* those of adapter_list, which is settings.lora as last applied; NULL: none */
+    size_t n_adapters;
+    char *adapter_list;
     struct hasher *hasher;
 };
 int worker_start(struct worker *w, struct store *store, struct err *e);

@@ -138,10 +138,18 @@ static struct hasher *hasher_start(struct store *store, const char *path)
 
 /* ---- models --------------------------------------------------------------------------------------------------- */
 
+static void drop_adapters(struct worker *w)
+{
+    while (w->n_adapters) adapter_free(w->adapters[--w->n_adapters]);
+    free(w->adapter_list);
+    w->adapter_list = NULL;
+}
+
 static void unload(struct worker *w)
 {
     session_free(w->session);
     w->session = NULL;
+    drop_adapters(w);
     engine_free(w->engine);
     w->engine = NULL;
     free(w->model_path);
@@ -170,19 +178,56 @@ static void load(struct worker *w, struct job *job)
     w->hasher = hasher_start(w->store, w->model_path);
 }
 
+/* One "FILE[:SCALE]" of settings.lora. What follows the last colon is a scale only if it is a number. */
+static int add_adapter(struct worker *w, const char *item, size_t len, double *scale, struct err *e)
+{
+    char *path = mem_dup_text(item, len), *colon, *end;
+    if (!path) return err_set(e, ERR_NOMEM, "out of memory");
+    *scale = 1;
+    if ((colon = strrchr(path, ':')) && colon[1]) {
+        double v = strtod(colon + 1, &end);
+        if (!*end && v > -1000 && v < 1000) {
+            *scale = v;
+            *colon = '\0';
+        }
+    }
+    int rc = adapter_open(&w->adapters[w->n_adapters], w->engine, path, e);
+    if (!rc) w->n_adapters++;
+    free(path);
+    return rc;
+}
+
+/* Makes the session's adapters those of the settings. */
+static int apply_adapters(struct worker *w, const char *list, bool fresh, struct err *e)
+{
+    double scales[MAX_ADAPTERS];
+    if (!fresh && !strcmp(list, w->adapter_list ? w->adapter_list : "")) return 0;
+    int rc = fresh ? 0 : session_set_adapters(w->session, NULL, NULL, 0, e);
+    drop_adapters(w);
+    for (const char *p = list; !rc && *p;) {
+        size_t n = strcspn(p, ",");
+        if (n && w->n_adapters == MAX_ADAPTERS) return err_set(e, ERR_USAGE, "lora: at most %d adapters at once", MAX_ADAPTERS);
+        if (n) rc = add_adapter(w, p, n, &scales[w->n_adapters], e);
+        p += n + (p[n] == ',');
+    }
+    if (!rc && w->n_adapters) rc = session_set_adapters(w->session, (const struct adapter *const *)w->adapters, scales, w->n_adapters, e);
+    if (!rc && !(w->adapter_list = mem_dup_text(list, strlen(list)))) rc = err_set(e, ERR_NOMEM, "out of memory");
+    return rc;
+}
+
 int worker_session(struct worker *w, const struct settings *set, struct err *e)
 {
     int ctx = set->ctx, train = engine_info(w->engine)->ctx_train;
     if (!ctx) ctx = train < 8192 ? train : 8192;
     int threads = set->threads > 0 ? set->threads : engine_default_threads();
-    if (w->session && w->session_ctx == ctx && w->session_threads == threads) return 0;
+    if (w->session && w->session_ctx == ctx && w->session_threads == threads) return apply_adapters(w, set->lora, false, e);
     session_free(w->session);
     w->session = NULL;
     int rc = session_new(&w->session, w->engine, ctx, threads, e);
     if (rc) return rc;
     w->session_ctx = ctx;
     w->session_threads = threads;
-    return 0;
+    return apply_adapters(w, set->lora, true, e);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------------------------- */
