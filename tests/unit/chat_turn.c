@@ -232,6 +232,54 @@ static void a_prompt_beyond_the_context_is_refused(void **state)
     finish(&t);
 }
 
+/* An adapter for one matrix of the tiny model. */
+static void write_adapter(const char *path)
+{
+    struct gguf_writer w;
+    float values[64 * 4];
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) values[i] = (float)((int)(i * 37 % 19) - 9) / 3;
+    gw_init(&w);
+    gw_string(&w, "general.type", "adapter");
+    gw_string(&w, "general.architecture", "llama");
+    gw_string(&w, "adapter.type", "lora");
+    gw_f32(&w, "adapter.lora.alpha", 4);
+    gw_tensor(&w, "blk.0.attn_output.weight.lora_a", 2, (int64_t[]){64, 4}, TENSOR_F32, values, sizeof values);
+    gw_tensor(&w, "blk.0.attn_output.weight.lora_b", 2, (int64_t[]){4, 64}, TENSOR_F32, values, sizeof values);
+    assert_int_equal(gw_save(&w, path, SIZE_MAX), 0);
+    gw_release(&w);
+}
+
+static void adapters_of_the_settings_are_applied(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    char path[96], list[128];
+    snprintf(path, sizeof path, "%s/adapter.gguf", folder);
+    write_adapter(path);
+    start(&t, "30");
+    say(&t, "same");
+    pump(&t, 1);
+    char *plain = mem_dup_text(str_cstr(&t.thought), t.thought.len);
+    for (int round = 0; round < 3; round++) {      /* on, the same again, off */
+        snprintf(list, sizeof list, round < 2 ? "%s:0.5" : "", path);
+        assert_int_equal(settings_set(&t.set, "lora", list, &e), 0);
+        assert_int_equal(chat_set(t.chat, &t.set, NULL, &e), 0);
+        clear(&t);
+        assert_int_equal(chat_regenerate(t.chat, 0, &e), 0);
+        pump(&t, 2 + round);
+        assert_int_equal(strcmp(str_cstr(&t.thought), plain) != 0, round < 2);
+    }
+    snprintf(list, sizeof list, "%s/none.gguf", folder);
+    assert_int_equal(settings_set(&t.set, "lora", list, &e), 0);
+    assert_int_equal(chat_set(t.chat, &t.set, NULL, &e), 0);
+    say(&t, "same");
+    pump(&t, 5);
+    assert_non_null(strstr(str_cstr(&t.notice), "none.gguf"));
+    free(plain);
+    finish(&t);
+}
+
 /* ---- live ------------------------------------------------------------------------------------------------------- */
 
 static void live_commands_act_at_once(void **state)
@@ -466,6 +514,7 @@ int main(void)
         cmocka_unit_test(the_seed_makes_the_reply),
         cmocka_unit_test(a_missing_model_is_told),
         cmocka_unit_test(a_prompt_beyond_the_context_is_refused),
+        cmocka_unit_test(adapters_of_the_settings_are_applied),
         cmocka_unit_test(live_commands_act_at_once),
         cmocka_unit_test(a_pause_stops_the_clock),
         cmocka_unit_test(control_lines),
