@@ -207,3 +207,16 @@ int record_put_json(json_t *o)
     free(text);
     return rc;
 }
+
+int args_only_json(struct args *a, int argc, char **argv, bool *json)
+{
+    enum args_kind kind;
+    int code = args_begin(a, argc, argv, "", "--json");
+
+    while (!code && (kind = args_next(a)) != ARGS_END) {
+        if (kind == ARGS_BAD) code = 2;
+        if (kind == ARGS_WORD) code = cli_usage(argv[0], "unknown argument %s", a->value);
+        if (kind == ARGS_FLAG) *json = true;
+    }
+    return code;
+}

@@ -23,6 +23,8 @@ enum args_kind { ARGS_END, ARGS_WORD, ARGS_FLAG, ARGS_BAD };
 /* Reads the settings and begins. 0, or the exit code of an error already told. */
 int args_begin(struct args *a, int argc, char **argv, const char *with_value, const char *without);
 enum args_kind args_next(struct args *a);
+/* For commands that take nothing but --json: begins, and sets *json. 0, or the exit code of an error already told; args_end in any case. */
+int args_only_json(struct args *a, int argc, char **argv, bool *json);
 void args_end(struct args *a);
 bool args_is(const struct args *a, const char *name);
 /* The one word that a command wants; tells and returns 2 when there is none, or more. */

@@ -50,15 +50,8 @@ int cmd_check(int argc, char **argv)
     struct store *s = NULL;
     struct args a;
     bool json = false;
-    enum args_kind kind;
 
-    int code = args_begin(&a, argc, argv, "", "--json");
-    if (code) return code;
-    while (!code && (kind = args_next(&a)) != ARGS_END) {
-        if (kind == ARGS_BAD) code = 2;
-        if (kind == ARGS_WORD) code = cli_usage(argv[0], "unknown argument %s", a.value);
-        if (kind == ARGS_FLAG) json = true;
-    }
+    int code = args_only_json(&a, argc, argv, &json);
     if (!code) {
         int rc = record_open(&s, &a.set, &a.err);
         if (!rc) rc = store_check(s, &findings, &a.err);
