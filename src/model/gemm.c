@@ -56,10 +56,12 @@ static int64_t stride_of(int64_t n)
     return (n + 63) / 64 * 64 + 64;
 }
 
-/* Bytes of q for all rows, and for those that AMX may read behind them. */
+/* Bytes of q for all rows; of AMX in whole tiles, and two tiles' elements that may be fetched behind them. */
 static uint64_t q_bytes(const struct gemm_family *f, int rows, int64_t n_max)
 {
-    return ((uint64_t)rows + (f->element > 1 ? GEMM_AMX_ROWS - 1 : 0)) * (uint64_t)stride_of(n_max) * f->element;
+    if (f->element == 1) return (uint64_t)rows * (uint64_t)stride_of(n_max);
+    uint64_t tiles = ((uint64_t)rows + GEMM_AMX_ROWS - 1) / GEMM_AMX_ROWS * GEMM_AMX_ROWS + 16;
+    return tiles * (uint64_t)n_max * f->element;
 }
 
 uint64_t gemm_input_bytes(int rows, int64_t n_max)
@@ -116,6 +118,14 @@ void gemm_input_begin(struct gemm_input *g, int64_t n, bool mid)
 void gemm_input_row(struct gemm_input *g, int row, const float *x)
 {
     if (g->n && row >= 0 && row < g->rows) g->family->input_row(g, row, x);
+}
+
+void gemm_input_rows(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride)
+{
+    if (!g->n || lo < 0 || hi > g->rows) return;
+    if (g->family->input_rows) g->family->input_rows(g, lo, hi, x, x_stride);
+    else
+        for (int row = lo; row < hi; row++) g->family->input_row(g, row, x + (row - lo) * x_stride);
 }
 
 /* ---- products ------------------------------------------------------------------------------------------------------- */

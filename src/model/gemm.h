@@ -34,6 +34,8 @@ uint64_t gemm_input_bytes(int rows, int64_t n_max);
 void gemm_input_begin(struct gemm_input *g, int64_t n, bool mid);
 /* Prepares row `row` from n floats. Different rows may be prepared by different threads. A block with inf or NaN makes the products NaN. */
 void gemm_input_row(struct gemm_input *g, int row, const float *x);
+/* The same for rows lo to hi, the first at x, x_stride floats apart; fastest by multiples of 16. */
+void gemm_input_rows(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride);
 
 /* Bytes of a worker's scratch, 64-byte aligned. */
 size_t gemm_scratch_bytes(void);

@@ -5,9 +5,13 @@
  * many multiplications as the bf16 product makes in the same time, and the sums would leave the tiles for every block. With the
  * scales folded into bf16 weights they stay in the tiles for a whole slab, and the result is nearer to exact.
  *
- * A step is 32 tokens x 32 matrix rows x 32 elements: tiles 0 to 3 sum, 4 and 5 hold activations (16 tokens each), 6 and 7 weights
- * (16 matrix rows each, pairs of elements side by side). A sum's order depends on its own token and row alone. Reads of activations may go
- * up to GEMM_AMX_ROWS - 1 rows behind the last one: inputs have room for that.
+ * A step is 32 matrix rows x 32 tokens x 32 elements: tiles 0 to 3 sum, 4 and 5 hold weights (16 matrix rows each, as they lie in a
+ * row), 6 and 7 activations (16 tokens each, pairs of elements side by side). Weights are the left operand because rows expand into
+ * its layout without a transposition; activations are turned once, when they are prepared.
+ *
+ * What is where: a slab of a panel's weights stays in the first cache while the tokens pass by; the tokens' slab stays in the second
+ * while the panels of a block pass by. Sums of a block wait in the scratch from slab to slab, a tile in a run of 1 KB.
+ * A sum's order depends on its own token and row alone.
  */
 #include "model/gemm_impl.h"
 
@@ -27,15 +31,17 @@
 #pragma GCC target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl")
 #endif
 
-/* Elements of a slab, so that its weights take half of a second cache of 128 KB. */
-#define SLAB 1024
+/* Elements of a slab, matrix rows of a block, tokens of a block. */
+#define SLAB GEMM_AMX_SLAB
+#define BLOCK_ROWS 128
+#define BLOCK_TOKENS 512
+#define TILE_FLOATS 256
 
-struct amx_panel {
-    uint32_t w[SLAB / 2][GEMM_PANEL];       /* [pair of elements][matrix row] */
-    float row[16][SLAB];
-    float sums[GEMM_AMX_ROWS][GEMM_PANEL];
+struct amx_scratch {
+    uint16_t w[2][SLAB / 32][16][32];       /* [half of the panel][32 elements][matrix row][element] */
+    float sums[BLOCK_ROWS / 32][BLOCK_TOKENS / 32][4][TILE_FLOATS];   /* [panel][32 tokens][tile as in tiles()] */
 };
-_Static_assert(sizeof(struct amx_panel) <= GEMM_AMX_SCRATCH, "fits the scratch");
+_Static_assert(sizeof(struct amx_scratch) <= GEMM_AMX_SCRATCH, "fits the scratch");
 
 /* Palette 1: 8 tiles of 16 rows of 64 bytes. */
 struct tile_config {
@@ -84,13 +90,26 @@ static void emulated_dot(float c[16][16], float a[16][16], float b[16][16])
 #define TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
 #endif
 
+/* ---- activations ---------------------------------------------------------------------------------------------------- */
+
+/* Layout of an input: [16 tokens][32 elements], each such tile 16 pairs of elements of 16 tokens. */
+static uint32_t *tile_of(const struct gemm_input *g, int row, int64_t k)
+{
+    return (uint32_t *)(void *)g->q + ((int64_t)(row / 16) * (g->n / 32) + k / 32) * TILE_FLOATS;
+}
+
+ALWAYS_INLINE __m512i bf16_pairs(const float *x)
+{
+    __m512bh v = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + 16), _mm512_loadu_ps(x));
+    __m512i i;
+    memcpy(&i, &v, sizeof i);
+    return i;
+}
+
 static void input_row(struct gemm_input *g, int row, const float *x)
 {
-    uint16_t *half = (uint16_t *)(void *)g->q + row * g->stride;
-    for (int64_t i = 0; i < g->n; i += 32) {
-        __m512bh v = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + i + 16), _mm512_loadu_ps(x + i));
-        memcpy(half + i, &v, sizeof v);
-    }
+    const __m512i every_16 = _mm512_mullo_epi32(_mm512_set1_epi32(16), _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+    for (int64_t k = 0; k < g->n; k += 32) _mm512_i32scatter_epi32(tile_of(g, row, k) + row % 16, every_16, bf16_pairs(x + k), 4);
 }
 
 /* Column k of out: dword k of each of the 16 vectors. */
@@ -119,64 +138,80 @@ ALWAYS_INLINE void transpose_16(__m512i v[16])
     UNROLL for (int i = 0; i < 16; i++) v[i] = a[i];
 }
 
-/* n elements from w on of `rows` matrix rows; missing rows are zeros. */
-static void expand(uint32_t type, const uint8_t *w, size_t row_bytes, int rows, int n, struct amx_panel *p)
+static void input_tile_rows(struct gemm_input *g, int row, const float *x, int64_t x_stride)
 {
-    for (int r = 0; r < GEMM_PANEL; r += 16) {
-        for (int i = 0; i < 16; i++) {
-            if (r + i < rows) dequant_row(type, w + (size_t)(r + i) * row_bytes, p->row[i], n);
-            else memset(p->row[i], 0, (size_t)n * sizeof(float));
-        }
-        for (int k = 0; k < n; k += 32) {
-            __m512i v[16];
-            UNROLL for (int i = 0; i < 16; i++) {
-                __m512bh pairs = _mm512_cvtne2ps_pbh(_mm512_load_ps(p->row[i] + k + 16), _mm512_load_ps(p->row[i] + k));
-                memcpy(&v[i], &pairs, sizeof pairs);
-            }
-            transpose_16(v);
-            UNROLL for (int i = 0; i < 16; i++) _mm512_store_si512(&p->w[k / 2 + i][r], v[i]);
+    for (int64_t k = 0; k < g->n; k += 32) {
+        uint32_t *tile = tile_of(g, row, k);
+        __m512i v[16];
+        UNROLL for (int i = 0; i < 16; i++) v[i] = bf16_pairs(x + i * x_stride + k);
+        transpose_16(v);
+        UNROLL for (int i = 0; i < 16; i++) _mm512_store_si512(tile + 16 * i, v[i]);
+    }
+}
+
+static void input_rows(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride)
+{
+    for (int row = lo; row < hi;) {
+        if (row % 16 == 0 && row + 16 <= hi) {
+            input_tile_rows(g, row, x + (row - lo) * x_stride, x_stride);
+            row += 16;
+        } else {
+            input_row(g, row, x + (row - lo) * x_stride);
+            row++;
         }
     }
 }
 
-/* sums [32 tokens][stride] (+)= 32 activation rows times the panel, over n elements. */
-static void tiles(const uint16_t *x, int64_t x_stride, const struct amx_panel *p, int n, bool first, float *sums, size_t stride)
-{
-    const size_t a_bytes = (size_t)x_stride * sizeof *x, b_bytes = sizeof p->w[0], c_bytes = stride * sizeof(float);
+/* ---- products ------------------------------------------------------------------------------------------------------- */
 
+/* sums [4] (+)= 32 matrix rows (two halves, w_half apart) times 32 tokens (two tiles, x_half apart), over `blocks` times 32 elements. Tile
+ * 2h + t of the sums: half h of the rows, tile t of the tokens. */
+static void tiles(const uint16_t *w, size_t w_half, const uint32_t *x, size_t x_half, int blocks, bool first, float *sums)
+{
     if (first) {
         TILE_ZERO(0);
         TILE_ZERO(1);
         TILE_ZERO(2);
         TILE_ZERO(3);
     } else {
-        TILE_LOAD(0, sums, c_bytes);
-        TILE_LOAD(1, sums + 16, c_bytes);
-        TILE_LOAD(2, sums + 16 * stride, c_bytes);
-        TILE_LOAD(3, sums + 16 * stride + 16, c_bytes);
+        TILE_LOAD(0, sums, 64);
+        TILE_LOAD(1, sums + TILE_FLOATS, 64);
+        TILE_LOAD(2, sums + 2 * TILE_FLOATS, 64);
+        TILE_LOAD(3, sums + 3 * TILE_FLOATS, 64);
     }
-    for (int k = 0; k < n; k += 32) {
-        TILE_LOAD(4, x + k, a_bytes);
-        TILE_LOAD(6, p->w[k / 2], b_bytes);
-        TILE_LOAD(7, p->w[k / 2] + 16, b_bytes);
+    for (int b = 0; b < blocks; b++, w += 2 * TILE_FLOATS, x += TILE_FLOATS) {
+        TILE_LOAD(4, w, 64);
+        TILE_LOAD(6, x, 64);
+        TILE_LOAD(7, x + x_half, 64);
         TILE_DOT(0, 4, 6);
+        UNROLL for (int i = 0; i < TILE_FLOATS; i += 16) _mm_prefetch((const char *)(x + 2 * TILE_FLOATS + i), _MM_HINT_T0);
         TILE_DOT(1, 4, 7);
-        TILE_LOAD(5, x + 16 * x_stride + k, a_bytes);
+        TILE_LOAD(5, w + w_half, 64);
         TILE_DOT(2, 5, 6);
+        UNROLL for (int i = 0; i < TILE_FLOATS; i += 16) _mm_prefetch((const char *)(x + x_half + 2 * TILE_FLOATS + i), _MM_HINT_T0);
         TILE_DOT(3, 5, 7);
     }
-    TILE_STORE(0, sums, c_bytes);
-    TILE_STORE(1, sums + 16, c_bytes);
-    TILE_STORE(2, sums + 16 * stride, c_bytes);
-    TILE_STORE(3, sums + 16 * stride + 16, c_bytes);
+    TILE_STORE(0, sums, 64);
+    TILE_STORE(1, sums + TILE_FLOATS, 64);
+    TILE_STORE(2, sums + 2 * TILE_FLOATS, 64);
+    TILE_STORE(3, sums + 3 * TILE_FLOATS, 64);
 }
 
-/* As tiles, where fewer tokens or matrix rows than 32 are there: by way of the scratch. */
-static void edge(const uint16_t *x, int64_t x_stride, struct amx_panel *p, int n, bool first, int tokens, int rows, float *y, int64_t y_stride)
+/* y[token][row] from a tile of sums [row][token], for tokens lo to hi of the tile and the first `rows` matrix rows. */
+static void hand_out(const float *sums, int lo, int hi, int rows, float *y, int64_t y_stride)
 {
-    for (int c = 0; c < tokens && !first; c++) memcpy(p->sums[c], y + c * y_stride, (size_t)rows * sizeof *y);
-    tiles(x, x_stride, p, n, first, p->sums[0], GEMM_PANEL);
-    for (int c = 0; c < tokens; c++) memcpy(y + c * y_stride, p->sums[c], (size_t)rows * sizeof *y);
+    const __mmask16 some = rows >= 16 ? 0xffff : (__mmask16)((1 << rows) - 1);
+    __m512i v[16];
+
+    UNROLL for (int i = 0; i < 16; i++) v[i] = _mm512_load_si512(sums + 16 * i);
+    transpose_16(v);
+    if (hi - lo == 16) {
+        UNROLL for (int i = 0; i < 16; i++) _mm512_mask_storeu_epi32(y + i * y_stride, some, v[i]);
+        return;
+    }
+    _Alignas(64) float out[16][16];
+    UNROLL for (int i = 0; i < 16; i++) _mm512_store_si512(out[i], v[i]);
+    for (int i = lo; i < hi; i++) _mm512_mask_storeu_ps(y + (i - lo) * y_stride, some, _mm512_load_ps(out[i]));
 }
 
 static void configure(void)
@@ -189,59 +224,124 @@ static void configure(void)
     TILE_CONFIG(&c);
 }
 
+/* A block: matrix rows r0 to r1 (at most BLOCK_ROWS) and tokens lo to hi of the tiles from token t0 (a multiple of 16) on. */
+struct block {
+    const struct gemm_input *g;
+    const struct gemm_format *format;
+    const uint8_t *w;           /* of row r0 */
+    size_t row_bytes;
+    int rows, t0, lo, hi;
+    float *y;                   /* of token lo, row r0 */
+    int64_t y_stride;
+    struct amx_scratch *scratch;
+};
+
+/* Expands elements [k, k + n) of a panel's rows. The same elements of the next panel are fetched meanwhile. */
+static void expand_panel(const struct block *b, int panel, int64_t k, int n)
+{
+    const int unit = tensor_block_elements(b->format->type), bytes = tensor_block_bytes(b->format->type), piece = n / unit * bytes;
+    const uint8_t *w = b->w + (size_t)(32 * panel) * b->row_bytes + (size_t)(k / unit) * (size_t)bytes;
+    const int rows = b->rows - 32 * panel;
+
+    for (int r = 0; r < 32; r++, w += b->row_bytes) {
+        uint16_t *to = b->scratch->w[r / 16][0][r % 16];
+        if (r >= rows) {
+            for (int i = 0; i < n / 32; i++) memset(to + i * 512, 0, 64);
+            continue;
+        }
+        if (r + 32 < rows)
+            for (int i = 0; i < piece; i += 64) _mm_prefetch((const char *)(w + 32 * b->row_bytes + i), _MM_HINT_T1);
+        gemm_expand_bf16(b->format->type, w, n, to);
+    }
+}
+
+static void multiply_panel(const struct block *b, int panel, int64_t k, int n)
+{
+    struct amx_scratch *s = b->scratch;
+    const int64_t x_half = b->g->n / 32 * TILE_FLOATS;
+    const int rows = b->rows - 32 * panel;
+    const bool last = k + n == b->g->n;
+
+    for (int t = b->t0, i = 0; t < b->hi; t += 32, i++) {
+        float *sums = s->sums[panel][i][0];
+        tiles(s->w[0][0][0], sizeof s->w[0] / sizeof(uint16_t), tile_of(b->g, t, k), (size_t)x_half, n / 32, k == 0, sums);
+        if (!last) continue;
+        for (int half = 0; half < 2; half++)
+            for (int r = 0; r < 32 && r < rows; r += 16) {
+                int from = t + 16 * half, to = from + 16 < b->hi ? from + 16 : b->hi, lo = from > b->lo ? from : b->lo;
+                if (lo < to)
+                    hand_out(sums + (r / 8 + half) * TILE_FLOATS, lo - from, to - from, rows - r, b->y + (lo - b->lo) * b->y_stride + 32 * panel + r,
+                             b->y_stride);
+            }
+    }
+}
+
+/* Equal slabs, so that the last one is not a crumb. */
+static int slab_of(int64_t n, int unit)
+{
+    int64_t slabs = (n + SLAB - 1) / SLAB, slab = (n + slabs - 1) / slabs;
+    return (int)((slab + unit - 1) / unit * unit);
+}
+
+static void run_block(const struct block *b)
+{
+    const int slab = slab_of(b->g->n, b->format->unit);
+
+    for (int64_t k = 0; k < b->g->n; k += slab) {
+        const int n = b->g->n - k < slab ? (int)(b->g->n - k) : slab;
+        for (int panel = 0; 32 * panel < b->rows; panel++) {
+            expand_panel(b, panel, k, n);
+            multiply_panel(b, panel, k, n);
+        }
+    }
+}
+
 static void rows(const struct gemm_input *g, int lo, int hi, const struct gemm_format *f, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1,
                  float *y, int64_t y_stride, void *scratch)
 {
-    const int block = tensor_block_elements(f->type), block_bytes = tensor_block_bytes(f->type);
-    struct amx_panel *p = scratch;
-
     configure();
-    for (int64_t r = r0; r < r1; r += GEMM_PANEL) {
-        const int n_rows = r1 - r < GEMM_PANEL ? (int)(r1 - r) : GEMM_PANEL;
-        for (int64_t k = 0; k < g->n; k += SLAB) {
-            const int n = g->n - k < SLAB ? (int)(g->n - k) : SLAB;
-            expand(f->type, w + (size_t)r * row_bytes + (size_t)(k / block) * (size_t)block_bytes, row_bytes, n_rows, n, p);
-            for (int c = lo; c < hi; c += GEMM_AMX_ROWS) {
-                const uint16_t *x = (const uint16_t *)(const void *)g->q + c * g->stride + k;
-                const int tokens = hi - c < GEMM_AMX_ROWS ? hi - c : GEMM_AMX_ROWS;
-                float *to = y + (c - lo) * y_stride + (r - r0);
-                if (tokens == GEMM_AMX_ROWS && n_rows == GEMM_PANEL) tiles(x, g->stride, p, n, k == 0, to, (size_t)y_stride);
-                else edge(x, g->stride, p, n, k == 0, tokens, n_rows, to, y_stride);
-            }
+    for (int64_t r = r0; r < r1; r += BLOCK_ROWS)
+        for (int t = lo / 16 * 16; t < hi; t += BLOCK_TOKENS) {
+            struct block b = {.g = g, .format = f, .w = w + (size_t)r * row_bytes, .row_bytes = row_bytes, .t0 = t, .y_stride = y_stride, .scratch = scratch};
+            b.rows = r1 - r < BLOCK_ROWS ? (int)(r1 - r) : BLOCK_ROWS;
+            b.lo = t > lo ? t : lo;
+            b.hi = t + BLOCK_TOKENS < hi ? t + BLOCK_TOKENS : hi;
+            b.y = y + (b.lo - lo) * y_stride + (r - r0);
+            run_block(&b);
         }
-    }
     TILE_RELEASE();
 }
 
 /* ---- may it be used ------------------------------------------------------------------------------------------------- */
 
-/* A product of 32 tokens and 32 matrix rows whose sums bf16 and f32 hold exactly; in a child, because an instruction that the system
+/* A product of 32 matrix rows and 32 tokens whose sums bf16 and f32 hold exactly; in a child, because an instruction that the system
  * does not let through kills the process. */
 static bool product_right(void)
 {
-    static _Alignas(64) struct amx_panel p;
-    static _Alignas(64) uint16_t x[GEMM_AMX_ROWS][32];
+    static _Alignas(64) uint16_t w[2][16][32];
+    static _Alignas(64) uint32_t x[4][TILE_FLOATS]; /* what is fetched ahead is there too */
+    static _Alignas(64) float sums[4][16][16];
     bool right = true;
 
-    memset(&p, 0, sizeof p);
+    memset(x, 0, sizeof x);
     for (int k = 0; k < 32; k++)
         for (int i = 0; i < 32; i++) {
-            x[i][k] = (uint16_t)(f32_bits((float)(i * k % 15 - 7)) >> 16);
-            p.w[k / 2][i] |= (f32_bits((float)((i + 3) * k % 13 - 6)) >> 16) << 16 * (k % 2);
+            w[i / 16][i % 16][k] = (uint16_t)(f32_bits((float)(i * k % 15 - 7)) >> 16);
+            x[i / 16][k / 2 * 16 + i % 16] |= (f32_bits((float)((i + 3) * k % 13 - 6)) >> 16) << 16 * (k % 2);
         }
     configure();
-    tiles(x[0], 32, &p, 32, true, p.sums[0], GEMM_PANEL);
+    tiles(w[0][0], 512, x[0], TILE_FLOATS, 1, true, sums[0][0]);
     TILE_RELEASE();
-    for (int c = 0; c < 32; c++)
-        for (int r = 0; r < 32; r++) {
+    for (int r = 0; r < 32; r++)
+        for (int t = 0; t < 32; t++) {
             int want = 0;
-            for (int k = 0; k < 32; k++) want += (c * k % 15 - 7) * ((r + 3) * k % 13 - 6);
-            right = right && p.sums[c][r] == (float)want;
+            for (int k = 0; k < 32; k++) want += (r * k % 15 - 7) * ((t + 3) * k % 13 - 6);
+            right = right && sums[r / 16 * 2 + t / 16][r % 16][t % 16] == (float)want;
         }
     return right;
 }
 
-const struct gemm_family gemm_amx = {.name = "amx", .element = sizeof(uint16_t), .input_row = input_row, .rows = rows};
+const struct gemm_family gemm_amx = {.name = "amx", .element = sizeof(uint16_t), .input_row = input_row, .input_rows = input_rows, .rows = rows};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -16,9 +16,10 @@
 /* Elements of a row that are expanded at a time: with their scales a panel of them stays in the first cache. */
 #define GEMM_SLAB 512
 
-/* Tokens that AMX takes at a time, so many rows less one may be read behind an input's last; and what it needs of scratch. */
+/* AMX: elements of a row that are expanded at a time; tokens are kept in whole tiles of 16, taken by twos; scratch. */
+#define GEMM_AMX_SLAB 1024
 #define GEMM_AMX_ROWS 32
-#define GEMM_AMX_SCRATCH (256 << 10)
+#define GEMM_AMX_SCRATCH (328 << 10)
 
 struct gemm_input {
     const struct gemm_family *family;
@@ -27,7 +28,7 @@ struct gemm_input {
     int64_t n;              /* 0: nothing was begun */
     bool mid;
     int64_t stride;         /* from row to row of q; not a power of two, so that rows fall into different cache sets */
-    uint8_t *q;             /* [rows][stride], q + 128; of AMX uint16_t [rows + GEMM_AMX_ROWS - 1][stride], bf16 */
+    uint8_t *q;             /* [rows][stride], q + 128; of AMX bf16 in tiles, see gemm_amx.c */
     float *scales;          /* [rows][3][n / 32]: scale, sum, mid */
 };
 
@@ -67,6 +68,7 @@ struct gemm_family {
     const char *name;
     size_t element;         /* bytes of a prepared activation */
     void (*input_row)(struct gemm_input *g, int row, const float *x);
+    void (*input_rows)(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride);  /* NULL: row by row */
     /* either: the whole of gemm_rows but for checks */
     void (*rows)(const struct gemm_input *g, int lo, int hi, const struct gemm_format *f, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1,
                  float *y, int64_t y_stride, void *scratch);
@@ -87,6 +89,8 @@ extern const struct gemm_family gemm_scalar;
 extern const struct gemm_family gemm_avx2;
 extern const struct gemm_family gemm_avx512;
 extern const struct gemm_family gemm_amx;
+/* n elements of a row from w on, in bf16: 32 of them in a run, and 512 to the next. n is a multiple of the format's unit. */
+void gemm_expand_bf16(uint32_t type, const uint8_t *w, int n, uint16_t *out);
 void gemm_input_row_avx2(struct gemm_input *g, int row, const float *x);
 void gemm_expand_avx2(const struct gemm_format *f, const uint8_t *w, size_t row_bytes, int rows, int64_t k0, int n, struct gemm_panel *p);
 #endif

@@ -119,7 +119,7 @@ static int tile_up(int rows)
 }
 
 /* Rows that a worker prepares at a time. */
-#define INPUT_ROWS 8
+#define INPUT_ROWS 16
 
 static void input_item(void *arg, int item, int worker)
 {
@@ -128,8 +128,9 @@ static void input_item(void *arg, int item, int worker)
     size_t n_in = (size_t)j->parts[0].w->n_in;
 
     (void)worker;
-    for (int r = from; r < to; r++)
-        if (r >= j->p->first && r < j->p->end) gemm_input_row(j->p->input, r, j->x + (size_t)r * n_in);
+    if (from < j->p->first) from = j->p->first;
+    if (to > j->p->end) to = j->p->end;
+    if (from < to) gemm_input_rows(j->p->input, from, to, j->x + (size_t)from * n_in, (int64_t)n_in);
 }
 
 /* Which parts go through the core, and the rows for them. */

@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
         int64_t best = INT64_MAX, best_input = INT64_MAX;
         if (!gemm_supports(types[t].type, n_in)) continue;
-        for (int repeat = 0; repeat < 20; repeat++) {
+        for (int repeat = 0; repeat < 40; repeat++) {
             int64_t start = clock_mono_us();
             gemm_input_begin(g, n_in, gemm_wants_mid(types[t].type));
             for (int i = 0; i < m; i++) gemm_input_row(g, i, x);

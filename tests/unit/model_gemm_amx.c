@@ -93,6 +93,35 @@ static void test_shapes(void **state)
     check(64, 2080, 64);
 }
 
+/* Every format: the bf16 nearest to what dequant_row gives (zeros of any sign), in the layout of the tiles. */
+static void test_expand(void **state)
+{
+    static const struct {
+        uint32_t type;
+        size_t unit, bytes, halves[2]; /* where a block's f16 numbers lie; below 0x4000 they are finite and not large */
+    } formats[] = {
+        {TENSOR_Q4_0, 32, 18, {0, 0}},   {TENSOR_Q4_1, 32, 20, {0, 2}},   {TENSOR_Q5_0, 32, 22, {0, 0}},     {TENSOR_Q5_1, 32, 24, {0, 2}},
+        {TENSOR_Q8_0, 32, 34, {0, 0}},   {TENSOR_Q4_K, 256, 144, {0, 2}}, {TENSOR_Q5_K, 256, 176, {0, 2}}, {TENSOR_Q6_K, 256, 210, {208, 208}},
+    };
+    enum { N = 512 };
+    static uint8_t w[N / 32 * 34];
+    static float expanded[N];
+    static _Alignas(64) uint16_t got[N / 32][512];
+    (void)state;
+    if (!__builtin_cpu_supports("avx512bf16")) skip();
+    assert_int_equal(kernels_init(NULL), 0);
+    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++)
+        for (int round = 0; round < 20; round++) {
+            for (size_t i = 0; i < sizeof w; i++) w[i] = (uint8_t)next();
+            for (size_t b = 0; b < N / formats[f].unit; b++)
+                for (int h = 0; h < 2; h++) w[b * formats[f].bytes + formats[f].halves[h] + 1] &= 0xbf;
+            dequant_row(formats[f].type, w, expanded, N);
+            gemm_expand_bf16(formats[f].type, w, N, got[0]);
+            for (size_t i = 0; i < N; i++)
+                if (expanded[i] != 0 || (got[i / 32][i % 32] & 0x7fff) != 0) assert_int_equal(got[i / 32][i % 32], f32_bits(rounded(expanded[i])) >> 16);
+        }
+}
+
 static void test_probe(void **state)
 {
     (void)state;
@@ -103,7 +132,7 @@ static void test_probe(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_probe)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_expand), cmocka_unit_test(test_probe)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 
