@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of weights a worker takes at a time: long enough to hide the hand-over, short enough that nobody waits for the last. */
-#define ITEM_BYTES (48 << 10)
-#define ITEM_ROWS  16 /* a multiple of what the kernels take at once */
+/* Bytes of weights a worker takes at a time: long enough to hide the hand-over and the start of a stream, short enough that nobody
+ * waits for the last: at most an eighth of a worker's share. */
+#define ITEM_BYTES_MAX (192 << 10)
+#define ITEM_BYTES_MIN (24 << 10)
+#define ITEM_ROWS      16 /* a multiple of what the kernels take at once */
 
 /* ---- rows of one or several matrices against the prepared activations ---------------------------------------------- */
 
@@ -31,9 +33,12 @@ struct rows_job {
     int m;
 };
 
-static void plan_product(struct product *p, const struct matrix *w, float *y)
+static void plan_product(struct product *p, const struct matrix *w, float *y, int n_threads)
 {
-    int64_t rows = (int64_t)(ITEM_BYTES / w->row_bytes) / ITEM_ROWS * ITEM_ROWS;
+    size_t bytes = w->row_bytes * (size_t)w->n_out / (8 * (size_t)n_threads);
+    if (bytes > ITEM_BYTES_MAX) bytes = ITEM_BYTES_MAX;
+    if (bytes < ITEM_BYTES_MIN) bytes = ITEM_BYTES_MIN;
+    int64_t rows = (int64_t)(bytes / w->row_bytes) / ITEM_ROWS * ITEM_ROWS;
 
     if (rows < ITEM_ROWS) rows = ITEM_ROWS;
     p->w = w;
@@ -69,7 +74,7 @@ static void run_product(struct session *s, const struct act *a, const struct mat
 {
     struct rows_job j = {.act = a};
 
-    plan_product(&j.p[0], w, y);
+    plan_product(&j.p[0], w, y, pool_threads(s->pool));
     pool_run(s->pool, rows_item, &j, j.p[0].n_items);
 }
 
@@ -78,9 +83,9 @@ static void run_qkv(struct session *s, const struct layer *y)
     struct decode *d = &s->d;
     struct rows_job j = {.act = d->act};
 
-    plan_product(&j.p[0], &y->wq, d->q);
-    plan_product(&j.p[1], &y->wk, d->k);
-    plan_product(&j.p[2], &y->wv, d->v);
+    plan_product(&j.p[0], &y->wq, d->q, pool_threads(s->pool));
+    plan_product(&j.p[1], &y->wk, d->k, pool_threads(s->pool));
+    plan_product(&j.p[2], &y->wv, d->v, pool_threads(s->pool));
     pool_run(s->pool, rows_item, &j, j.p[0].n_items + j.p[1].n_items + j.p[2].n_items);
 }
 
@@ -96,8 +101,8 @@ static void run_gate_up(struct session *s, int layer, int m)
     struct decode *d = &s->d;
     struct rows_job j = {.act = d->act, .fuse_swiglu = !s->lora, .m = m};
 
-    plan_product(&j.p[0], &y->gate, d->ff);
-    plan_product(&j.p[1], &y->up, d->up);
+    plan_product(&j.p[0], &y->gate, d->ff, pool_threads(s->pool));
+    plan_product(&j.p[1], &y->up, d->up, pool_threads(s->pool));
     pool_run(s->pool, rows_item, &j, s->lora ? j.p[0].n_items + j.p[1].n_items : j.p[0].n_items);
     if (!s->lora) return;
     adapt(s, layer, ADAPT_GATE, d->norm, m, d->ff);

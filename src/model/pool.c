@@ -1,13 +1,15 @@
 /*
- * pool.c - fork and join by one atomic word.
+ * pool.c - fork and join, with a share of the items for each worker.
  *
- * `state` holds the round, the number of items and the next item. A worker claims an item by exchanging the whole word, so
- * a claim can only succeed in the round it was read in, and pool_run cannot end a round while a claimed item is unfinished:
- * the fields of the round (item, arg, base) are therefore stable for whoever holds a claim. A worker that the kernel
- * keeps off the processor is not waited for unless it holds an item.
+ * A round's items are cut into one run of neighbours a worker, so that a worker reads its weights as one stream; who is
+ * done takes items off the far ends of the others' runs. A share is one word: the round, where the run ends and the next item
+ * of it. Items are claimed by exchanging the whole word, so a claim can only succeed in the round it was read in, and
+ * pool_run cannot end a round while a claimed item is unfinished: the fields of the round (item, arg, base) are
+ * therefore stable for whoever holds a claim. A worker that the kernel keeps off the processor is not waited for unless
+ * it holds an item.
  *
- * Sleeping: `wake` counts rounds and is what idle workers sleep on; `done` counts finished items and is what the caller
- * sleeps on when a worker is late. Both sides announce themselves before their last look, so no wake-up is lost.
+ * Sleeping: `wake` counts rounds and is what idle workers watch, and sleep on; `done` counts finished items and is what the
+ * caller sleeps on when a worker is late. Both sides announce themselves before their last look, so no wake-up is lost.
  */
 #include "model/pool.h"
 
@@ -26,6 +28,11 @@
 #define WORKER_SPIN_US 300
 #define CALLER_SPIN_US 100
 
+/* round << 32 | end << 16 | next */
+struct share {
+    _Alignas(64) _Atomic uint64_t state;
+};
+
 struct worker {
     struct pool *pool;
     pthread_t thread;
@@ -33,7 +40,6 @@ struct worker {
 };
 
 struct pool {
-    _Alignas(64) _Atomic uint64_t state; /* round << 32 | items << 16 | next */
     _Alignas(64) _Atomic uint32_t done;
     _Atomic uint32_t caller_sleeps;
     _Alignas(64) _Atomic uint32_t wake;
@@ -42,8 +48,10 @@ struct pool {
     pool_item item;
     void *arg;
     int base;
+    uint32_t round;
     int n_threads, n_started;
     struct worker workers[POOL_MAX_THREADS];
+    struct share shares[POOL_MAX_THREADS];
 };
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t expected)
@@ -65,32 +73,39 @@ static inline void cpu_relax(void)
 #endif
 }
 
-static bool state_is_open(uint64_t state)
+/* The item claimed from a share, or -1: its owner takes the first, others the last. */
+static int claim(struct share *s, bool own)
 {
-    return (state & 0xffff) < ((state >> 16) & 0xffff);
+    uint64_t state = atomic_load_explicit(&s->state, memory_order_acquire), after;
+    uint32_t next, end;
+
+    do {
+        next = (uint32_t)(state & 0xffff);
+        end = (uint32_t)(state >> 16 & 0xffff);
+        if (next >= end) return -1;
+        after = own ? state + 1 : state - (1 << 16);
+    } while (!atomic_compare_exchange_weak_explicit(&s->state, &state, after, memory_order_acq_rel, memory_order_acquire));
+    return (int)(own ? next : end - 1);
 }
 
 /* Runs one item if there is an unclaimed one. */
 static bool take_item(struct pool *p, int worker)
 {
-    uint64_t state = atomic_load_explicit(&p->state, memory_order_acquire);
+    int item = -1;
 
-    do {
-        if (!state_is_open(state)) return false;
-    } while (!atomic_compare_exchange_weak_explicit(&p->state, &state, state + 1, memory_order_acq_rel, memory_order_acquire));
-
-    p->item(p->arg, p->base + (int)(state & 0xffff), worker);
+    for (int i = 0; i < p->n_threads && item < 0; i++) item = claim(&p->shares[(worker + i) % p->n_threads], i == 0);
+    if (item < 0) return false;
+    p->item(p->arg, p->base + item, worker);
     atomic_fetch_add(&p->done, 1);
     if (atomic_load(&p->caller_sleeps)) futex_wake_all(&p->done);
     return true;
 }
 
-static void sleep_until_round(struct pool *p)
+/* seen: the rounds that the worker has looked into. */
+static void sleep_until_round(struct pool *p, uint32_t seen)
 {
-    uint32_t wake = atomic_load(&p->wake);
-
     atomic_fetch_add(&p->sleepers, 1);
-    if (!state_is_open(atomic_load(&p->state)) && !atomic_load(&p->quit)) futex_wait(&p->wake, wake);
+    if (atomic_load(&p->wake) == seen && !atomic_load(&p->quit)) futex_wait(&p->wake, seen);
     atomic_fetch_sub(&p->sleepers, 1);
 }
 
@@ -99,16 +114,19 @@ static void *worker_main(void *arg)
     struct worker *w = arg;
     struct pool *p = w->pool;
     int64_t idle_since = clock_mono_us();
+    uint32_t seen = 0;
 
     for (unsigned spins = 0; !atomic_load_explicit(&p->quit, memory_order_relaxed);) {
-        if (take_item(p, w->index)) {
+        uint32_t rounds = atomic_load_explicit(&p->wake, memory_order_acquire);
+        if (rounds != seen) {
+            seen = rounds;
             while (take_item(p, w->index)) continue;
             idle_since = clock_mono_us();
             spins = 0;
         }
         cpu_relax();
         if (++spins % 64 == 0 && clock_mono_us() - idle_since > WORKER_SPIN_US) {
-            sleep_until_round(p);
+            sleep_until_round(p, seen);
             idle_since = clock_mono_us();
         }
     }
@@ -135,10 +153,11 @@ static void join_round(struct pool *p, uint32_t n_items)
 
 static void run_round(struct pool *p, uint32_t n_items)
 {
-    uint64_t round = (atomic_load_explicit(&p->state, memory_order_relaxed) >> 32) + 1;
+    uint64_t round = ++p->round;
 
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);
-    atomic_store(&p->state, round << 32 | (uint64_t)n_items << 16);
+    for (uint64_t w = 0, n = (uint64_t)p->n_threads; w < n; w++)
+        atomic_store_explicit(&p->shares[w].state, round << 32 | (w + 1) * n_items / n << 16 | w * n_items / n, memory_order_release);
     atomic_fetch_add(&p->wake, 1);
     if (atomic_load(&p->sleepers)) futex_wake_all(&p->wake);
     while (take_item(p, 0)) continue;

@@ -1,8 +1,8 @@
 /*
  * pool.h - a few threads that split one piece of work into numbered items, many times a second. Internal to src/model.
  *
- * The caller of pool_run is worker 0 and takes items too. Items are handed out one by one, so which worker runs an item is
- * chance: an item's result must depend on its number alone. Idle workers spin for a moment, then sleep in the kernel.
+ * The caller of pool_run is worker 0 and takes items too. A worker runs neighbouring items while it can, but which worker runs an item
+ * is chance: an item's result must depend on its number alone. Idle workers spin for a moment, then sleep in the kernel.
  */
 #ifndef PONDER_POOL_H
 #define PONDER_POOL_H
