@@ -30,9 +30,9 @@ ALWAYS_INLINE float sum_lanes(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
-ALWAYS_INLINE void store_sums(const __m256 *acc, int R, int M, float *y, int64_t y_stride)
+ALWAYS_INLINE void store_sums(const __m256 *acc, int R, int M, float *y, int64_t y_step, int64_t y_stride)
 {
-    UNROLL for (int i = 0; i < R * M; i++) y[i % M * y_stride + i / M] = sum_lanes(acc[i]);
+    UNROLL for (int i = 0; i < R * M; i++) y[i % M * y_stride + i / M * y_step] = sum_lanes(acc[i]);
 }
 
 /* 256 times the pair sums of the hi plane plus those of the lo plane. */
@@ -121,7 +121,7 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
         const __m256i lanes = _mm256_set_epi32(2 * g + 1, 2 * g + 1, 2 * g + 1, 2 * g + 1, 2 * g, 2 * g, 2 * g, 2 * g);
         UNROLL for (int r = 0; r < R; r++) {
             __m256i w0, w1;
-            stream_fetch(next, 2 * bytes, n == 8 || nb > 1 ? 2 * bytes : bytes);
+            stream_fetch(&next[r], 2 * bytes, n == 8 || nb > 1 ? 2 * bytes : bytes);
             pair_weights(type, p + (size_t)r * row_bytes + (size_t)(2 * g * bytes), n == 8 || nb > 1, &w0, &w1);
             UNROLL for (int c = 0; c < M; c++) {
                 const int8_t *x = a->half + (c0 + c) * a->stride * 2 + (b0 + 2 * g) / 4 * 256 + (b0 + 2 * g) % 4 * 16;
@@ -147,7 +147,7 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
         /* A missing second block has scale 0: the first one's bytes stand in for it. */
         const int at = n == 8 || u < nb ? u : 0;
         UNROLL for (int r = 0; r < R; r++) {
-            stream_fetch(next, 34, n == 8 || u < nb ? 34 : 0);
+            stream_fetch(&next[r], 34, n == 8 || u < nb ? 34 : 0);
             const uint8_t *q = p + (size_t)r * row_bytes + 34 * at + 2;
             __m256i w0 = _mm256_cvtepi8_epi16(load_16(q)), w1 = _mm256_cvtepi8_epi16(load_16(q + 16));
             UNROLL for (int c = 0; c < M; c++) {
@@ -159,26 +159,27 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     }
 }
 
-ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
                                int64_t y_stride)
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
-    struct stream next = stream_after(w, row_bytes, R, c0, type == TENSOR_Q8_0 ? STREAM_NEAR_MAX_Q8 : STREAM_NEAR_MAX);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     __m256 acc[8], accm[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm256_setzero_ps();
     int64_t b = 0;
     for (; b + 8 <= n_blocks; b += 8) {
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 8, 8, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 8, 8, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, next, b, 8, 8, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, next, b, 8, 8, a, c0, acc, accm);
     }
     for (; b < n_blocks; b += 2) {
         const int nb = (int)(n_blocks - b);
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 2, nb, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 2, nb, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, next, b, 2, nb, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, next, b, 2, nb, a, c0, acc, accm);
     }
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_add_ps(acc[i], accm[i]);
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- Q4_K Q5_K --------------------------------------------------------------------------------------------------------- */
@@ -209,11 +210,12 @@ ALWAYS_INLINE __m256i k_weights(uint32_t type, int j, const uint8_t *p, size_t b
     return _mm256_or_si256(w, _mm256_and_si256(fifth, _mm256_set1_epi8(16)));
 }
 
-ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
-                          int64_t y_stride)
+ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
+                               int64_t y_stride)
 {
     const size_t bytes = type == TENSOR_Q4_K ? sizeof(struct block_q4_k) : sizeof(struct block_q5_k);
-    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     __m256 acc[8], s[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_setzero_ps();
     for (int64_t b = 0; b < a->n / 256; b++, w += bytes) {
@@ -228,7 +230,7 @@ ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t 
         }
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < R; r++) {
-                if (j % 2) stream_fetch(&next, (int)bytes / 4, (int)bytes / 4);
+                if (j % 2) stream_fetch(&next[r], (int)bytes / 4, (int)bytes / 4);
                 __m256i v = k_weights(type, j, w + (size_t)r * row_bytes, bytes);
                 UNROLL for (int c = 0; c < M; c++) {
                     const int8_t *x = a->nat + (c0 + c) * a->stride * 2 + b * 512 + j / 2 * 128 + j % 2 * 32;
@@ -236,7 +238,7 @@ ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t 
                 }
             }
     }
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- Q6_K ---------------------------------------------------------------------------------------------------------------- */
@@ -252,11 +254,12 @@ ALWAYS_INLINE __m256i q6_weights(const uint8_t *p, int j)
     return _mm256_or_si256(ql, _mm256_and_si256(qh, two));
 }
 
-ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
-                           int64_t y_stride)
+ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
+                               int64_t y_stride)
 {
     const size_t bytes = sizeof(struct block_q6_k);
-    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     __m256 acc[8], s[8];
     (void)type;
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_setzero_ps();
@@ -276,7 +279,7 @@ ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t
             UNROLL for (int u = 0; u < 4; u++)
                 UNROLL for (int r = 0; r < R; r++) {
                     const __m256i lanes = _mm256_set_epi32(2 * u + 1, 2 * u + 1, 2 * u + 1, 2 * u + 1, 2 * u, 2 * u, 2 * u, 2 * u);
-                    if (u % 2) stream_fetch(&next, 53, h && u == 3 ? (int)bytes - 3 * 53 : 53);
+                    if (u % 2) stream_fetch(&next[r], 53, h && u == 3 ? (int)bytes - 3 * 53 : 53);
                     __m256i v = q6_weights(w + (size_t)r * row_bytes, 4 * h + u);
                     UNROLL for (int c = 0; c < M; c++) {
                         const int8_t *x = a->nat + (c0 + c) * a->stride * 2 + b * 512 + h * 256 + u / 2 * 128 + u % 2 * 32;
@@ -285,7 +288,7 @@ ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t
                 }
         }
     }
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- F32 F16 BF16 ---------------------------------------------------------------------------------------------------------- */
@@ -297,18 +300,19 @@ ALWAYS_INLINE __m256 float_weights(uint32_t type, const uint8_t *p)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16(p)), 16));
 }
 
-ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
                                int64_t y_stride)
 {
     const size_t size = type == TENSOR_F32 ? 4 : 2;
-    struct stream next = stream_after(w, row_bytes, R, c0, 0);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     const int64_t whole = a->n / 8 * 8;
     __m256 acc[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm256_setzero_ps();
     for (int64_t i = 0; i < whole; i += 8) {
-        stream_fetch(&next, 8 * R * (int)size, 8 * R * (int)size);
         UNROLL for (int r = 0; r < R; r++) {
             const uint8_t *p = w + (size_t)r * row_bytes + (size_t)i * size;
+            stream_fetch(&next[r], 8 * (int)size, 8 * (int)size);
             __m256 v = float_weights(type, p);
             UNROLL for (int c = 0; c < M; c++)
                 acc[r * M + c] = _mm256_fmadd_ps(v, _mm256_loadu_ps(a->x + (c0 + c) * a->stride + i), acc[r * M + c]);
@@ -322,7 +326,7 @@ ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, si
             UNROLL for (int c = 0; c < M; c++)
                 acc[r * M + c] = _mm256_fmadd_ps(v, _mm256_loadu_ps(a->x + (c0 + c) * a->stride + whole), acc[r * M + c]);
         }
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- drivers --------------------------------------------------------------------------------------------------------------- */

@@ -37,16 +37,19 @@ ALWAYS_INLINE __m128 sum_lanes_4(__m512 a, __m512 b, __m512 c, __m512 d)
     return _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
 }
 
-ALWAYS_INLINE void store_sums(const __m512 *acc, int R, int M, float *y, int64_t y_stride)
+ALWAYS_INLINE void store_sums(const __m512 *acc, int R, int M, float *y, int64_t y_step, int64_t y_stride)
 {
     if (R == 4) {
-        UNROLL for (int c = 0; c < M; c++)
-            _mm_storeu_ps(y + c * y_stride, sum_lanes_4(acc[c], acc[M + c], acc[2 * M + c], acc[3 * M + c]));
+        UNROLL for (int c = 0; c < M; c++) {
+            float sums[4];
+            _mm_storeu_ps(sums, sum_lanes_4(acc[c], acc[M + c], acc[2 * M + c], acc[3 * M + c]));
+            UNROLL for (int r = 0; r < 4; r++) y[c * y_stride + r * y_step] = sums[r];
+        }
         return;
     }
     UNROLL for (int i = 0; i < R * M; i++) {
         __m128 s = sum_lanes_4(acc[i], acc[i], acc[i], acc[i]);
-        y[i % M * y_stride + i / M] = _mm_cvtss_f32(s);
+        y[i % M * y_stride + i / M * y_step] = _mm_cvtss_f32(s);
     }
 }
 
@@ -184,7 +187,7 @@ ALWAYS_INLINE void chunk_nibbles(uint32_t type, int R, int M, const uint8_t *p, 
     UNROLL for (int g = 0; g < n / 4; g++)
         UNROLL for (int r = 0; r < R; r++) {
             __m512i w0, w1;
-            stream_fetch(next, 4 * bytes, (nb < 4 ? nb : 4) * bytes);
+            stream_fetch(&next[r], 4 * bytes, (nb < 4 ? nb : 4) * bytes);
             group_weights(type, p + (size_t)r * row_bytes + (size_t)(4 * g * bytes), n, nb, &w0, &w1);
             UNROLL for (int c = 0; c < M; c++) {
                 const int8_t *units = a->half + (c0 + c) * a->stride * 2 + (b0 + 4 * g) * 64;
@@ -206,7 +209,7 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     UNROLL for (int u = 0; u < n / 2; u++) {
         const __m512i lanes = _mm512_add_epi32(lanes0, _mm512_set1_epi32(2 * u));
         UNROLL for (int r = 0; r < R; r++) {
-            stream_fetch(next, 68, n == 16 || 2 * u + 1 < nb ? 68 : 34);
+            stream_fetch(&next[r], 68, n == 16 || 2 * u + 1 < nb ? 68 : 34);
             const uint8_t *q = p + (size_t)r * row_bytes + 68 * u;
             __m256i first = _mm256_maskz_loadu_epi8(n == 16 || 2 * u < nb ? 0xffffffff : 0, q + 2);
             __m256i second = _mm256_maskz_loadu_epi8(n == 16 || 2 * u + 1 < nb ? 0xffffffff : 0, q + 36);
@@ -221,26 +224,27 @@ ALWAYS_INLINE void chunk_q8(int R, int M, const uint8_t *p, size_t row_bytes, st
     }
 }
 
-ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+ALWAYS_INLINE void tile_blocks(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
                                int64_t y_stride)
 {
     const int64_t n_blocks = a->n / 32;
     const int bytes = block_bytes(type);
-    struct stream next = stream_after(w, row_bytes, R, c0, type == TENSOR_Q8_0 ? STREAM_NEAR_MAX_Q8 : STREAM_NEAR_MAX);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     __m512 acc[8], accm[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm512_setzero_ps();
     int64_t b = 0;
     for (; b + 16 <= n_blocks; b += 16) {
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 16, 16, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 16, 16, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, next, b, 16, 16, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, next, b, 16, 16, a, c0, acc, accm);
     }
     for (; b < n_blocks; b += 4) {
         const int nb = (int)(n_blocks - b);
-        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, &next, b, 4, nb, a, c0, acc);
-        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, &next, b, 4, nb, a, c0, acc, accm);
+        if (type == TENSOR_Q8_0) chunk_q8(R, M, w + b * bytes, row_bytes, next, b, 4, nb, a, c0, acc);
+        else chunk_nibbles(type, R, M, w + b * bytes, row_bytes, next, b, 4, nb, a, c0, acc, accm);
     }
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm512_add_ps(acc[i], accm[i]);
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- Q4_K Q5_K --------------------------------------------------------------------------------------------------- */
@@ -256,12 +260,13 @@ ALWAYS_INLINE __m512i k_weights(uint32_t type, int j, __m512i qs, __m512i qh)
     return _mm512_mask_add_epi8(w, fifth, w, _mm512_set1_epi8(16));
 }
 
-ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
-                          int64_t y_stride)
+ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
+                               int64_t y_stride)
 {
     const size_t bytes = type == TENSOR_Q4_K ? sizeof(struct block_q4_k) : sizeof(struct block_q5_k);
     const float *k = type == TENSOR_Q4_K ? a->k4 : a->k5;
-    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     __m512 acc[8], s[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm512_setzero_ps();
     for (int64_t b = 0; b < a->n / 256; b++, w += bytes) {
@@ -278,7 +283,7 @@ ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t 
             const __m512i lanes = _mm512_inserti64x4(_mm512_set1_epi32(first), _mm256_set1_epi32(first + 2), 1);
             UNROLL for (int r = 0; r < R; r++) {
                 const uint8_t *p = w + (size_t)r * row_bytes;
-                stream_fetch(&next, (int)bytes / 4, (int)bytes / 4);
+                stream_fetch(&next[r], (int)bytes / 4, (int)bytes / 4);
                 __m512i qh = _mm512_setzero_si512();
                 if (type == TENSOR_Q5_K) qh = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(p + 16)));
                 __m512i v = k_weights(type, j, _mm512_loadu_si512(p + bytes - 128 + j / 2 * 64), qh);
@@ -289,7 +294,7 @@ ALWAYS_INLINE void tile_k(uint32_t type, int R, int M, const uint8_t *w, size_t 
             }
         }
     }
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- Q6_K --------------------------------------------------------------------------------------------------------- */
@@ -309,11 +314,12 @@ ALWAYS_INLINE __m512i q6_weights(const uint8_t *p, int j)
     return _mm512_ternarylogic_epi32(ql, low, _mm512_and_si512(qh, two), 0xea);
 }
 
-ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
-                           int64_t y_stride)
+ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
+                               int64_t y_stride)
 {
     const size_t bytes = sizeof(struct block_q6_k);
-    struct stream next = stream_after(w, row_bytes, R, c0, STREAM_NEAR_MAX);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     __m512 acc[8], accm[8], s[8];
     (void)type;
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = accm[i] = _mm512_setzero_ps();
@@ -330,7 +336,7 @@ ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t
         }
         UNROLL for (int j = 0; j < 4; j++)
             UNROLL for (int r = 0; r < R; r++) {
-                stream_fetch(&next, 53, j == 3 ? (int)bytes - 3 * 53 : 53);
+                stream_fetch(&next[r], 53, j == 3 ? (int)bytes - 3 * 53 : 53);
                 __m512i v = q6_weights(w + (size_t)r * row_bytes, j);
                 UNROLL for (int c = 0; c < M; c++) {
                     const int8_t *unit = a->nat + (c0 + c) * a->stride * 2 + b * 512 + j * 128;
@@ -339,7 +345,7 @@ ALWAYS_INLINE void tile_q6(uint32_t type, int R, int M, const uint8_t *w, size_t
             }
     }
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm512_add_ps(acc[i], accm[i]);
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- F32 F16 BF16 --------------------------------------------------------------------------------------------------- */
@@ -352,24 +358,25 @@ ALWAYS_INLINE __m512 float_weights(uint32_t type, const uint8_t *p, __mmask16 k)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
 
-ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y,
+ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_step,
                                int64_t y_stride)
 {
     const int size = type == TENSOR_F32 ? 4 : 2;
-    struct stream next = stream_after(w, row_bytes, R, c0, 0);
+    struct stream next[4];
+    UNROLL for (int r = 0; r < R; r++) next[r] = stream_of(w + (size_t)r * row_bytes, c0);
     __m512 acc[8];
     UNROLL for (int i = 0; i < R * M; i++) acc[i] = _mm512_setzero_ps();
     for (int64_t i = 0; i < a->n; i += 16) {
-        stream_fetch(&next, 16 * R * size, 16 * R * size);
         __mmask16 k = a->n - i < 16 ? (__mmask16)((1 << (a->n - i)) - 1) : 0xffff;
         UNROLL for (int r = 0; r < R; r++) {
             const uint8_t *p = w + (size_t)r * row_bytes + i * size;
+            stream_fetch(&next[r], 16 * size, 16 * size);
             __m512 v = float_weights(type, p, k);
             UNROLL for (int c = 0; c < M; c++)
                 acc[r * M + c] = _mm512_fmadd_ps(v, _mm512_loadu_ps(a->x + (c0 + c) * a->stride + i), acc[r * M + c]);
         }
     }
-    store_sums(acc, R, M, y, y_stride);
+    store_sums(acc, R, M, y, y_step, y_stride);
 }
 
 /* ---- drivers -------------------------------------------------------------------------------------------------------- */

@@ -193,63 +193,61 @@ uint16_t f16_of_f32(float f);                 /* to nearest, ties to even */
 typedef void gemv_fn(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride);
 typedef void dequant_fn(const uint8_t *row, float *out, int64_t n);    /* bit for bit as quant_dequant */
 
-/* Fetching ahead of a tile: the next tile's bytes, in the order in which they lie in memory, whatever the order in which the rows of
- * this one are read. That keeps the CPU's own prefetcher in step, which otherwise loses the thread among the rows. Requests are
- * spread over the arithmetic, as a burst of them holds up the loads behind it. A tile that would push the activations out of
- * the first cache goes to the second, and from further ahead. Figures were measured on a Zen 4. Only the first columns' pass fetches. */
+/* Fetching ahead of a tile: its rows are as many streams, each of neighbouring rows, and every stream fetches its own bytes some way
+ * ahead. A core draws from memory by so many requests at a time; several streams in different pages keep more of them
+ * under way than one does. Requests are spread over the arithmetic, as a burst of them holds up the loads behind it. Only the
+ * first columns' pass fetches. */
 struct stream {
     const uint8_t *p;
-    enum { STREAM_NONE, STREAM_NEAR, STREAM_FAR } to;
+    bool on;
 };
-#define STREAM_NEAR_MAX 8192
-#define STREAM_NEAR_MAX_Q8 3072    /* whose bytes pass faster than the first cache takes requests */
-#define STREAM_NEAR_EXTRA 2048
-#define STREAM_FAR_EXTRA 4096
+#define STREAM_AHEAD   2048
+#define STREAM_RUN_MIN (16 << 10)    /* shorter streams end before they pay: then a tile takes neighbouring rows */
 
-ALWAYS_INLINE struct stream stream_after(const uint8_t *w, size_t row_bytes, int rows, int c0, size_t near_max)
-{
-    const size_t tile = row_bytes * (size_t)rows;
-    if (tile <= near_max) return (struct stream){w + tile + STREAM_NEAR_EXTRA, c0 > 0 ? STREAM_NONE : STREAM_NEAR};
-    return (struct stream){w + tile + STREAM_FAR_EXTRA, c0 > 0 ? STREAM_NONE : STREAM_FAR};
-}
+ALWAYS_INLINE struct stream stream_of(const uint8_t *row, int c0) { return (struct stream){row + STREAM_AHEAD, c0 == 0}; }
 
 /* bytes is a constant, so that the loop is unrolled; step is what was really done with. */
 ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
 {
-    if (s->to == STREAM_NEAR) {
+    if (s->on) {
         UNROLL for (int i = 0; i < bytes; i += 64) __builtin_prefetch(s->p + i, 0, 3);
-    } else if (s->to == STREAM_FAR) {
-        UNROLL for (int i = 0; i < bytes; i += 64) __builtin_prefetch(s->p + i, 0, 2);
     }
     s->p += step;
 }
 
-/* Makes gemv_NAME of a tile(type, R, M, w, row_bytes, a, c0, y, y_stride), which is inlined for each constant (R, M): R rows from
- * w on times the M columns from c0 on. One column goes by R1 rows; more go by 2 rows and 2 to 4 columns, two passes while the
- * rows are in the cache where there are over 4; a last odd row goes a column at a time. */
+/* Makes gemv_NAME of a tile(type, R, M, w, row_step, a, c0, y, y_step, y_stride), which is inlined for each constant (R, M): R rows,
+ * row_step bytes and y_step results apart, times the M columns from c0 on. One column goes by R1 rows, more go by 2 rows and 2 to
+ * 4 columns, two passes while the rows are in the cache where there are over 4; the rows of a tile come one each from as many
+ * equal parts of the range where these are long. What is left goes row by row and column by column. */
 #define GEMV_DRIVER(name, tile, type, R1) \
-    static void name##_2(int M, const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride) \
+    static void name##_2(int M, const uint8_t *w, size_t row_step, const struct act *a, int c0, float *y, int64_t y_step, int64_t y_stride) \
     { \
-        if (M == 2) tile(type, 2, 2, w, row_bytes, a, c0, y, y_stride); \
-        else if (M == 3) tile(type, 2, 3, w, row_bytes, a, c0, y, y_stride); \
-        else tile(type, 2, 4, w, row_bytes, a, c0, y, y_stride); \
+        if (M == 2) tile(type, 2, 2, w, row_step, a, c0, y, y_step, y_stride); \
+        else if (M == 3) tile(type, 2, 3, w, row_step, a, c0, y, y_step, y_stride); \
+        else tile(type, 2, 4, w, row_step, a, c0, y, y_step, y_stride); \
     } \
-    static void name##_1(const uint8_t *w, size_t row_bytes, const struct act *a, int c0, float *y, int64_t y_stride) \
+    static void name##_1(const uint8_t *w, size_t row_step, const struct act *a, int c0, float *y, int64_t y_stride) \
     { \
-        tile(type, 1, 1, w, row_bytes, a, c0, y, y_stride); \
+        tile(type, 1, 1, w, row_step, a, c0, y, 1, y_stride); \
     } \
     static void gemv_##name(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride) \
     { \
         const int m = a->m, first = m > 4 ? (m + 1) / 2 : m; \
-        int64_t r = r0; \
-        if (m == 1) \
-            for (; r + R1 <= r1; r += R1) tile(type, R1, 1, w + (size_t)r * row_bytes, row_bytes, a, 0, y + r, y_stride); \
-        else \
-            for (; r + 2 <= r1; r += 2) { \
-                name##_2(first, w + (size_t)r * row_bytes, row_bytes, a, 0, y + r, y_stride); \
-                if (first < m) name##_2(m - first, w + (size_t)r * row_bytes, row_bytes, a, first, y + first * y_stride + r, y_stride); \
+        const int64_t rows = m == 1 ? R1 : 2, part = (r1 - r0) / rows; \
+        const bool apart = (size_t)part * row_bytes >= STREAM_RUN_MIN; \
+        const int64_t y_step = apart ? part : 1; \
+        const size_t step = (size_t)y_step * row_bytes; \
+        for (int64_t i = 0; i < part; i++) { \
+            const int64_t r = r0 + (apart ? i : i * rows); \
+            const uint8_t *row = w + (size_t)r * row_bytes; \
+            if (m == 1) { \
+                tile(type, R1, 1, row, step, a, 0, y + r, y_step, y_stride); \
+                continue; \
             } \
-        for (; r < r1; r++) \
+            name##_2(first, row, step, a, 0, y + r, y_step, y_stride); \
+            if (first < m) name##_2(m - first, row, step, a, first, y + first * y_stride + r, y_step, y_stride); \
+        } \
+        for (int64_t r = r0 + part * rows; r < r1; r++) \
             for (int c = 0; c < m; c++) name##_1(w + (size_t)r * row_bytes, row_bytes, a, c, y + c * y_stride + r, y_stride); \
     }
 
