@@ -224,6 +224,7 @@ struct settings {
     char *thoughts;          /* auto, tail, full, hidden: how thoughts are shown */
     char *think;             /* on, off */
     char *cot;               /* prompted mode of models not trained to think: step, off */
+    char *speculate;         /* on, off */
     char *keys;              /* emacs, vi, "" whatever inputrc says */
     struct budget budget;
     int threads;             /* 0: number of physical cores */

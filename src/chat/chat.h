@@ -81,6 +81,7 @@ struct chat_stats {
     int64_t thought_ms, answer_ms;           /* running time, pauses left out */
     double tokens_per_s;
     int context_used, context;               /* tokens in the session and its size */
+    int drafted, accepted;                   /* tokens evaluated ahead on a guess, and those of them that came */
     enum thought_ending thought_ending;
     enum answer_ending answer_ending;
 };

@@ -64,6 +64,7 @@ struct worker {
     struct engine *engine;
     struct session *session;
     int session_ctx, session_threads;
+    struct speculator *speculator;               /* the model's; NULL while it was not wanted yet */
     char *model_path;
     struct adapter *adapters[MAX_ADAPTERS];      /* those of adapter_list, which is settings.lora as last applied; NULL: none */
     size_t n_adapters;

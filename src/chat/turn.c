@@ -21,6 +21,7 @@ struct turn {
     const struct tokenizer *tok;
     struct think *think;
     struct sampler *sampler;
+    struct speculator *speculator;                    /* the worker's; NULL: not wanted */
     struct tokens prompt;
     bool thought_open;
     struct recorder rec;
@@ -59,7 +60,8 @@ static void refresh_stats(struct turn *t)
     struct think_stats s;
     think_stats(t->think, &s);
     int64_t ms = running_ms(t);
-    size_t used;
+    size_t used, drafted = 0, accepted = 0;
+    if (t->speculator) speculator_counts(t->speculator, &drafted, &accepted);
     session_tokens(t->w->session, &used);
     t->st = (struct chat_stats){
         .state = s.state,
@@ -72,6 +74,8 @@ static void refresh_stats(struct turn *t)
         .tokens_per_s = ms > 0 ? 1000.0 * t->generated / (double)ms : 0,
         .context_used = (int)used,
         .context = session_ctx(t->w->session),
+        .drafted = (int)drafted,
+        .accepted = (int)accepted,
         .thought_ending = s.thought_ending,
         .answer_ending = s.answer_ending,
     };
@@ -282,6 +286,13 @@ static struct sampler_params sampling(const struct settings *s, const struct fam
     };
 }
 
+/* A reply that cannot be speculated on for want of memory is written without. */
+static void begin_speculation(struct turn *t)
+{
+    if (strcmp(t->job->set.speculate, "on") || (!t->w->speculator && speculator_new(&t->w->speculator, NULL))) return;
+    if (!speculator_begin(t->w->speculator, t->prompt.ids, t->prompt.n, NULL)) t->speculator = t->w->speculator;
+}
+
 static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
 {
     const struct settings *set = &t->job->set;
@@ -303,6 +314,7 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
     };
     rc = think_new(&t->think, &c, e);
     if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, sp, e);
+    if (!rc) begin_speculation(t);
     return rc;
 }
 
@@ -322,6 +334,13 @@ static int prefill(struct turn *t, struct err *e)
 static bool over(const struct turn *t)
 {
     return !think_running(t->think);
+}
+
+static int put_token(struct turn *t, int32_t id, struct err *e)
+{
+    int32_t forced[SESSION_DECODE_MAX];
+    if (!t->speculator) return session_decode(t->w->session, &id, 1, e);
+    return speculator_decode(t->speculator, t->w->session, id, forced, think_forced(t->think, forced, ARRAY_LEN(forced)), e);
 }
 
 static int decode(struct turn *t, struct err *e)
@@ -349,7 +368,7 @@ static int decode(struct turn *t, struct err *e)
             think_abort(t->think, THOUGHT_CONTEXT_FULL, ANSWER_CONTEXT_FULL);
             break;
         }
-        rc = session_decode(s, &id, 1, e);
+        rc = put_token(t, id, e);
         if (rc) return rc;
         progress(t, false);
     }

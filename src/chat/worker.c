@@ -149,6 +149,8 @@ static void unload(struct worker *w)
 {
     session_free(w->session);
     w->session = NULL;
+    speculator_free(w->speculator);
+    w->speculator = NULL;
     drop_adapters(w);
     engine_free(w->engine);
     w->engine = NULL;

@@ -117,9 +117,9 @@ static void put_end(struct ask *a)
     const struct chat_stats *s = &a->stats;
     if (a->json) {
         const char *answer = answer_ending_name(s->answer_ending);
-        put_json(json_pack("{s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I}", "event", "end", "ended", thought_ending_name(s->thought_ending), "answer_ended", answer,
+        put_json(json_pack("{s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I, s:i, s:i}", "event", "end", "ended", thought_ending_name(s->thought_ending), "answer_ended", answer,
                            "thought_tokens", s->thought_tokens, "answer_tokens", s->answer_tokens, "thought_ms", (json_int_t)s->thought_ms, "tokens_per_s",
-                           s->tokens_per_s, "message_id", (json_int_t)a->message));
+                           s->tokens_per_s, "message_id", (json_int_t)a->message, "drafted", s->drafted, "accepted", s->accepted));
         return;
     }
     struct str clean = STR_EMPTY;

@@ -47,9 +47,11 @@ struct session {
     int32_t *tokens;                /* n_ctx */
     bool *generated;                /* n_ctx: written by decode */
     size_t n;                       /* positions in use */
+    size_t ahead;                   /* tokens evaluated behind them, see session_decode_ahead */
     uint16_t *kv;
     size_t kv_bytes;
-    float *logits;                  /* n_vocab */
+    float *logits;                  /* [DECODE_MAX][n_vocab] */
+    size_t logits_row;              /* that of the last token */
     /* The normed state behind the last token of a prompt of hidden_n tokens that is still on the timeline; 0 for none. */
     float *hidden;
     size_t hidden_n;

@@ -7,12 +7,13 @@
  *   prompt     a rendered conversation: bytes, and which of them the program wrote itself.
  *   tokenizer  bytes to token ids and back. Belongs to its engine (or stands alone, for a vocabulary-only file).
  *   session    one mutable token timeline with its KV cache on an engine. Not shared between threads.
+ *   speculator evaluates several tokens of a session at once where the next ones can be guessed.
  *   sampler    logits to one token id.
  *   think      the thinking controller: sits between sampler and reader, decides which tokens are forced or withheld and
  *              which bytes are thought or answer.
  *
  * One token's way: session_logits -> think_next -> (sampler_pick) -> think_accept -> think_pop (text for the reader)
- * -> session_decode.
+ * -> session_decode or speculator_decode.
  *
  * Nothing here prints, exits, or touches curses or SQL. Model files are untrusted: every number in one is checked before it
  * is used. Unless said otherwise functions return 0 or an enum ponder_err with a line in *e.
@@ -25,6 +26,7 @@
 struct engine;
 struct tokenizer;
 struct session;
+struct speculator;
 struct sampler;
 struct think;
 struct prompt;
@@ -206,8 +208,16 @@ const int32_t *session_tokens(const struct session *s, size_t *n);
  * tokens, evaluates the rest, leaves the logits of the last token. ERR_TOO_LONG if n exceeds the context. *reused (may be
  * NULL) gets the number of tokens that were not evaluated. */
 int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e);
+/* Tokens that are evaluated at once at the most. */
+enum { SESSION_DECODE_MAX = 8 };
 /* Appends n (1 to 8) generated or injected tokens; logits of the last one follow. Same bits for n at once or one at a time. */
 int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e);
+/* Appends ids[0] and evaluates those behind it (1 to 8 in all) in the same pass, in case that they will follow: session_take puts
+ * them on the timeline one by one. Any other call that evaluates or truncates forgets them. */
+int session_decode_ahead(struct session *s, const int32_t *ids, size_t n, struct err *e);
+/* Appends id at no cost if it was evaluated ahead for this place; its logits follow, the same bits as from session_decode. False:
+ * nothing is changed. */
+bool session_take(struct session *s, int32_t id);
 /* Logits of the last token, n_vocab floats; the caller may change them, valid until the next evaluation. */
 float *session_logits(struct session *s);
 /* Drops all tokens from position n on. */
@@ -225,6 +235,19 @@ void adapter_free(struct adapter *a);
 /* Takes these adapters, each with its scale (1: as trained), in place of those the session has; n 0: none. Empties the timeline, which was
  * made with others. ERR_INVALID, ERR_NOMEM: nothing is changed. */
 int session_set_adapters(struct session *s, const struct adapter *const *list, const double *scales, size_t n, struct err *e);
+
+/* ---- speculation ------------------------------------------------------------------------------------------ */
+
+/* Guesses what follows from what stood in earlier prompts and replies, and has it evaluated ahead where that is likely to save time. The
+ * timeline, logits and picks are those of a session without it. One speculator goes with one model. */
+int speculator_new(struct speculator **out, struct err *e);
+void speculator_free(struct speculator *p);
+/* A reply to this prompt begins. */
+int speculator_begin(struct speculator *p, const int32_t *ids, size_t n, struct err *e);
+/* session_decode of one token. sure: those that will follow it for all that is known (think_forced), n_sure 0 for none. */
+int speculator_decode(struct speculator *p, struct session *s, int32_t id, const int32_t *sure, size_t n_sure, struct err *e);
+/* Tokens guessed and evaluated ahead since speculator_begin, and how many of them came. */
+void speculator_counts(const struct speculator *p, size_t *drafted, size_t *accepted);
 
 /* ---- sampler ------------------------------------------------------------------------------------------------ */
 
@@ -348,6 +371,8 @@ enum think_action think_next(struct think *t, float *logits, int64_t running_ms,
  * A sampled id for which *keep comes back false must not be put on the timeline (a dropped closing tag, an end token inside a
  * thought): ask think_next again with the same logits. */
 int think_accept(struct think *t, int32_t id, bool forced, bool *keep, struct err *e);
+/* The tokens, at most max, that think_next will force one after another unless a command changes that; returns how many. */
+size_t think_forced(const struct think *t, int32_t *ids, size_t max);
 /* Acts on the next token. ERR_INVALID with a line for the user where the command makes no sense in this state. */
 int think_do(struct think *t, const struct think_command *c, struct err *e);
 /* Ends the reply from outside: context full, error, interruption. `thought` counts while the thought is open or none has begun,

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+_Static_assert(SESSION_DECODE_MAX == DECODE_MAX, "tokens that a session takes at once");
+
 float *floats_new(size_t n)
 {
     size_t bytes;
@@ -64,7 +66,7 @@ uint64_t engine_session_bytes(const struct engine *m, int n_ctx)
     size_t kv;
 
     if (n_ctx < 1 || !kv_bytes_of(w, n_ctx, &kv)) return 0;
-    return kv + prefill_bytes(w, n_ctx, engine_default_threads()) + decode_bytes(w, n_ctx) + sizeof(float) * (size_t)w->n_vocab +
+    return kv + prefill_bytes(w, n_ctx, engine_default_threads()) + decode_bytes(w, n_ctx) + sizeof(float) * DECODE_MAX * (size_t)w->n_vocab +
            (size_t)n_ctx * (sizeof(int32_t) + sizeof(bool));
 }
 
@@ -88,7 +90,7 @@ static int fill(struct session *s, int n_threads, struct err *e)
 
     s->tokens = calloc((size_t)s->n_ctx, sizeof(*s->tokens));
     s->generated = calloc((size_t)s->n_ctx, sizeof(*s->generated));
-    s->logits = floats_new((size_t)w->n_vocab);
+    s->logits = floats_new(DECODE_MAX * (size_t)w->n_vocab);
     s->hidden = floats_new((size_t)w->n_embd);
     if (!s->tokens || !s->generated || !s->logits || !s->hidden)
         return err_set(e, ERR_NOMEM, "out of memory for a session of %d tokens", s->n_ctx);
@@ -148,11 +150,12 @@ const int32_t *session_tokens(const struct session *s, size_t *n)
 
 float *session_logits(struct session *s)
 {
-    return s->logits;
+    return s->logits + s->logits_row * (size_t)s->m->w.n_vocab;
 }
 
 void session_truncate(struct session *s, size_t n)
 {
+    s->ahead = 0;
     if (n < s->n) s->n = n;
     if (s->n < s->hidden_n) s->hidden_n = 0;
 }
@@ -183,31 +186,62 @@ int session_sync(struct session *s, const int32_t *ids, size_t n, session_step s
         if ((rc = prefill_run(s, ids + keep, n - keep, step, arg, s->hidden, NULL, NULL, e))) return rc;
         s->hidden_n = n;
     }
+    s->logits_row = 0;
     output_run(s, s->hidden, 1, s->logits);
     if (reused) *reused = keep;
     return 0;
 }
 
-/* Runs and appends tokens that were checked. */
-static void append_generated(struct session *s, const int32_t *ids, size_t n)
+/* Runs tokens that were checked and puts the first `keep` on the timeline; the others wait behind it. */
+static void append_generated(struct session *s, const int32_t *ids, size_t n, size_t keep)
 {
     decode_run(s, ids, (int)n);
-    for (size_t i = 0; i < n; i++, s->n++) {
-        s->tokens[s->n] = ids[i];
-        s->generated[s->n] = true;
+    for (size_t i = 0; i < n; i++) {
+        s->tokens[s->n + i] = ids[i];
+        s->generated[s->n + i] = true;
     }
+    s->n += keep;
+    s->ahead = n - keep;
+    s->logits_row = 0;
 }
 
-int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e)
+static int check_decode(const struct session *s, const int32_t *ids, size_t n, struct err *e)
 {
     int rc;
 
     if ((rc = check_ids(s, ids, n, e))) return rc;
     if (n > DECODE_MAX) return err_set(e, ERR_INVALID, "%zu tokens at once: at most %d", n, DECODE_MAX);
     if (n > (size_t)s->n_ctx - s->n) return err_set(e, ERR_TOO_LONG, "the context of %d tokens is full", s->n_ctx);
-    append_generated(s, ids, n);
+    return 0;
+}
+
+int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e)
+{
+    int rc;
+
+    if ((rc = check_decode(s, ids, n, e))) return rc;
+    append_generated(s, ids, n, n);
     output_run(s, s->d.norm + (n - 1) * (size_t)s->m->w.n_embd, 1, s->logits);
     return 0;
+}
+
+int session_decode_ahead(struct session *s, const int32_t *ids, size_t n, struct err *e)
+{
+    int rc;
+
+    if ((rc = check_decode(s, ids, n, e))) return rc;
+    append_generated(s, ids, n, 1);
+    output_run(s, s->d.norm, (int)n, s->logits);
+    return 0;
+}
+
+bool session_take(struct session *s, int32_t id)
+{
+    if (!s->ahead || s->tokens[s->n] != id) return false;
+    s->n++;
+    s->ahead--;
+    s->logits_row++;
+    return true;
 }
 
 struct score_job {
@@ -240,7 +274,7 @@ int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_o
     session_truncate(s, 0);
     if (one_by_one) {
         for (size_t i = 0; i < n; i++) {
-            append_generated(s, ids + i, 1);
+            append_generated(s, ids + i, 1, 1);
             output_run(s, s->d.norm, 1, s->logits);
             row(arg, i, s->logits);
         }

@@ -218,6 +218,13 @@ bool force_close_begun(const struct think *t)
     return force_pending(t) && t->span_open && t->span_kind == FORCE_CLOSE;
 }
 
+size_t think_forced(const struct think *t, int32_t *ids, size_t max)
+{
+    size_t n = force_pending(t) < max ? force_pending(t) : max;
+    for (size_t i = 0; i < n; i++) ids[i] = t->queue[t->queue_at + i].id;
+    return n;
+}
+
 /* ---- preparation --------------------------------------------------------------------------------------------- */
 
 int force_prepare(struct think *t, struct err *e)

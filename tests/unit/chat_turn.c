@@ -194,6 +194,54 @@ static void the_seed_makes_the_reply(void **state)
     finish(&b);
 }
 
+/* What the record keeps of a reply, but for its times and its ids. */
+static void told(struct talk *t, struct str *out)
+{
+    struct message_list l = branch(t);
+    const struct message *m = &l.items[l.n - 1];
+    str_addf(out, "[%s][%s] %s %s %s %d %d", str_cstr(&t->thought), str_cstr(&t->answer), m->ended, m->answer_ended, m->budget, m->thought_tokens,
+             t->end.answer_tokens);
+    assert_string_equal(m->thought, str_cstr(&t->thought));
+    assert_string_equal(m->text, str_cstr(&t->answer));
+    message_list_release(&l);
+}
+
+static void speculation_changes_no_reply(void **state)
+{
+    (void)state;
+    static const char *const temps[] = {"0", "0.3", "1"}, *const budgets[] = {"off", "90", "200"};
+    int drafted = 0, accepted = 0;
+    for (size_t i = 0; i < 9; i++) {
+        struct str kept[3] = {STR_EMPTY, STR_EMPTY, STR_EMPTY};
+        for (int how = 0; how < 3; how++) {      /* without, with, with and on one thread */
+            struct talk t;
+            struct err e = {0};
+            start(&t, budgets[i / 3]);
+            assert_int_equal(settings_set(&t.set, "temp", temps[i % 3], &e), 0);
+            assert_int_equal(settings_set(&t.set, "answer_max", "60", &e), 0);
+            assert_int_equal(settings_set(&t.set, "speculate", how ? "on" : "off", &e), 0);
+            assert_int_equal(settings_set(&t.set, "threads", how == 2 ? "1" : "2", &e), 0);
+            assert_int_equal(chat_set(t.chat, &t.set, NULL, &e), 0);
+            for (int turn = 1; turn <= 2; turn++) {
+                clear(&t);
+                say(&t, turn == 1 ? "first" : "and.then?");
+                pump(&t, turn);
+                told(&t, &kept[how]);
+                if (!how) assert_int_equal(t.end.drafted, 0);
+                assert_true(t.end.accepted <= t.end.drafted);
+                drafted += t.end.drafted;
+                accepted += t.end.accepted;
+            }
+            finish(&t);
+        }
+        assert_string_equal(str_cstr(&kept[1]), str_cstr(&kept[0]));
+        assert_string_equal(str_cstr(&kept[2]), str_cstr(&kept[0]));
+        for (int how = 0; how < 3; how++) str_release(&kept[how]);
+    }
+    /* the greedy replies go round in circles, so that there was something to guess */
+    assert_true(drafted > 0 && accepted > 0);
+}
+
 static void a_missing_model_is_told(void **state)
 {
     (void)state;
@@ -512,6 +560,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_is_told_in_order_and_kept),
         cmocka_unit_test(the_seed_makes_the_reply),
+        cmocka_unit_test(speculation_changes_no_reply),
         cmocka_unit_test(a_missing_model_is_told),
         cmocka_unit_test(a_prompt_beyond_the_context_is_refused),
         cmocka_unit_test(adapters_of_the_settings_are_applied),
