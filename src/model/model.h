@@ -131,7 +131,7 @@ int family_render(const struct family *f, struct prompt *out, const struct chat_
 
 /* Which tokens that are not plain text are recognised in a text. */
 enum token_parse {
-    PARSE_NONE,       /* none: text from outside */
+    PARSE_NONE,       /* none but user-defined white space: text from outside */
     PARSE_USER,       /* tokens of type user-defined only: what reference tokenizers do with plain text */
     PARSE_CONTROL,    /* control tokens too */
 };
@@ -143,6 +143,8 @@ void tokenizer_free(struct tokenizer *t);
 int tokenizer_size(const struct tokenizer *t);                      /* vocabulary size */
 /* Appends the ids of n bytes of text; invalid UTF-8 is taken byte by byte. No BOS is added. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e);
+/* The same for text that goes on behind other tokens: without the space that some vocabularies put in front of a text. */
+int tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e);
 /* Appends the ids of a rendered prompt: control tokens are recognised outside its `outside` spans only; text runs that meet
  * at a span's edge are split and merged as one text. Adds BOS in front if the vocabulary wants one and the text has none. */
 int tokenizer_encode_prompt(const struct tokenizer *t, const struct prompt *p, struct tokens *out, struct err *e);
