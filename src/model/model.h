@@ -224,6 +224,8 @@ int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_o
 struct adapter;
 int adapter_open(struct adapter **out, const struct engine *m, const char *path, struct err *e);
 void adapter_free(struct adapter *a);
+/* The same for n bytes of text, "FILE[:SCALE]": what follows the last colon is a scale only if it is a number. */
+int adapter_open_text(struct adapter **out, double *scale, const struct engine *m, const char *text, size_t n, struct err *e);
 /* Takes these adapters, each with its scale (1: as trained), in place of those the session has; n 0: none. Empties the timeline, which was
  * made with others. ERR_INVALID, ERR_NOMEM: nothing is changed. */
 int session_set_adapters(struct session *s, const struct adapter *const *list, const double *scales, size_t n, struct err *e);
