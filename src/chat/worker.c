@@ -180,25 +180,6 @@ static void load(struct worker *w, struct job *job)
     w->hasher = hasher_start(w->store, w->model_path);
 }
 
-/* One "FILE[:SCALE]" of settings.lora. What follows the last colon is a scale only if it is a number. */
-static int add_adapter(struct worker *w, const char *item, size_t len, double *scale, struct err *e)
-{
-    char *path = mem_dup_text(item, len), *colon, *end;
-    if (!path) return err_set(e, ERR_NOMEM, "out of memory");
-    *scale = 1;
-    if ((colon = strrchr(path, ':')) && colon[1]) {
-        double v = strtod(colon + 1, &end);
-        if (!*end && v > -1000 && v < 1000) {
-            *scale = v;
-            *colon = '\0';
-        }
-    }
-    int rc = adapter_open(&w->adapters[w->n_adapters], w->engine, path, e);
-    if (!rc) w->n_adapters++;
-    free(path);
-    return rc;
-}
-
 /* Makes the session's adapters those of the settings. */
 static int apply_adapters(struct worker *w, const char *list, bool fresh, struct err *e)
 {
@@ -209,7 +190,8 @@ static int apply_adapters(struct worker *w, const char *list, bool fresh, struct
     for (const char *p = list; !rc && *p;) {
         size_t n = strcspn(p, ",");
         if (n && w->n_adapters == MAX_ADAPTERS) return err_set(e, ERR_USAGE, "lora: at most %d adapters at once", MAX_ADAPTERS);
-        if (n) rc = add_adapter(w, p, n, &scales[w->n_adapters], e);
+        if (n) rc = adapter_open_text(&w->adapters[w->n_adapters], &scales[w->n_adapters], w->engine, p, n, e);
+        if (n && !rc) w->n_adapters++;
         p += n + (p[n] == ',');
     }
     if (!rc && w->n_adapters) rc = session_set_adapters(w->session, (const struct adapter *const *)w->adapters, scales, w->n_adapters, e);

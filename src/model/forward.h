@@ -28,7 +28,7 @@ struct decode {
     float *k, *v;                   /* [m][n_kv] */
     float *ff, *up;                 /* [m][n_ff] */
     float *out;                     /* [m][n_embd] */
-    float *cos_sin;                 /* [m][n_rot] */
+    float *cos_sin;                 /* [m][angles_width] */
     struct act *act;                /* of the width in hand */
     struct attend_part *parts;      /* [m][KV head][split], into part_floats */
     float *part_floats;
@@ -43,7 +43,6 @@ struct session {
     int n_ctx;
     int n_splits;                   /* pieces of DECODE_SPLIT positions in n_ctx */
     const double *rope_freq;        /* the model's, for this n_ctx */
-    float attend_scale;             /* 1 / sqrt(head_dim) */
     int32_t *tokens;                /* n_ctx */
     bool *generated;                /* n_ctx: written by decode */
     size_t n;                       /* positions in use */
@@ -71,9 +70,25 @@ static inline uint16_t *kv_of(const struct session *s, int layer, bool value, in
 
 /* n floats, aligned for vector loads, not cleared; NULL when memory runs out or the size wraps. Caller frees. */
 float *floats_new(size_t n);
-/* Ends the products that attention begins with: biases, norms of heads and the turn by cos_sin (n_rot floats), in place, and then k
+
+/* layer.c */
+/* x (n_embd floats) = what goes into the first layer for a token. */
+void embed_token(const struct session *s, int32_t id, float *x);
+/* Floats of all the angles of a position. */
+int angles_width(const struct weights *w);
+void position_angles(const struct session *s, int64_t position, float *cos_sin);
+/* Ends the products that attention begins with: biases, norms of heads and the turn by the position's angles, in place, and then k
  * and v into the cache. q: n_q floats, k and v: n_kv. */
 void qkv_finish(struct session *s, int layer, int64_t position, const float *cos_sin, float *q, float *k, float *v);
+/* gate = what the function of the model makes of gate, times up. Leaves other numbers in up. */
+void ff_activate(const struct weights *w, float *gate, float *up, int64_t n);
+/* Ends half a layer: x, the residual stream, takes y, with a bias and normed where these are not NULL. Leaves other numbers in y. */
+void residual_add(const struct weights *w, float *x, float *y, const float *bias, const float *norm);
+/* The first position that the one at `position` sees in this layer. */
+static inline int64_t first_seen(const struct layer *y, int64_t position)
+{
+    return y->window && position >= y->window ? position - y->window + 1 : 0;
+}
 
 /* decode.c */
 int decode_init(struct session *s, struct err *e);

@@ -144,6 +144,25 @@ void adapter_free(struct adapter *a)
     free(a);
 }
 
+int adapter_open_text(struct adapter **out, double *scale, const struct engine *m, const char *text, size_t n, struct err *e)
+{
+    char *path = mem_dup_text(text, n), *colon, *end;
+
+    *out = NULL;
+    *scale = 1;
+    if (!path) return err_set(e, ERR_NOMEM, "out of memory");
+    if ((colon = strrchr(path, ':')) && colon[1]) {
+        double v = strtod(colon + 1, &end);
+        if (!*end && v > -1000 && v < 1000) {
+            *scale = v;
+            *colon = '\0';
+        }
+    }
+    int rc = adapter_open(out, m, path, e);
+    free(path);
+    return rc;
+}
+
 /* ---- on a session --------------------------------------------------------------------------------------------------- */
 
 struct lora_worker {

@@ -133,7 +133,7 @@ int family_render(const struct family *f, struct prompt *out, const struct chat_
 
 /* Which tokens that are not plain text are recognised in a text. */
 enum token_parse {
-    PARSE_NONE,       /* none: text from outside */
+    PARSE_NONE,       /* none but user-defined white space: text from outside */
     PARSE_USER,       /* tokens of type user-defined only: what reference tokenizers do with plain text */
     PARSE_CONTROL,    /* control tokens too */
 };
@@ -145,6 +145,8 @@ void tokenizer_free(struct tokenizer *t);
 int tokenizer_size(const struct tokenizer *t);                      /* vocabulary size */
 /* Appends the ids of n bytes of text; invalid UTF-8 is taken byte by byte. No BOS is added. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e);
+/* The same for text that goes on behind other tokens: without the space that some vocabularies put in front of a text. */
+int tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e);
 /* Appends the ids of a rendered prompt: control tokens are recognised outside its `outside` spans only; text runs that meet
  * at a span's edge are split and merged as one text. Adds BOS in front if the vocabulary wants one and the text has none. */
 int tokenizer_encode_prompt(const struct tokenizer *t, const struct prompt *p, struct tokens *out, struct err *e);
@@ -232,6 +234,8 @@ int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_o
 struct adapter;
 int adapter_open(struct adapter **out, const struct engine *m, const char *path, struct err *e);
 void adapter_free(struct adapter *a);
+/* The same for n bytes of text, "FILE[:SCALE]": what follows the last colon is a scale only if it is a number. */
+int adapter_open_text(struct adapter **out, double *scale, const struct engine *m, const char *text, size_t n, struct err *e);
 /* Takes these adapters, each with its scale (1: as trained), in place of those the session has; n 0: none. Empties the timeline, which was
  * made with others. ERR_INVALID, ERR_NOMEM: nothing is changed. */
 int session_set_adapters(struct session *s, const struct adapter *const *list, const double *scales, size_t n, struct err *e);

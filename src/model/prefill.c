@@ -55,9 +55,8 @@ static void embed_row(struct prefill *p, int row, const float *unused)
         memset(x, 0, (size_t)w->n_embd * sizeof(float));
         return;
     }
-    size_t id = (size_t)p->ids[row - p->first];
-    dequant_row(w->embed.type, w->embed.data + id * w->embed.row_bytes, x, w->n_embd);
-    rope_angles(p->s->rope_freq, w->n_rot, w->rope_size, p->base + row, row_of(p->cos_sin, row, w->n_rot));
+    embed_token(p->s, p->ids[row - p->first], x);
+    position_angles(p->s, p->base + row, row_of(p->cos_sin, row, angles_width(w)));
 }
 
 static void norm_row(struct prefill *p, int row, const float *weight)
@@ -66,28 +65,25 @@ static void norm_row(struct prefill *p, int row, const float *weight)
     rms_norm(row_of(p->x, row, w->n_embd), weight, row_of(p->in, row, w->n_embd), w->n_embd, w->norm_eps);
 }
 
-static void add(float *x, const float *y, int n)
-{
-    for (int i = 0; i < n; i++) x[i] += y[i];
-}
-
 static void store_row(struct prefill *p, int row, const float *unused)
 {
     const struct weights *w = &p->s->m->w;
 
     (void)unused;
-    qkv_finish(p->s, p->layer, p->base + row, row_of(p->cos_sin, row, w->n_rot), row_of(p->q, row, w->n_q), row_of(p->k, row, w->n_kv),
+    qkv_finish(p->s, p->layer, p->base + row, row_of(p->cos_sin, row, angles_width(w)), row_of(p->q, row, w->n_q), row_of(p->k, row, w->n_kv),
                row_of(p->v, row, w->n_kv));
 }
 
-/* Ends half a layer: the residual stream takes t (and a bias). */
-static void residual_row(struct prefill *p, int row, const float *bias)
+static void attention_residual_row(struct prefill *p, int row, const float *bias)
 {
     const struct weights *w = &p->s->m->w;
-    float *x = row_of(p->x, row, w->n_embd);
+    residual_add(w, row_of(p->x, row, w->n_embd), row_of(p->t, row, w->n_embd), bias, w->layers[p->layer].attn_post_norm);
+}
 
-    add(x, row_of(p->t, row, w->n_embd), w->n_embd);
-    if (bias) add(x, bias, w->n_embd);
+static void ffn_residual_row(struct prefill *p, int row, const float *bias)
+{
+    const struct weights *w = &p->s->m->w;
+    residual_add(w, row_of(p->x, row, w->n_embd), row_of(p->t, row, w->n_embd), bias, w->layers[p->layer].ffn_post_norm);
 }
 
 /* ---- a chunk ------------------------------------------------------------------------------------------------------- */
@@ -129,12 +125,12 @@ static void adapt(struct prefill *p, enum adapted which, const struct matrix *w,
     if (p->s->lora && j.lo < j.hi) pool_run(p->s->pool, adapt_item, &j, (j.hi - j.lo + DECODE_MAX - 1) / DECODE_MAX);
 }
 
-static void swiglu_row(struct prefill *p, int row, const float *unused)
+static void activate_row(struct prefill *p, int row, const float *unused)
 {
     int n = p->s->m->w.n_ff;
 
     (void)unused;
-    swiglu(row_of(p->ff, row, n), row_of(p->up, row, n), row_of(p->ff, row, n), n);
+    ff_activate(&p->s->m->w, row_of(p->ff, row, n), row_of(p->up, row, n), n);
 }
 
 static void gate_up_adapted(struct prefill *p, const struct layer *y)
@@ -145,7 +141,7 @@ static void gate_up_adapted(struct prefill *p, const struct layer *y)
     gemm_run(p, &y->up, p->in, p->up);
     adapt(p, ADAPT_GATE, &y->gate, p->in, p->ff, p->lo, p->hi);
     adapt(p, ADAPT_UP, &y->up, p->in, p->up, p->lo, p->hi);
-    run_rows(p, swiglu_row, NULL, lo, hi);
+    run_rows(p, activate_row, NULL, lo, hi);
 }
 
 static void attention_half(struct prefill *p, const struct layer *y, int rows)
@@ -159,7 +155,7 @@ static void attention_half(struct prefill *p, const struct layer *y, int rows)
     prefill_attend(p);
     gemm_run(p, &y->wo, p->in, p->t);
     adapt(p, ADAPT_O, &y->wo, p->in, p->t, p->lo, p->hi);
-    run_rows(p, residual_row, y->bo, p->lo, p->hi);
+    run_rows(p, attention_residual_row, y->bo, p->lo, p->hi);
 }
 
 static void ffn_half(struct prefill *p, const struct layer *y)
@@ -169,7 +165,7 @@ static void ffn_half(struct prefill *p, const struct layer *y)
     else gemm_run_gate_up(p, y);
     gemm_run(p, &y->down, p->ff, p->t);
     adapt(p, ADAPT_DOWN, &y->down, p->ff, p->t, p->lo, p->hi);
-    run_rows(p, residual_row, NULL, p->lo, p->hi);
+    run_rows(p, ffn_residual_row, NULL, p->lo, p->hi);
 }
 
 /* keep_last, keep_all: whose states behind the last layer are wanted. */
@@ -217,7 +213,7 @@ static int rows_cap_of(int n_ctx)
 static size_t row_floats(const struct weights *w)
 {
     size_t in = (size_t)(w->n_embd > w->n_q ? w->n_embd : w->n_q);
-    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)w->n_ff + (size_t)w->n_rot;
+    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)w->n_ff + (size_t)angles_width(w);
 }
 
 static bool needs_blas(const struct weights *w)
@@ -294,7 +290,7 @@ static bool fill(struct prefill *p)
     } buffers[] = {
         {&p->x, w->n_embd}, {&p->t, w->n_embd},      {&p->in, w->n_embd > w->n_q ? w->n_embd : w->n_q},
         {&p->q, w->n_q},    {&p->k, w->n_kv},        {&p->v, w->n_kv},
-        {&p->ff, w->n_ff},  {&p->cos_sin, w->n_rot},
+        {&p->ff, w->n_ff},  {&p->cos_sin, angles_width(w)},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(buffers); i++)

@@ -7,7 +7,6 @@
  */
 #include "model/lora.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,37 +19,6 @@ float *floats_new(size_t n)
 
     if (__builtin_mul_overflow(n, sizeof(float), &bytes) || bytes > SIZE_MAX - 128) return NULL;
     return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
-}
-
-static void add(float *x, const float *y, int n)
-{
-    for (int i = 0; i < n; i++) x[i] += y[i];
-}
-
-static void norm_heads(float *x, const float *weight, int n_heads, const struct weights *w)
-{
-    for (int h = 0; h < n_heads; h++, x += w->head_dim) rms_norm(x, weight, x, w->head_dim, w->norm_eps);
-}
-
-void qkv_finish(struct session *s, int layer, int64_t position, const float *cos_sin, float *q, float *k, float *v)
-{
-    const struct weights *w = &s->m->w;
-    const struct layer *y = &w->layers[layer];
-    size_t dim = (size_t)w->head_dim;
-
-    if (y->bq) add(q, y->bq, w->n_q);
-    if (y->bk) add(k, y->bk, w->n_kv);
-    if (y->bv) add(v, y->bv, w->n_kv);
-    if (y->q_norm) norm_heads(q, y->q_norm, w->n_head, w);
-    if (y->k_norm) norm_heads(k, y->k_norm, w->n_head_kv, w);
-    if (y->rope) {
-        rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
-        rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
-    }
-    for (int h = 0; h < w->n_head_kv; h++) {
-        f32_to_f16_row(k + (size_t)h * dim, kv_of(s, layer, false, h) + (size_t)position * dim, w->head_dim);
-        f32_to_f16_row(v + (size_t)h * dim, kv_of(s, layer, true, h) + (size_t)position * dim, w->head_dim);
-    }
 }
 
 /* Bytes of the cache; false when they do not fit a size. */
@@ -111,7 +79,6 @@ int session_new(struct session **out, const struct engine *m, int n_ctx, int n_t
     s->n_ctx = n_ctx;
     s->n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;
     s->rope_freq = m->w.rope_freq_long && n_ctx > m->w.rope_ctx ? m->w.rope_freq_long : m->w.rope_freq;
-    s->attend_scale = (float)(1.0 / sqrt(m->w.head_dim));
     int rc = fill(s, n_threads, e);
     if (rc) {
         session_free(s);
