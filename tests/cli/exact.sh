@@ -23,6 +23,7 @@ import sys
 for line in sys.stdin: print([[[i, -0.1] for i in range(320)] for _ in line.split()])' 2>&1; echo "exit $?") | tr '\n' ' ')" 'add up exit 2 $'
 
 used=$("$PONDER" doctor --json | python3 -c 'import json,sys; print(next(f["text"] for f in json.load(sys.stdin) if f["what"] == "kernels"))')
+like "kernels are in use" "$used" "^(scalar|avx2|avx512|amx)\$"
 families=$used
 [ -n "$PONDER_QUICK" ] || families="amx avx512 avx2"
 [ -z "$PONDER_LONG" ] || families="$families scalar"
