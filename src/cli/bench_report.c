@@ -89,8 +89,8 @@ static void print_json(const struct bench *b, int i)
     struct standing s;
 
     stand(b, i, &s);
-    printf("{\"pp_tps\": %.2f, \"tg_tps\": %.2f, \"load_s\": %.3f, \"first_token_s\": %.3f, \"rss_mb\": %ld", r->pp_tps, r->tg_tps, b->load_s,
-           b->first_token_s, r->rss_mb);
+    printf("{\"pp_tps\": %.2f, \"tg_tps\": %.2f, \"load_s\": %.3f, \"first_token_s\": %.3f, \"rss_mb\": %ld", r->pp_tps, r->tg_tps,
+           b->load_s, b->first_token_s, r->rss_mb);
     printf(", \"pp\": %d, \"tg\": %d, \"depth\": %d, \"threads\": %d, \"kernels\": \"%s\"", row->pp, row->tg, row->depth, b->o.threads,
            engine_kernels());
     printf(", \"read_gbps\": %.2f, \"token_mb\": %.2f, \"roof_tps\": %.2f, \"roof_pct\": %.1f", b->roof.read_gbps, s.token_mb, s.roof_tps,
@@ -126,7 +126,8 @@ static void print_profile(const struct session_profile *p, int tokens, int n, co
     printf("                           ms   share  waiting      %s  of the roof\n", unit);
     for (int i = 0; i < STAGE_COUNT; i++) {
         double us = (double)p->us[i], rate = us > 0 ? work[i] * tokens / us * 1e-3 : 0;
-        printf("    %-18s %8.3f  %4.0f %%  %4.0f %%", stage_titles[i], us * 1e-3 / tokens * n, percent(us, all), percent((double)p->waiting_us[i], all));
+        printf("    %-18s %8.3f  %4.0f %%  %4.0f %%", stage_titles[i], us * 1e-3 / tokens * n, percent(us, all),
+               percent((double)p->waiting_us[i], all));
         if (work[i] > 0 && i != STAGE_BETWEEN) printf("  %9.1f", rate);
         if (work[i] > 0 && i != STAGE_BETWEEN && roof > 0) printf("       %4.0f %%", percent(rate, roof));
         printf("\n");
