@@ -109,7 +109,7 @@ clean:
 
 ## help         this list
 help:
-	@sed -n 's/^## /  make /p' Makefile
+	@sed -n 's/^## /  make /p' Makefile $(wildcard tests/*.mk)
 
 -include $(wildcard tests/*.mk)
 

@@ -115,7 +115,9 @@ void output_run(struct session *s, const float *norm, int m, float *logits)
     const struct weights *w = &s->m->w;
 
     act_prepare(s->out_act, norm, w->n_embd, w->n_embd, m);
+    mark(s, STAGE_BETWEEN);
     run_product(s, s->out_act, &w->output, logits);
+    mark(s, STAGE_VOCABULARY);
 }
 
 /* ---- attention -------------------------------------------------------------------------------------------------- */
@@ -221,29 +223,40 @@ void decode_run(struct session *s, const int32_t *ids, int m)
     const struct weights *w = &s->m->w;
     struct decode *d = &s->d;
 
+    mark(s, STAGE_COUNT);
     start(s, ids, m);
     for (int i = 0; i < w->n_layer; i++) {
         const struct layer *y = &w->layers[i];
 
         act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
+        mark(s, STAGE_BETWEEN);
         run_qkv(s, y);
         adapt(s, i, ADAPT_Q, d->norm, m, d->q);
         adapt(s, i, ADAPT_K, d->norm, m, d->k);
         adapt(s, i, ADAPT_V, d->norm, m, d->v);
+        mark(s, STAGE_QKV);
         finish_qkv(s, i, m);
+        mark(s, STAGE_BETWEEN);
         run_attention(s, i, m);
+        mark(s, STAGE_ATTENTION);
 
         act_prepare(d->act, d->attended, w->n_q, w->n_q, m);
+        mark(s, STAGE_BETWEEN);
         run_product(s, d->act, &y->wo, d->out);
         adapt(s, i, ADAPT_O, d->attended, m, d->out);
+        mark(s, STAGE_OUT);
         finish_half(s, y->bo, y->attn_post_norm, y->ffn_norm, m);
 
         act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
+        mark(s, STAGE_BETWEEN);
         run_gate_up(s, i, m);
+        mark(s, STAGE_GATE_UP);
 
         act_prepare(d->act, d->ff, w->n_ff, w->n_ff, m);
+        mark(s, STAGE_BETWEEN);
         run_product(s, d->act, &y->down, d->out);
         adapt(s, i, ADAPT_DOWN, d->ff, m, d->out);
+        mark(s, STAGE_DOWN);
         finish_half(s, NULL, y->ffn_post_norm, i + 1 < w->n_layer ? w->layers[i + 1].attn_norm : w->output_norm, m);
     }
 }

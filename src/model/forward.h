@@ -58,6 +58,7 @@ struct session {
     struct decode d;
     struct prefill *prefill;        /* made by the first prompt */
     struct lora *lora;              /* NULL for none */
+    struct session_profile *profile; /* the caller's; NULL where nobody asks */
 };
 
 /* First position of a head's keys or values. */
@@ -66,6 +67,13 @@ static inline uint16_t *kv_of(const struct session *s, int layer, bool value, in
     const struct weights *w = &s->m->w;
     size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_head_kv + (size_t)head;
     return s->kv + index * (size_t)s->n_ctx * (size_t)w->head_dim;
+}
+
+/* Charges the time since the last mark to a stage; STAGE_COUNT: to none. */
+void profile_mark(struct session *s, enum session_stage stage);
+static inline void mark(struct session *s, enum session_stage stage)
+{
+    if (s->profile) profile_mark(s, stage);
 }
 
 /* n floats, aligned for vector loads, not cleared; NULL when memory runs out or the size wraps. Caller frees. */

@@ -253,6 +253,42 @@ int speculator_decode(struct speculator *p, struct session *s, int32_t id, const
 /* Tokens guessed and evaluated ahead since speculator_begin, and how many of them came. */
 void speculator_counts(const struct speculator *p, size_t *drafted, size_t *accepted);
 
+/* ---- measuring ----------------------------------------------------------------------------------------------- */
+
+/* Where the time of a token goes: the products with a layer's matrices, attention, the product with the output matrix, and what lies
+ * between them (norms, rounding of activations, positions, sums). */
+#define SESSION_STAGES(X) X(QKV, "qkv") X(ATTENTION, "attention") X(OUT, "attention_out") X(GATE_UP, "gate_up") X(DOWN, "down") \
+    X(VOCABULARY, "vocabulary") X(BETWEEN, "between")
+#define X(n, s) STAGE_##n,
+enum session_stage { SESSION_STAGES(X) STAGE_COUNT };
+#undef X
+const char *session_stage_name(enum session_stage stage);
+
+/* What a token takes behind `positions` others: bytes of weights, keys and values that generating it reads, and multiplications and
+ * additions (each counted) that it takes in a prompt, whose tokens share the bytes. */
+struct token_cost {
+    double bytes[STAGE_COUNT], ops[STAGE_COUNT];
+};
+void engine_token_cost(const struct engine *m, double positions, struct token_cost *out);
+
+/* Wall time by stage, and how much of it the calling thread waited for the others. */
+struct session_profile {
+    int64_t us[STAGE_COUNT], waiting_us[STAGE_COUNT];
+    int64_t last_us, last_waited_us;    /* the session's own */
+};
+/* Clears *p and adds to it from now on, until told otherwise (p NULL) or the session ends. Costs two readings of the clock a stage. */
+void session_set_profile(struct session *s, struct session_profile *p);
+
+/* What this machine could do at best with a session's threads. */
+struct roof {
+    double read_gbps;           /* memory read in a row, 1e9 bytes a second */
+    double multiply_gops;       /* the instructions that the prompt's products stand on, with nothing to load; 0 where not known */
+    const char *instructions;   /* their names, "" where not known */
+    size_t read_bytes;          /* of memory that was read over and over */
+};
+/* Measures it in about half a second and some hundred megabytes, which are given back. ERR_NOMEM. */
+int session_measure_roof(struct session *s, struct roof *out, struct err *e);
+
 /* ---- sampler ------------------------------------------------------------------------------------------------ */
 
 struct sampler_params {

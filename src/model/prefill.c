@@ -147,24 +147,32 @@ static void gate_up_adapted(struct prefill *p, const struct layer *y)
 static void attention_half(struct prefill *p, const struct layer *y, int rows)
 {
     run_rows(p, norm_row, y->attn_norm, 0, rows);
+    mark(p->s, STAGE_BETWEEN);
     gemm_run_qkv(p, y);
     adapt(p, ADAPT_Q, &y->wq, p->in, p->q, 0, rows);
     adapt(p, ADAPT_K, &y->wk, p->in, p->k, 0, rows);
     adapt(p, ADAPT_V, &y->wv, p->in, p->v, 0, rows);
+    mark(p->s, STAGE_QKV);
     run_rows(p, store_row, NULL, p->first, p->end);
+    mark(p->s, STAGE_BETWEEN);
     prefill_attend(p);
+    mark(p->s, STAGE_ATTENTION);
     gemm_run(p, &y->wo, p->in, p->t);
     adapt(p, ADAPT_O, &y->wo, p->in, p->t, p->lo, p->hi);
+    mark(p->s, STAGE_OUT);
     run_rows(p, attention_residual_row, y->bo, p->lo, p->hi);
 }
 
 static void ffn_half(struct prefill *p, const struct layer *y)
 {
     run_rows(p, norm_row, y->ffn_norm, p->lo, p->hi);
+    mark(p->s, STAGE_BETWEEN);
     if (p->s->lora) gate_up_adapted(p, y);
     else gemm_run_gate_up(p, y);
+    mark(p->s, STAGE_GATE_UP);
     gemm_run(p, &y->down, p->ff, p->t);
     adapt(p, ADAPT_DOWN, &y->down, p->ff, p->t, p->lo, p->hi);
+    mark(p->s, STAGE_DOWN);
     run_rows(p, ffn_residual_row, NULL, p->lo, p->hi);
 }
 
@@ -176,6 +184,7 @@ static int run_chunk(struct prefill *p, const struct progress *g, bool keep_last
 
     p->lo = 0;
     p->hi = rows;
+    mark(p->s, STAGE_COUNT);
     run_rows(p, embed_row, NULL, 0, rows);
     for (p->layer = 0; p->layer < w->n_layer; p->layer++) {
         if (p->layer == w->n_layer - 1 && !keep_all) {
@@ -188,6 +197,7 @@ static int run_chunk(struct prefill *p, const struct progress *g, bool keep_last
         ffn_half(p, &w->layers[p->layer]);
     }
     run_rows(p, norm_row, w->output_norm, p->lo, p->hi);
+    mark(p->s, STAGE_BETWEEN);
     return 0;
 }
 
