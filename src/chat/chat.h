@@ -52,6 +52,9 @@ int chat_set(struct chat *c, const struct settings *set, const char *model_path,
 const struct settings *chat_settings(const struct chat *c);
 /* The loaded model; NULL while loading or after a failure. */
 const struct model_info *chat_model(const struct chat *c);
+/* Removes what is kept on disk of a conversation's evaluated text, 0: of all in this record. To be called whenever text is taken out of the record: with
+ * store_delete and store_redact. ERR_IO names what could not be removed. */
+int chat_forget(struct store *store, int64_t conversation, struct err *e);
 
 /* ---- events ------------------------------------------------------------------------------------------------- */
 
@@ -71,6 +74,7 @@ enum chat_event_kind {
     CHAT_PROGRESS,          /* stats, about ten times a second while tokens come */
     CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
     CHAT_NOTICE,            /* text: a line for the user */
+    CHAT_READY,             /* the next prompt's beginning is evaluated, and on disk where it may be: tokens done of total */
     CHAT_SAVED,             /* what had a provisional id (below 0, in `old`) is on disk now as `message` */
     CHAT_STORE_TROUBLE,     /* text: why saving failed; "" when it works again */
 };
@@ -81,6 +85,7 @@ struct chat_stats {
     int64_t thought_ms, answer_ms;           /* running time, pauses left out */
     double tokens_per_s;
     int context_used, context;               /* tokens in the session and its size */
+    int prompt_tokens, prompt_evaluated;     /* of the prompt: all, and those that were not found evaluated */
     enum thought_ending thought_ending;
     enum answer_ending answer_ending;
 };
