@@ -4,7 +4,10 @@
  *
  * Threads: all functions here are called from one thread (the owner's). The worker owns engine, session, sampler and thinking
  * controller. Requests and events cross in queues; a live command is read before every token, so that it acts on the next one.
- * Nothing here blocks on the model, except chat_free, which waits at most about one token.
+ * Nothing here blocks on the model, except chat_free, which waits at most about one token, and then part of a second for what goes to disk.
+ *
+ * Between replies the worker evaluates what the next prompt begins with (ahead.c), and keeps it on disk for conversations that are on record
+ * (kv.c, settings.kv_disk).
  *
  * What is durable: the prompt before inference starts, the reply every 150 ms and at its end (see store.h). When writing fails the
  * chat goes on in memory, CHAT_STORE_TROUBLE tells, and saving is tried again with the next piece.
