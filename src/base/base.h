@@ -179,6 +179,9 @@ int file_read(struct str *out, const char *path, size_t max, struct err *e);
  * is untouched and nothing is left behind (only if the last fsync fails is the new one in place and perhaps not yet durable).
  * What is there and no regular file is refused; a link to a file is replaced, not followed. */
 int file_write_atomic(const char *path, const void *bytes, size_t n, struct err *e);
+/* The same without waiting for the disk, for what can be made again and is checked when it is read: a program that dies leaves the
+ * old file or the new one, a power cut may leave a damaged one. A program killed on the way leaves ".ponder-*.tmp" beside it. */
+int file_write_cache(const char *path, const void *bytes, size_t n, struct err *e);
 /* SHA-256 of a file as 64 hex digits, hex "" on error. step (may be NULL) is called at the start and every 16 MiB; when it
  * returns false the work stops with ERR_STOPPED. */
 int file_sha256(const char *path, char hex[65], bool (*step)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *e);
@@ -194,6 +197,7 @@ void queue_free(struct queue *q);
 int queue_push(struct queue *q, void *item);          /* ERR_NOMEM leaves the item with the caller; ERR_INVALID for NULL */
 void *queue_pop(struct queue *q);                     /* NULL when empty */
 void *queue_wait(struct queue *q, int timeout_ms);    /* -1 waits for ever; NULL on time-out */
+size_t queue_count(struct queue *q);
 int queue_fd(const struct queue *q);                  /* for poll; do not read from it */
 
 /* ---- settings ----------------------------------------------------------------------------------------------- */
@@ -231,6 +235,7 @@ struct settings {
     int ctx;                 /* 0: what the model was trained for, at most 8192 */
     int think_min;
     int answer_max;          /* tokens; 0: what the context has left */
+    int kv_disk;             /* megabytes for keys and values of conversations on disk; 0: none are kept */
     double temp;             /* below 0: the family's recommendation */
     int top_k;
     double top_p;

@@ -40,6 +40,8 @@ const struct setting settings_table[] = {
      "how models that were not trained to think are asked to: step by step, or not at all"},
     {"lora", "", SETTING_TEXT, SETTING_SHARED, AT(lora), "", 0, 0, "FILE[:SCALE],...", "adapters put on the model"},
     {"db", "", SETTING_TEXT, SETTING_SHARED, AT(db), "", 0, 0, "FILE", "conversations; empty: ponder.db in the data folder"},
+    {"kv_disk", "", SETTING_INT, SETTING_SHARED, AT(kv_disk), "2048", 0, 1048576, "MB",
+     "disk space for the evaluated beginnings of conversations, so that they go on at once; 0 keeps none"},
     {"private", "", SETTING_BOOL, SETTING_SHARED, AT(private_chat), "off", 0, 0, "on|off", "keep nothing of this chat"},
     {"keep_thoughts", "", SETTING_BOOL, SETTING_SHARED, AT(keep_thoughts), "off", 0, 0, "on|off",
      "earlier thoughts stay in what the model sees"},

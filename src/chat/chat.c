@@ -40,6 +40,17 @@ static int post_load(struct chat *c, const char *path, struct err *e)
     return 0;
 }
 
+/* Tells the worker what the next prompt will stand below. That it is not told costs only time. */
+static void post_ahead(struct chat *c)
+{
+    if (c->running || c->leaving) return;
+    struct job *job = calloc(1, sizeof *job);
+    if (!job) return;
+    job->kind = JOB_AHEAD;
+    job->conversation = c->conversation;
+    if (settings_copy(&job->set, &c->set, NULL) || branch_copy(&job->branch, &c->branch) || queue_push(c->w.jobs, job)) job_free(job);
+}
+
 static int set_path(struct chat *c, const char *path, struct err *e)
 {
     char *copy = mem_dup_text(path, strlen(path));
@@ -63,6 +74,7 @@ int chat_new(struct chat **out, const struct settings *set, const char *model_pa
         chat_free(c);
         return rc;
     }
+    post_ahead(c);
     *out = c;
     return 0;
 }
@@ -122,12 +134,16 @@ int chat_select(struct chat *c, int64_t conversation, struct err *e)
     if (!conversation) {
         c->conversation = 0;
         branch_release(&c->branch);
+        post_ahead(c);
         return 0;
     }
     int64_t old = c->conversation;
     c->conversation = conversation;
     int rc = load_branch(c, e);
-    if (rc) c->conversation = old;
+    if (rc)
+        c->conversation = old;
+    else
+        post_ahead(c);
     return rc;
 }
 
@@ -375,6 +391,7 @@ int chat_set(struct chat *c, const struct settings *set, const char *model_path,
     if (rc) return rc;
     settings_release(&c->set);
     c->set = copy;
+    post_ahead(c);
     /* the same path again is another try where no model is there */
     if (model_path && (strcmp(model_path, c->model_path) || (!c->have_model && !c->loading))) return set_path(c, model_path, e);
     return 0;

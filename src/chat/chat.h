@@ -4,7 +4,10 @@
  *
  * Threads: all functions here are called from one thread (the owner's). The worker owns engine, session, sampler and thinking
  * controller. Requests and events cross in queues; a live command is read before every token, so that it acts on the next one.
- * Nothing here blocks on the model, except chat_free, which waits at most about one token.
+ * Nothing here blocks on the model, except chat_free, which waits at most about one token, and then part of a second for what goes to disk.
+ *
+ * Between replies the worker evaluates what the next prompt begins with (ahead.c), and keeps it on disk for conversations that are on record
+ * (kv.c, settings.kv_disk).
  *
  * What is durable: the prompt before inference starts, the reply every 150 ms and at its end (see store.h). When writing fails the
  * chat goes on in memory, CHAT_STORE_TROUBLE tells, and saving is tried again with the next piece.
@@ -52,6 +55,9 @@ int chat_set(struct chat *c, const struct settings *set, const char *model_path,
 const struct settings *chat_settings(const struct chat *c);
 /* The loaded model; NULL while loading or after a failure. */
 const struct model_info *chat_model(const struct chat *c);
+/* Removes what is kept on disk of a conversation's evaluated text, 0: of all in this record. To be called whenever text is taken out of the record: with
+ * store_delete and store_redact. ERR_IO names what could not be removed. */
+int chat_forget(struct store *store, int64_t conversation, struct err *e);
 
 /* ---- events ------------------------------------------------------------------------------------------------- */
 
@@ -71,6 +77,7 @@ enum chat_event_kind {
     CHAT_PROGRESS,          /* stats, about ten times a second while tokens come */
     CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
     CHAT_NOTICE,            /* text: a line for the user */
+    CHAT_READY,             /* the next prompt's beginning is evaluated, and on disk where it may be: tokens done of total */
     CHAT_SAVED,             /* what had a provisional id (below 0, in `old`) is on disk now as `message` */
     CHAT_STORE_TROUBLE,     /* text: why saving failed; "" when it works again */
 };
@@ -82,6 +89,7 @@ struct chat_stats {
     double tokens_per_s;
     int context_used, context;               /* tokens in the session and its size */
     int drafted, accepted;                   /* tokens evaluated ahead on a guess, and those of them that came */
+    int prompt_tokens, prompt_evaluated;     /* of the prompt: all, and those that were not found evaluated */
     enum thought_ending thought_ending;
     enum answer_ending answer_ending;
 };

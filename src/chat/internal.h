@@ -4,6 +4,9 @@
  *   chat.c     the owner's side: requests, the branch in memory, queued prompts, events out
  *   worker.c   the thread: loads models, takes jobs, answers live commands
  *   turn.c     one reply: prompt -> tokens -> controller -> text events
+ *   prompt.c   the tokens of a branch, and those that its next prompt will begin with
+ *   ahead.c    between replies: the beginning of the next prompt is evaluated
+ *   kv.c       evaluated beginnings of conversations, on disk
  *   recorder.c what a reply leaves in the record, with retries when saving fails
  *
  * Ownership across threads: a job and everything in it goes to the worker with queue_push; an event to the owner. Nothing else is shared but `quit`.
@@ -33,12 +36,12 @@ void branch_truncate(struct branch *b, size_t n);
 int branch_add(struct branch *b, int64_t id, enum role role, const char *text, size_t len, const char *thought, size_t thought_len);
 int branch_copy(struct branch *out, const struct branch *b);
 
-enum job_kind { JOB_LOAD, JOB_REPLY };
+enum job_kind { JOB_LOAD, JOB_REPLY, JOB_AHEAD };
 struct job {
     enum job_kind kind;
     char *model_path;            /* JOB_LOAD */
     struct settings set;
-    struct branch branch;        /* JOB_REPLY: the last message is the prompt to answer */
+    struct branch branch;        /* JOB_REPLY: the last message is the prompt to answer; JOB_AHEAD: what was talked so far */
     int64_t conversation;        /* 0: could not be saved yet */
     int64_t reply;               /* provisional id, below 0 */
 };
@@ -55,6 +58,15 @@ void live_free(void *live);
 
 #define MAX_ADAPTERS 8
 
+/* What the worker does when no job waits. */
+struct ahead {
+    bool due, read;              /* read: from disk, what is there */
+    struct settings set;
+    struct branch branch;
+    int64_t conversation;
+    int64_t at_ms;               /* not before this is anything evaluated */
+};
+
 struct worker {
     pthread_t thread;
     bool started;
@@ -70,6 +82,7 @@ struct worker {
     size_t n_adapters;
     char *adapter_list;
     struct hasher *hasher;
+    struct ahead ahead;
 };
 int worker_start(struct worker *w, struct store *store, struct err *e);
 void worker_join(struct worker *w);       /* stops what runs; the queues stay, so that what was told last can still be read */
@@ -83,6 +96,44 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e);
 
 /* Runs one reply to its end; always emits CHAT_ENDED. */
 void turn_run(struct worker *w, struct job *job);
+
+/* ---- prompts ------------------------------------------------------------------------------------------------- */
+
+/* Tokens of the context that a prompt leaves to the answer. */
+#define ANSWER_RESERVE 512
+
+/* The tokens of the branch, whose last message is the prompt to answer. *left_out: how many of its oldest messages are not in it, because they
+ * do not fit a context of ctx tokens. ERR_TOO_LONG. */
+int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const struct engine *engine, const struct settings *set,
+                 const struct branch *branch, size_t ctx, struct err *e);
+/* The tokens that the next prompt below the branch begins with, whatever is typed; nearly always all that come before its message. */
+int prompt_ahead(struct tokens *out, const struct engine *engine, const struct settings *set, const struct branch *branch, size_t ctx, struct err *e);
+
+/* ---- ahead --------------------------------------------------------------------------------------------------- */
+
+struct recorder;
+/* Takes over what the job says of a conversation; the work begins when no job waits. */
+void ahead_take(struct worker *w, struct job *job);
+/* The same after a reply, which r has. */
+void ahead_after_reply(struct worker *w, struct job *job, const struct recorder *r);
+/* Milliseconds until ahead_run has something to do, -1: nothing. */
+int ahead_wait_ms(const struct worker *w);
+/* Does what is due, until a job comes. */
+void ahead_run(struct worker *w);
+/* Another model was loaded. */
+void ahead_again(struct worker *w);
+/* Writes what is evaluated already, a moment at most, and forgets the rest. */
+void ahead_leave(struct worker *w);
+
+/* ---- K/V on disk ---------------------------------------------------------------------------------------------- */
+
+/* Lengthens the session's timeline, as far as it is the beginning of ids, by what is on disk for the conversation. */
+void kv_read(struct worker *w, const struct settings *set, int64_t conversation, const int32_t *ids, size_t n);
+/* Writes what the session has of ids and the disk has not. go_on (may be NULL) is asked between files; false stops. Returns false when it was
+ * stopped. */
+bool kv_write(struct worker *w, const struct settings *set, int64_t conversation, const int32_t *ids, size_t n, bool (*go_on)(void *arg), void *arg);
+/* Whether K/V of the conversation may be on disk. */
+bool kv_allowed(const struct worker *w, const struct settings *set, int64_t conversation);
 
 /* ---- recorder ------------------------------------------------------------------------------------------------ */
 

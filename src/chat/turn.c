@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #define PROGRESS_MS 100
-#define ANSWER_RESERVE 512
 
 struct turn {
     struct worker *w;
@@ -30,6 +28,7 @@ struct turn {
     int64_t start_us, paused_us, pause_began_us;      /* of decoding */
     int64_t answer_start_ms;                          /* running time when the answer began, -1 before */
     int64_t prefill_ms, last_progress_ms;
+    int evaluated;                                    /* tokens of the prompt that were not found evaluated */
     int generated;
     int extensions;
 };
@@ -76,6 +75,8 @@ static void refresh_stats(struct turn *t)
         .context = session_ctx(t->w->session),
         .drafted = (int)drafted,
         .accepted = (int)accepted,
+        .prompt_tokens = (int)t->prompt.n,
+        .prompt_evaluated = t->evaluated,
         .thought_ending = s.thought_ending,
         .answer_ending = s.answer_ending,
     };
@@ -187,72 +188,15 @@ static void drain(struct turn *t)
 
 /* ---- the prompt ------------------------------------------------------------------------------------------------ */
 
-static void today(char out[11])
-{
-    time_t now = time(NULL);
-    struct tm tm;
-    if (!localtime_r(&now, &tm) || !strftime(out, 11, "%Y-%m-%d", &tm)) snprintf(out, 11, "1970-01-01");
-}
-
-/* Renders the branch from message `from` on. */
-static int render(struct turn *t, size_t from, struct err *e)
-{
-    const struct branch *b = &t->job->branch;
-    const struct settings *set = &t->job->set;
-    size_t n = 0;
-    struct chat_message *m = calloc(b->n + 1, sizeof *m);
-    if (!m) return err_set(e, ERR_NOMEM, "out of memory for the prompt");
-    if (set->system[0]) m[n++] = (struct chat_message){.role = ROLE_SYSTEM, .content = set->system, .content_len = strlen(set->system)};
-    for (size_t i = from; i < b->n; i++) {
-        const struct line_message *s = &b->items[i];
-        /* An exchange that was stopped before its first token says nothing, and two prompts in a row break some templates. */
-        if (i + 2 < b->n && s->role == ROLE_USER && !b->items[i + 1].text.len && !b->items[i + 1].thought.len) {
-            i++;
-            continue;
-        }
-        m[n++] = (struct chat_message){.role = s->role, .content = str_cstr(&s->text), .content_len = s->text.len,
-                                       .thought = s->thought.len ? s->thought.data : NULL, .thought_len = s->thought.len};
-    }
-    char date[11];
-    today(date);
-    struct render_options o = {
-        .think = !strcmp(set->think, "on") && set->budget.kind != BUDGET_OFF,
-        .prompted = !strcmp(set->cot, "step"),
-        .force_off = true,
-        .keep_thoughts = set->keep_thoughts,
-        .date = date,
-    };
-    struct prompt p = {0};
-    int rc = family_render(t->info->family, &p, m, n, &o, e);
-    t->prompt.n = 0;
-    if (!rc) rc = tokenizer_encode_prompt(t->tok, &p, &t->prompt, e);
-    t->thought_open = p.thought_open;
-    prompt_release(&p);
-    free(m);
-    return rc;
-}
-
-/* Leaves out the oldest exchanges until prompt, some thought and an answer fit. */
 static int build_prompt(struct turn *t, struct err *e)
 {
-    const struct branch *b = &t->job->branch;
-    size_t ctx = (size_t)session_ctx(t->w->session), room = ctx > 2 * ANSWER_RESERVE ? ANSWER_RESERVE : ctx / 4, from = 0;
-    for (;;) {
-        int rc = render(t, from, e);
-        if (rc) return rc;
-        if (t->prompt.n + room <= ctx) break;
-        do from++;
-        while (from < b->n && b->items[from].role != ROLE_USER);
-        if (from >= b->n)
-            return err_set(e, ERR_TOO_LONG, "the prompt has %zu tokens; the context of %zu has room for %zu beside an answer (see --ctx)", t->prompt.n, ctx,
-                           ctx - room);
-    }
-    if (from) {
-        struct str line = STR_EMPTY;
-        str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", from, ctx);
-        worker_emit(t->w, CHAT_NOTICE, t->rec.reply, line.data, line.len, NULL);
-        str_release(&line);
-    }
+    size_t ctx = (size_t)session_ctx(t->w->session), left_out = 0;
+    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w->engine, &t->job->set, &t->job->branch, ctx, e);
+    if (rc || !left_out) return rc;
+    struct str line = STR_EMPTY;
+    str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", left_out, ctx);
+    worker_emit(t->w, CHAT_NOTICE, t->rec.reply, line.data, line.len, NULL);
+    str_release(&line);
     return 0;
 }
 
@@ -322,10 +266,14 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
 static int prefill(struct turn *t, struct err *e)
 {
     int64_t start = clock_mono_ms();
-    size_t reused = 0;
-    prefill_step(t, 0, t->prompt.n);
-    int rc = session_sync(t->w->session, t->prompt.ids, t->prompt.n, prefill_step, t, &reused, e);
+    struct session *s = t->w->session;
+    size_t reused = 0, now;
+    kv_read(t->w, &t->job->set, t->rec.conversation, t->prompt.ids, t->prompt.n);
+    prefill_step(t, 0, t->prompt.n - session_shared(s, t->prompt.ids, t->prompt.n));
+    int rc = session_sync(s, t->prompt.ids, t->prompt.n, prefill_step, t, &reused, e);
     t->prefill_ms = clock_mono_ms() - start;
+    session_tokens(s, &now);
+    t->evaluated = (int)(rc ? now : t->prompt.n) - (int)reused;
     if (rc == ERR_STOPPED) return 0;
     for (size_t i = t->prompt.n > 64 ? t->prompt.n - 64 : 0; !rc && i < t->prompt.n; i++) sampler_accept(t->sampler, t->prompt.ids[i]);
     return rc;
@@ -435,6 +383,7 @@ void turn_run(struct worker *w, struct job *job)
     if (!rc) rc = prefill(&t, &e);
     if (!rc && !over(&t)) rc = decode(&t, &e);
     finish(&t, rc, &e);
+    ahead_after_reply(w, job, &t.rec);
     recorder_release(&t.rec);
     think_free(t.think);
     sampler_free(t.sampler);

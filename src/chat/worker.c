@@ -178,6 +178,7 @@ static void load(struct worker *w, struct job *job)
     worker_push(w, &(struct chat_event){.kind = CHAT_MODEL, .text = warning.data, .len = warning.len, .model = &info});
     str_release(&warning);
     w->hasher = hasher_start(w->store, w->model_path);
+    ahead_again(w);
 }
 
 /* Makes the session's adapters those of the settings. */
@@ -220,18 +221,22 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     while (!atomic_load(&w->quit)) {
-        struct job *job = queue_wait(w->jobs, 1000);
+        int wait = ahead_wait_ms(w);
+        struct job *job = queue_wait(w->jobs, wait < 0 ? 1000 : wait);
+        if (!job && wait >= 0) ahead_run(w);
         if (!job) continue;
         if (atomic_load(&w->quit)) {
             job_free(job);
             break;
         }
-        if (job->kind == JOB_LOAD)
-            load(w, job);
-        else
-            turn_run(w, job);
+        switch (job->kind) {
+        case JOB_LOAD: load(w, job); break;
+        case JOB_REPLY: turn_run(w, job); break;
+        case JOB_AHEAD: ahead_take(w, job); break;
+        }
         job_free(job);
     }
+    ahead_leave(w);
     return NULL;
 }
 

@@ -1,4 +1,5 @@
 /* record_care.c - ponder backup, check and redact. */
+#include "chat/chat.h"
 #include "cli/record.h"
 
 #include <stdlib.h>
@@ -124,6 +125,10 @@ int cmd_redact(int argc, char **argv)
             escape(&pattern, w.what);
         int rc = str_ok(&pattern) ? record_open(&s, &a.set, &a.err) : err_set(&a.err, ERR_NOMEM, "out of memory");
         if (!rc) rc = store_redact(s, str_cstr(&pattern), w.with, w.ignore_case, w.dry_run, &texts, &a.err);
+        if (texts && !w.dry_run) {
+            int forgotten = chat_forget(s, 0, rc ? NULL : &a.err);
+            rc = rc ? rc : forgotten;
+        }
         if (rc) {
             code = cli_fail(&a.err);
         } else if (w.json) {

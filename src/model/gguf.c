@@ -14,6 +14,7 @@
  * model: gguf_split.c does.
  */
 #include "model/gguf.h"
+#include "model/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,7 @@ struct gguf {
     const uint8_t *base;
     size_t size;
     bool mapped;
+    struct file_identity identity;
     int version;
     size_t alignment;
     struct kv *kvs;
@@ -524,7 +526,7 @@ int gguf_open_memory(struct gguf **out, const void *bytes, size_t n, const char 
 }
 
 /* Maps the regular file behind fd. *bytes is NULL for an empty one. */
-static int map_file(int fd, const char *path, void **bytes, size_t *n, struct err *e)
+static int map_file(int fd, const char *path, void **bytes, size_t *n, struct file_identity *id, struct err *e)
 {
     struct stat st;
     *bytes = NULL;
@@ -532,6 +534,7 @@ static int map_file(int fd, const char *path, void **bytes, size_t *n, struct er
     if (fstat(fd, &st) != 0) return err_set_errno(e, ERR_FILE, "%s: cannot be examined", path);
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_FILE, "%s: is %s, not a file", path, S_ISDIR(st.st_mode) ? "a folder" : "something else");
+    file_identity_of(id, &st);
     if (st.st_size <= 0) return ERR_OK;
     *n = (size_t)st.st_size;
     void *p = mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -546,17 +549,20 @@ int gguf_open(struct gguf **out, const char *path, struct err *e)
     /* Without O_NONBLOCK a named pipe would block here, before fstat can refuse it. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return err_set_errno(e, ERR_FILE, "%s: cannot be opened", path);
+    struct file_identity id = {0};
     void *bytes;
     size_t n;
-    int rc = map_file(fd, path, &bytes, &n, e);
+    int rc = map_file(fd, path, &bytes, &n, &id, e);
     close(fd);
     if (rc) return rc;
     rc = gguf_open_memory(out, bytes ? bytes : "", n, path, e);
-    if (rc && bytes)
-        munmap(bytes, n);
-    else if (!rc)
-        (*out)->mapped = true;
-    return rc;
+    if (rc) {
+        if (bytes) munmap(bytes, n);
+        return rc;
+    }
+    (*out)->mapped = true;
+    (*out)->identity = id;
+    return ERR_OK;
 }
 
 int gguf_adopt(struct gguf *g, struct gguf *part, struct err *e)
@@ -608,6 +614,14 @@ void gguf_close(struct gguf *g)
 const char *gguf_path(const struct gguf *g)
 {
     return g->path;
+}
+
+void gguf_add_identity(const struct gguf *g, struct str *out)
+{
+    for (; g; g = g->next) {
+        file_identity_add(&g->identity, out);
+        str_add_char(out, '\n');
+    }
 }
 
 size_t gguf_file_bytes(const struct gguf *g)

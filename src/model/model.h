@@ -212,6 +212,11 @@ const int32_t *session_tokens(const struct session *s, size_t *n);
 int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e);
 /* Tokens that are evaluated at once at the most. */
 enum { SESSION_DECODE_MAX = 8 };
+/* How many of ids, from the first on, session_sync would find evaluated in the prompt class. */
+size_t session_shared(const struct session *s, const int32_t *ids, size_t n);
+/* Evaluates what a later session_sync with these ids in front will reuse; leaves no logits. A timeline that begins with ids already
+ * stays as it is. */
+int session_prepare(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, struct err *e);
 /* Appends n (1 to 8) generated or injected tokens; logits of the last one follow. Same bits for n at once or one at a time. */
 int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e);
 /* Appends ids[0] and evaluates those behind it (1 to 8 in all) in the same pass, in case that they will follow: session_take puts
@@ -288,6 +293,29 @@ struct roof {
 };
 /* Measures it in about half a second and some hundred megabytes, which are given back. ERR_NOMEM. */
 int session_measure_roof(struct session *s, struct roof *out, struct err *e);
+
+/* ---- K/V in files ------------------------------------------------------------------------------------------- */
+
+/* Pieces of a timeline's cache in files, for conversations that go on later. What is read back has the bits it was written with, and
+ * is taken only where evaluating it here and now would give the same: a key says what bits depend on. The key of a timeline's beginning
+ * covers the model's files, adapters with their scales, kernels, this build of the program and the format; each further token is
+ * chained to it. Files are untrusted: any damage is ERR_FILE and leaves a timeline that is shorter, not wrong. */
+struct kv_key {
+    uint8_t bytes[32];
+};
+/* The key of an empty timeline of s. ERR_NOMEM, ERR_FAILED. */
+int kv_key_start(struct kv_key *key, const struct session *s, struct err *e);
+/* The key behind n more tokens. A chain is the same only where it was cut at the same places. */
+int kv_key_add(struct kv_key *key, const int32_t *ids, size_t n, struct err *e);
+/* Writes n positions from `from` on, all of the prompt class (else ERR_INVALID), through a temporary file; `before` is the key of the
+ * timeline up to them. */
+int session_save(const struct session *s, const struct kv_key *before, size_t from, size_t n, const char *path, struct err *e);
+/* Lengthens a timeline that is equal to ids up to its end by what the file has of ids: the file's first position may not lie behind that end,
+ * `before` is the key up to it. Nothing happens where the file has no more to give. ERR_FILE: damaged or not what the name promised;
+ * ERR_NOT_FOUND, ERR_NOMEM, ERR_IO. */
+int session_load(struct session *s, const struct kv_key *before, size_t from, const int32_t *ids, size_t n, const char *path, struct err *e);
+/* Bytes of a file of n positions. */
+uint64_t session_file_bytes(const struct session *s, size_t n);
 
 /* ---- sampler ------------------------------------------------------------------------------------------------ */
 

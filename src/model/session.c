@@ -136,15 +136,37 @@ static int check_ids(const struct session *s, const int32_t *ids, size_t n, stru
     return 0;
 }
 
-int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e)
+size_t session_shared(const struct session *s, const int32_t *ids, size_t n)
 {
     size_t keep = 0;
+
+    while (keep < n && keep < s->n && s->tokens[keep] == ids[keep] && !s->generated[keep]) keep++;
+    return keep;
+}
+
+int session_prepare(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, struct err *e)
+{
+    int rc;
+
+    if ((rc = check_ids(s, ids, n, e))) return rc;
+    if (n > (size_t)s->n_ctx) return err_set(e, ERR_TOO_LONG, "%zu tokens in a context of %d", n, s->n_ctx);
+    size_t keep = session_shared(s, ids, n);
+    if (keep == n) return 0;
+    session_truncate(s, keep);
+    s->hidden_n = 0;
+    if ((rc = prefill_run(s, ids + keep, n - keep, step, arg, s->hidden, NULL, NULL, e))) return rc;
+    s->hidden_n = n;
+    return 0;
+}
+
+int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e)
+{
     int rc;
 
     if (reused) *reused = 0;
     if ((rc = check_ids(s, ids, n, e))) return rc;
     if (n > (size_t)s->n_ctx) return err_set(e, ERR_TOO_LONG, "%zu tokens in a context of %d", n, s->n_ctx);
-    while (keep < n && keep < s->n && s->tokens[keep] == ids[keep] && !s->generated[keep]) keep++;
+    size_t keep = session_shared(s, ids, n);
     session_truncate(s, keep);
     if (keep < n || s->hidden_n != n) {
         /* the logits need the last token's state, which only running it gives */

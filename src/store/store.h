@@ -27,6 +27,10 @@ void store_close(struct store *s);
 const char *store_library_version(void);
 const char *store_path(const struct store *s);      /* NULL in memory */
 
+/* A random name that the database got when it was first asked for, and keeps when its file is moved: 16 hex digits. Caches beside the record are kept
+ * under it. ERR_INVALID in memory. */
+int store_identity(struct store *s, char out[17], struct err *e);
+
 /* ---- writing a turn ----------------------------------------------------------------------------------------- */
 
 int store_new_conversation(struct store *s, const char *system, int64_t *id, struct err *e);

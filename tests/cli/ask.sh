@@ -24,7 +24,7 @@ is "a pipe gets no escape bytes" "$(ask --budget 8 --answer-max 8 "$q" 2>&1 </de
 ask --json --budget 24 --answer-max 16 "$q" >"$T/events" </dev/null
 is "--json: every line is an event, the end comes last" "$(json 'print(events[-1]["event"], all(e["event"] in ("thought","answer","budget","end") for e in events))' <"$T/events")" "end True"
 is "--json: the end carries its fields" "$(json 'print(sorted(events[-1]))' <"$T/events")" \
-    "['accepted', 'answer_ended', 'answer_tokens', 'drafted', 'ended', 'event', 'message_id', 'thought_ms', 'thought_tokens', 'tokens_per_s']"
+    "['accepted', 'answer_ended', 'answer_tokens', 'drafted', 'ended', 'event', 'message_id', 'prompt_evaluated', 'prompt_tokens', 'thought_ms', 'thought_tokens', 'tokens_per_s']"
 is "--json: thoughts come before answers" "$(json 'k=[e["event"] for e in events if e["event"] in ("thought","answer")]; print(k == sorted(k, reverse=True))' <"$T/events")" True
 is "a budget of 24 is kept" "$(json 'print(events[-1]["thought_tokens"] <= 24)' <"$T/events")" True
 is "--budget 0: no thought, an answer" "$(ask --json --budget 0 --answer-max 8 "$q" </dev/null | json 'e=events[-1]; print(e["thought_tokens"], e["answer_tokens"] > 0)')" "0 True"
