@@ -44,6 +44,8 @@ const struct setting settings_table[] = {
     {"keep_thoughts", "", SETTING_BOOL, SETTING_SHARED, AT(keep_thoughts), "off", 0, 0, "on|off",
      "earlier thoughts stay in what the model sees"},
     {"loop_guard", "", SETTING_BOOL, SETTING_SHARED, AT(loop_guard), "on", 0, 0, "on|off", "close a thought that repeats itself"},
+    {"sandbox", "", SETTING_BOOL, SETTING_SHARED, AT(sandbox), "on", 0, 0, "on|off",
+     "write to ponder's own folders only, no sockets, no programs (read at the start)"},
     {"theme", "", SETTING_TEXT, SETTING_CHAT, AT(theme), "dark", 0, 0, "NAME|FILE", "colours"},
     {"layout", "", SETTING_CHOICE, SETTING_CHAT, AT(layout), "inline", 0, 0, "inline side",
      "where thoughts are: above the answer or beside it"},

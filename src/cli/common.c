@@ -86,6 +86,28 @@ int cli_store_open(struct store **out, const struct settings *set, struct err *e
     return rc;
 }
 
+void cli_sandbox(const struct settings *set, const struct store *store)
+{
+    struct str own[5] = {0};
+    const char *writable[ARRAY_LEN(own)];
+    size_t n = 0;
+    if (!set->sandbox) return;
+    for (int kind = PATH_CONFIG; kind <= PATH_CACHE; kind++) {
+        struct str *path = &own[n];
+        /* A folder has to be there to be let through; a private chat makes none. */
+        if (path_of(path, (enum path_kind)kind, NULL, NULL) || (!set->private_chat && path_make_folder(str_cstr(path), NULL)))
+            str_clear(path);
+        else
+            n++;
+    }
+    const char *file = store ? store_path(store) : NULL, *slash = file ? strrchr(file, '/') : NULL;
+    if (slash) str_add_bytes(&own[n++], file, slash == file ? 1 : (size_t)(slash - file));
+    for (size_t i = 0; i < n; i++) writable[i] = str_cstr(&own[i]);
+    sandbox_files(writable, n, NULL);
+    sandbox_calls(true, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) str_release(&own[i]);
+}
+
 bool cli_id(const char *text, char letter, int64_t *id)
 {
     if (*text == letter) text++;
@@ -184,6 +206,8 @@ int cli_main(int argc, char **argv)
     }
     for (int i = 2; i < argc && strcmp(argv[i], "--"); i++)
         if (!strcmp(argv[i], "--help")) return cli_command_help(c->name);
+    /* chat and ask build higher walls; what this kernel cannot do, doctor tells */
+    if (c->run != cmd_pull && c->run != cmd_chat && c->run != cmd_ask) sandbox_calls(false, NULL);
     return c->run(argc - 1, argv + 1);
 }
 
