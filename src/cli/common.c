@@ -1,5 +1,6 @@
 /* common.c - what the subcommands share: picking one, settings, error lines, clean output. */
 #include "cli/cli.h"
+#include "model/model.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -176,12 +177,35 @@ static void hold_standard_descriptors(void)
         }
 }
 
+static void put_error(const char *text)
+{
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
+/* A model file that was cut short while it is mapped. The reply so far is in the record; nothing else can be saved from here. */
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    const char *file = info->si_code > 0 ? model_file_at(info->si_addr) : NULL;
+    if (file) {
+        put_error("ponder: ");
+        put_error(file);
+        put_error(": was cut short or cannot be read any more, while it was in use\n");
+        _exit(err_exit_code(ERR_FILE));
+    }
+    signal(sig, SIG_DFL);
+    if (info->si_code <= 0) raise(sig);
+}
+
 int cli_main(int argc, char **argv)
 {
     hold_standard_descriptors();
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
     signal(SIGPIPE, SIG_IGN);
+    struct sigaction bus = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGBUS, &bus, NULL);
     umask(077);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});      /* a core file would hold the conversation */
     static char chat[] = "chat";
