@@ -1,8 +1,8 @@
 /*
  * salvage.c - a damaged record is set aside, and what can be read of it becomes a new one.
  *
- * Table by table, forward by row number until a page cannot be read, then backward from the other end: one bad page costs its own rows and no
- * others. Rows go in without foreign keys; afterwards the tree is made whole again: what a row points to and is gone gets a stand-in
+ * Table by table, forward by row number until a page cannot be read, backward from the other end, and what lies between number by number: a bad page
+ * costs its own rows and no others. Rows go in without foreign keys; afterwards the tree is made whole again: what a row points to and is gone gets a stand-in
  * where texts hang on it, and goes with it where not. The old file is not written to, except that its name changes.
  */
 #include "store/internal.h"
@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define GAP_MAX 1000000
 #define LOST "(lost: the record was damaged here)"
 
 /* ---- setting aside --------------------------------------------------------------------------------------------- */
@@ -122,11 +123,30 @@ static bool put_rows(struct copy *c, sqlite3_stmt *in, sqlite3_stmt *out, int64_
     return rc == SQLITE_DONE;
 }
 
+/* The row numbers between two damaged places, one by one: whole pages may lie there. */
+static void put_between(struct copy *c, sqlite3_stmt *out, int64_t from, int64_t to)
+{
+    sqlite3_stmt *in = NULL;
+    struct str sql = STR_EMPTY;
+    int64_t ignored;
+
+    str_addf(&sql, "SELECT rowid, %s FROM \"%s\" WHERE rowid = ?1", str_cstr(&c->columns), c->table);
+    if (sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK) {
+        for (int64_t id = from; id < to && id - from < GAP_MAX; id++) {
+            sqlite3_bind_int64(in, 1, id);
+            put_rows(c, in, out, &ignored);
+            sqlite3_reset(in);
+        }
+    }
+    sqlite3_finalize(in);
+    str_release(&sql);
+}
+
 static void copy_rows(struct copy *c)
 {
     sqlite3_stmt *in = NULL, *out = NULL;
     struct str sql = STR_EMPTY;
-    int64_t last = INT64_MIN, ignored;
+    int64_t last = 0, lowest = INT64_MAX;
 
     str_addf(&sql, "INSERT OR IGNORE INTO \"%s\"(%s) VALUES(%s)", c->table, str_cstr(&c->columns), str_cstr(&c->marks));
     if (sqlite3_prepare_v2(c->to->db, str_cstr(&sql), -1, &out, NULL) != SQLITE_OK) {
@@ -142,8 +162,9 @@ static void copy_rows(struct copy *c)
     in = NULL;
     if (!whole && c->by_rowid) {
         str_addf(&sql, " DESC");
-        if (sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK) put_rows(c, in, out, &ignored);
+        if (sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK) put_rows(c, in, out, &lowest);
         sqlite3_finalize(in);
+        put_between(c, out, last + 1, lowest);
     }
     c->broken = !whole;
     sqlite3_finalize(out);

@@ -44,4 +44,8 @@ t.equal("what came is in the record", [r[0] for r in rows("SELECT count(*) FROM 
 open(model, "wb").write(keep)
 ponder("ask", "-m", model, "--budget", "4", "--answer-max", "4", "again")
 t.equal("and its cut replies are marked", rows("SELECT count(*) FROM turns WHERE ended = 'interrupted' AND length(thought) > 0"), [(2,)])
+huge = new_model("huge.gguf", ctx=16777216, layers=16, embd=256, ff=32, zero=True)
+done = ponder("ask", "-m", huge, "-c", "16777216", "hello")
+t.check("a context larger than memory is refused with numbers", done.returncode == 1 and done.stderr.count(b"\n") == 1 and b"GB are free" in done.stderr, done)
+t.equal("and a smaller one goes", ponder("ask", "-m", huge, "-c", "1024", "--budget", "4", "--answer-max", "4", "hello").returncode, 0)
 t.done()

@@ -59,7 +59,7 @@ class Gguf:
         return head + b"\0" * (-len(head) % 32) + self.data
 
 
-def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4):
+def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=False):
     g, stand_in, rng = Gguf(), alphabet(), random.Random(7)
     tokens = ["".join(stand_in[b] for b in t) for t in [bytes([b]) for b in range(256)] + (ESCAPES * 3 if hostile else []) + WORDS * 4]
     tokens = [t if tokens.index(t) == i else t + stand_in[33 + i % 90] for i, t in enumerate(tokens)]
@@ -83,7 +83,7 @@ def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4):
     g.string("tokenizer.chat_template", CHATML)
 
     def matrix(name, cols, rows, scale):
-        g.tensor(name, [cols, rows], [rng.uniform(-scale, scale) for _ in range(cols * rows)])
+        g.tensor(name, [cols, rows], [0.0] * (cols * rows) if zero else [rng.uniform(-scale, scale) for _ in range(cols * rows)])
 
     matrix("token_embd.weight", embd, n, 1)
     g.tensor("output_norm.weight", [embd], [1.0] * embd)
