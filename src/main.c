@@ -23,7 +23,7 @@ const struct command cli_commands[] = {
      "bring in conversations: ChatGPT and Claude archives, Open WebUI, llm's logs.db, ShareGPT, OpenAI messages, ponder's own json"},
     {"stats", cmd_stats, "[--json]", "counts and ratings by model, budget, ending and length of thought"},
     {"backup", cmd_backup, "FILE [--json]", "copy the record, also while it is in use"},
-    {"check", cmd_check, "[--json]", "look for damage in the record"},
+    {"check", cmd_check, "[--salvage] [--json]", "look for damage in the record; set a damaged one aside and save what can be read"},
     {"redact", cmd_redact, "TEXT [--regex] [-i] [--with TEXT] [--dry-run] [--json]", "take a text out of the whole record for good"},
     {"models", cmd_models, "[--json]", "the models known and fetched"},
     {"info", cmd_info, "MODEL [--json]", "what a model file is"},

@@ -186,6 +186,17 @@ int file_write_cache(const char *path, const void *bytes, size_t n, struct err *
  * returns false the work stops with ERR_STOPPED. */
 int file_sha256(const char *path, char hex[65], bool (*step)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *e);
 
+/* ---- sandbox ------------------------------------------------------------------------------------------------ */
+
+/* The version of Landlock that the kernel offers, 0 for none. */
+int sandbox_landlock_version(void);
+/* From now on this thread, and what it starts, writes, makes and removes files only in these folders and files (those that are there by now;
+ * /dev/null and /dev/tty besides) and runs no other program; reading stays free. To be called before any thread starts. ERR_UNSUPPORTED
+ * where the kernel lacks it. */
+int sandbox_files(const char *const *writable, size_t n, struct err *e);
+/* Takes sockets from all threads, and with programs_too running other programs. */
+int sandbox_calls(bool programs_too, struct err *e);
+
 /* ---- queue -------------------------------------------------------------------------------------------------- */
 
 /* A first-in first-out queue of pointers between threads, with a descriptor that is readable while it is not empty.
@@ -246,6 +257,7 @@ struct settings {
     bool keep_thoughts;      /* thoughts stay in the history that the model sees */
     bool mouse;
     bool loop_guard;
+    bool sandbox;
 };
 
 enum setting_type { SETTING_TEXT, SETTING_CHOICE, SETTING_INT, SETTING_INT64, SETTING_REAL, SETTING_BOOL, SETTING_BUDGET };

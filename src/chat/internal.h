@@ -150,7 +150,7 @@ struct recorder {
     size_t saved_thought, saved_answer;
     struct note *notes;                       /* events and spans, in order */
     size_t n_notes, cap_notes, saved_notes;
-    int64_t last_ms;
+    int64_t last_ms, retry_ms;                /* retry_ms: before then no other try, but the last one */
     bool in_trouble;
 };
 struct note {

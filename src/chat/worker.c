@@ -200,6 +200,29 @@ static int apply_adapters(struct worker *w, const char *list, bool fresh, struct
     return rc;
 }
 
+/* Bytes that can be had without swapping, as the kernel estimates; UINT64_MAX where it does not say. */
+static uint64_t memory_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kb = 0;
+    bool known = false;
+    while (f && !known && fgets(line, sizeof line, f)) known = sscanf(line, "MemAvailable: %llu kB", &kb) == 1;
+    if (f) fclose(f);
+    return known ? (uint64_t)kb << 10 : UINT64_MAX;
+}
+
+/* Linux hands out what it does not have and later kills whoever uses it: so what a session will need is looked at before. */
+static int check_memory(const struct engine *m, int ctx, struct err *e)
+{
+    uint64_t need = engine_session_bytes(m, ctx), have = memory_available();
+    if (need <= have) return 0;
+    int fits = ctx;
+    while (fits > 256 && engine_session_bytes(m, fits) > have) fits /= 2;
+    return err_set(e, ERR_NOMEM, "a context of %d tokens needs %.1f GB of memory and %.1f GB are free: try --ctx %d, or close something", ctx,
+                   (double)need / 1e9, (double)have / 1e9, fits);
+}
+
 int worker_session(struct worker *w, const struct settings *set, struct err *e)
 {
     int ctx = set->ctx, train = engine_info(w->engine)->ctx_train;
@@ -208,7 +231,8 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e)
     if (w->session && w->session_ctx == ctx && w->session_threads == threads) return apply_adapters(w, set->lora, false, e);
     session_free(w->session);
     w->session = NULL;
-    int rc = session_new(&w->session, w->engine, ctx, threads, e);
+    int rc = check_memory(w->engine, ctx, e);
+    if (!rc) rc = session_new(&w->session, w->engine, ctx, threads, e);
     if (rc) return rc;
     w->session_ctx = ctx;
     w->session_threads = threads;

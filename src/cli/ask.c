@@ -343,6 +343,7 @@ static int start(struct ask *a, struct err *e)
         if (rc == ERR_NOT_FOUND) rc = 0;
     }
     if (!rc) rc = open_control(a, e);
+    if (!rc) cli_sandbox(&a->set, a->store);
     if (!rc) rc = chat_new(&a->chat, &a->set, str_cstr(&path), a->store, e);
     if (!rc && a->resume) rc = chat_select(a->chat, a->resume, e);
     str_release(&path);

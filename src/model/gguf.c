@@ -16,9 +16,12 @@
 #include "model/gguf.h"
 #include "model/identity.h"
 
+#include "model/model.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -491,6 +494,51 @@ static bool read_tensors(struct cursor *c, struct gguf *g, size_t n)
     return ok;
 }
 
+/* ---- mappings, for a handler of SIGBUS ------------------------------------------------------------------------ */
+
+/* A file can be cut short under its mapping; what then reads it gets a signal, whose handler may take no lock. So the table is fixed, and an
+ * entry counts once its base is set. More mappings than entries are left out, and are then an ordinary crash. */
+enum { MAX_MAPPINGS = 64 };
+static struct {
+    _Atomic(const uint8_t *) base;
+    size_t size;
+    char name[256];
+} mappings[MAX_MAPPINGS];
+static pthread_mutex_t mappings_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void mappings_add(const uint8_t *base, size_t size, const char *path)
+{
+    struct str line = STR_EMPTY;
+    text_sanitize(&line, path, strlen(path), TEXT_ONE_LINE);
+    pthread_mutex_lock(&mappings_lock);
+    for (size_t i = 0; i < MAX_MAPPINGS; i++) {
+        if (atomic_load(&mappings[i].base)) continue;
+        snprintf(mappings[i].name, sizeof(mappings[i].name), "%s", str_cstr(&line));
+        mappings[i].size = size;
+        atomic_store(&mappings[i].base, base);
+        break;
+    }
+    pthread_mutex_unlock(&mappings_lock);
+    str_release(&line);
+}
+
+static void mappings_drop(const uint8_t *base)
+{
+    pthread_mutex_lock(&mappings_lock);
+    for (size_t i = 0; i < MAX_MAPPINGS; i++)
+        if (atomic_load(&mappings[i].base) == base) atomic_store(&mappings[i].base, NULL);
+    pthread_mutex_unlock(&mappings_lock);
+}
+
+const char *model_file_at(const void *address)
+{
+    for (size_t i = 0; i < MAX_MAPPINGS; i++) {
+        const uint8_t *base = atomic_load(&mappings[i].base);
+        if (base && (const uint8_t *)address >= base && (size_t)((const uint8_t *)address - base) < mappings[i].size) return mappings[i].name;
+    }
+    return NULL;
+}
+
 /* ---- life cycle --------------------------------------------------------------------------------------------- */
 
 static int read_all(struct gguf *g, struct err *e)
@@ -555,14 +603,16 @@ int gguf_open(struct gguf **out, const char *path, struct err *e)
     int rc = map_file(fd, path, &bytes, &n, &id, e);
     close(fd);
     if (rc) return rc;
+    if (bytes) mappings_add(bytes, n, path);
     rc = gguf_open_memory(out, bytes ? bytes : "", n, path, e);
-    if (rc) {
-        if (bytes) munmap(bytes, n);
-        return rc;
+    if (!rc) {
+        (*out)->mapped = true;
+        (*out)->identity = id;
+    } else if (bytes) {
+        mappings_drop(bytes);
+        munmap(bytes, n);
     }
-    (*out)->mapped = true;
-    (*out)->identity = id;
-    return ERR_OK;
+    return rc;
 }
 
 int gguf_adopt(struct gguf *g, struct gguf *part, struct err *e)
@@ -606,7 +656,10 @@ void gguf_close(struct gguf *g)
     free(g->tensors);
     free(g->kv_order);
     free(g->tensor_order);
-    if (g->mapped) munmap((void *)(uintptr_t)g->base, g->size);
+    if (g->mapped) {
+        mappings_drop(g->base);
+        munmap((void *)(uintptr_t)g->base, g->size);
+    }
     free(g->path);
     free(g);
 }

@@ -178,6 +178,8 @@ struct model_info {
 /* Loads a model through mmap. ERR_FILE, ERR_UNSUPPORTED or ERR_NOMEM with the file and the reason in *e. */
 int engine_open(struct engine **out, const char *path, struct err *e);
 void engine_free(struct engine *m);
+/* The file, as one clean line, whose mapping has this address, or NULL. For a handler of SIGBUS: takes no lock. */
+const char *model_file_at(const void *address);
 const struct model_info *engine_info(const struct engine *m);
 const struct tokenizer *engine_tokenizer(const struct engine *m);
 /* Bytes that a session of n_ctx tokens needs beside the mapped file. */

@@ -265,6 +265,18 @@ void import_report_release(struct import_report *r);
  * file is of no kind that is known. only_look: counts, and leaves the record as it was. */
 int store_import(struct store *s, const char *path, bool only_look, struct import_report *out, struct err *e);
 
+/* ---- salvage ------------------------------------------------------------------------------------------------- */
+
+struct salvage_report {
+    char *aside;     /* where the damaged file is now; NULL when it could not be moved */
+    int64_t rows;    /* read from it */
+    struct str text; /* a line for each table */
+};
+void salvage_report_release(struct salvage_report *r);
+/* For a record that is damaged and open nowhere: gives the file another name (PATH.damaged-TIME, with its log), and makes a new one at path of what can
+ * be read. ERR_BUSY while another program has it open. The report is filled, and the caller's, also after an error. */
+int store_salvage(const char *path, struct salvage_report *out, struct err *e);
+
 /* ---- care --------------------------------------------------------------------------------------------------- */
 
 /* Copies the record into a new file while it may be in use (SQLite's backup). ERR_INVALID when the file is there. */

@@ -194,6 +194,7 @@ static void defaults(void **state)
         {"mouse", "on"},
         {"loop_guard", "on"},
         {"speculate", "on"},
+        {"sandbox", "on"},
     };
     assert_int_equal(settings_count, ARRAY_LEN(table));
     for (size_t i = 0; i < ARRAY_LEN(table); i++) expect(table[i][0], table[i][1]);
