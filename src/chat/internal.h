@@ -4,6 +4,7 @@
  *   chat.c     the owner's side: requests, the branch in memory, queued prompts, events out
  *   worker.c   the thread: loads models, takes jobs, answers live commands
  *   turn.c     one reply: prompt -> tokens -> controller -> text events
+ *   script.c   what a reply is given when it is written again
  *   recorder.c what a reply leaves in the record, with retries when saving fails
  *
  * Ownership across threads: a job and everything in it goes to the worker with queue_push; an event to the owner. Nothing else is shared but `quit`.
@@ -33,6 +34,21 @@ void branch_truncate(struct branch *b, size_t n);
 int branch_add(struct branch *b, int64_t id, enum role role, const char *text, size_t len, const char *thought, size_t thought_len);
 int branch_copy(struct branch *out, const struct branch *b);
 
+/* A copy of a chat_script, with what it has been used for. */
+struct script {
+    struct str thought;
+    bool has_thought;
+    int64_t thought_of;
+    struct chat_cue *cues;       /* own their texts */
+    size_t n_cues, at;           /* at: the next one */
+    char date[11];               /* "" today */
+    bool timeless;
+};
+int script_copy(struct script *out, const struct chat_script *s, struct err *e);
+void script_release(struct script *s);
+/* The next cue that is due at this position; NULL none. Each comes once. */
+const struct think_command *script_cue(struct script *s, size_t position);
+
 enum job_kind { JOB_LOAD, JOB_REPLY };
 struct job {
     enum job_kind kind;
@@ -41,6 +57,7 @@ struct job {
     struct branch branch;        /* JOB_REPLY: the last message is the prompt to answer */
     int64_t conversation;        /* 0: could not be saved yet */
     int64_t reply;               /* provisional id, below 0 */
+    struct script script;
 };
 void job_free(void *job);
 
