@@ -196,7 +196,7 @@ static void trim(uint64_t budget)
     struct str path = STR_EMPTY;
     int top = folder_of(&path, NULL, 0, NULL) ? -1 : open_folder(AT_FDCWD, str_cstr(&path));
 
-    if (top >= 0) walk(dup(top), count_entry, &c);
+    if (top >= 0) walk(fcntl(top, F_DUPFD_CLOEXEC, 0), count_entry, &c);
     if (c.bytes > budget) qsort(c.items, c.n, sizeof *c.items, older_first);
     for (size_t i = 0; i < c.n && c.bytes > budget; i++) {
         struct kept *k = &c.items[i];
@@ -234,7 +234,7 @@ static int shelf_open(struct shelf *f, struct worker *w, int64_t conversation, b
     if (!rc && make) rc = path_make_folder(str_cstr(&f->folder), NULL);
     if (!rc) f->fd = open_folder(AT_FDCWD, str_cstr(&f->folder));
     if (f->fd < 0) return ERR_NOT_FOUND;
-    walk(dup(f->fd), collect, &f->there);
+    walk(fcntl(f->fd, F_DUPFD_CLOEXEC, 0), collect, &f->there);
     clock_gettime(CLOCK_REALTIME, &f->now[0]);
     f->now[1] = f->now[0];
     return kv_key_start(&f->key, w->session, NULL);
