@@ -26,6 +26,8 @@
 
 #include "model/kernels_k_avx512.h"
 
+#include "model/kernels_exp_avx512.h"
+
 /* The 16 lanes of each of four vectors, added in one fixed tree. */
 ALWAYS_INLINE __m128 sum_lanes_4(__m512 a, __m512 b, __m512 c, __m512 d)
 {
@@ -379,6 +381,18 @@ ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, si
     store_sums(acc, R, M, y, y_step, y_stride);
 }
 
+/* ---- gate ------------------------------------------------------------------------------------------------------------- */
+
+static void swiglu_avx512(const float *gate, const float *up, float *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 16) {
+        const __mmask16 k = n - i < 16 ? (__mmask16)((1 << (n - i)) - 1) : 0xffff;
+        const __m512 g = _mm512_maskz_loadu_ps(k, gate + i), u = _mm512_maskz_loadu_ps(k, up + i);
+        const __m512 e = exp_16(_mm512_min_ps(_mm512_set1_ps(120.0f), _mm512_sub_ps(_mm512_setzero_ps(), g)));
+        _mm512_mask_storeu_ps(out + i, k, _mm512_mul_ps(_mm512_div_ps(g, _mm512_add_ps(e, _mm512_set1_ps(1.0f))), u));
+    }
+}
+
 /* ---- drivers -------------------------------------------------------------------------------------------------------- */
 
 GEMV_DRIVER(q4_0, tile_blocks, TENSOR_Q4_0, 4)
@@ -409,7 +423,7 @@ const struct kernel_family kernels_avx512 = {
     .f32_to_f16 = f32_to_f16_avx2,
     .f16_to_f32 = f16_to_f32_avx2,
     .rms_norm = rms_norm_avx2,
-    .swiglu = swiglu_avx2,
+    .swiglu = swiglu_avx512,
 };
 
 /* The prompt's products are the only ones that the tiles pay for: the rest is AVX-512. */
@@ -423,7 +437,7 @@ const struct kernel_family kernels_amx = {
     .f32_to_f16 = f32_to_f16_avx2,
     .f16_to_f32 = f16_to_f32_avx2,
     .rms_norm = rms_norm_avx2,
-    .swiglu = swiglu_avx2,
+    .swiglu = swiglu_avx512,
 };
 
 #if defined(__clang__)
