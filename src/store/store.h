@@ -56,6 +56,9 @@ struct reply_start {
     const char *budget;              /* as typed: "400", "30s", "unlimited", "off" */
     int think_min, answer_max;
     int prompt_tokens, context;
+    const char *think, *cot;         /* the settings of these names; NULL not known */
+    bool keep_thoughts, loop_guard;
+    int64_t thought_of;              /* the reply whose thought this one was given; 0: its thought is its own */
 };
 /* Adds a streaming reply below its prompt and makes it the leaf. */
 int store_begin_reply(struct store *s, const struct reply_start *r, int64_t *id, struct err *e);
@@ -109,8 +112,35 @@ void message_list_release(struct message_list *l);
 /* The active branch of a conversation, root first. */
 int store_load_branch(struct store *s, int64_t conversation, struct message_list *out, struct err *e);
 int store_load_message(struct store *s, int64_t id, struct message_list *out, struct err *e);           /* a list of one */
+/* The way from the root down to a message, whichever branch is shown. ERR_NOT_FOUND. */
+int store_load_path(struct store *s, int64_t id, struct message_list *out, struct err *e);
+/* All replies to the prompt of a reply, itself included, oldest first. */
+int store_load_siblings(struct store *s, int64_t reply, struct message_list *out, struct err *e);
 /* Makes another message the leaf: the newest descendant of id. */
 int store_select_branch(struct store *s, int64_t id, struct err *e);
+
+struct reply_event {
+    size_t position;
+    char *kind, *value;              /* see store_add_event; "" no value */
+};
+struct reply_span {
+    size_t position, offset, length;
+    char *kind;
+};
+/* What a reply came from. Strings are "" where not known. */
+struct provenance {
+    char *model, *model_file, *model_sha256, *family, *adapter, *engine_version, *system, *budget, *think, *cot;
+    int64_t parent, created_ms, seed, thought_of;
+    bool seeded;                     /* false: written elsewhere, nothing of the below is known */
+    double temp, top_p, min_p, repeat_penalty;
+    int top_k, think_min, answer_max, context;
+    bool keep_thoughts, loop_guard;
+    struct reply_event *events;
+    struct reply_span *spans;
+    size_t n_events, n_spans;
+};
+void provenance_release(struct provenance *p);
+int store_load_provenance(struct store *s, int64_t reply, struct provenance *out, struct err *e);
 
 struct conversation {
     int64_t id, leaf, created_ms, updated_ms;
@@ -149,6 +179,17 @@ int store_search_filtered(struct store *s, const char *words, enum search_in in,
                           struct search_hits *out, struct err *e);
 /* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25). */
 int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
+
+/* Finished replies without any rating, in the order they were written. Of the filter, `rated` and `rating` mean nothing here. */
+struct id_list {
+    int64_t *ids;
+    size_t n;
+};
+void id_list_release(struct id_list *l);
+int store_unrated(struct store *s, const struct search_filter *f, struct id_list *out, struct err *e);
+/* The last reply that was passed when unrated ones were gone through; 0 none. */
+int store_review_place(struct store *s, int64_t *reply, struct err *e);
+int store_set_review_place(struct store *s, int64_t reply, struct err *e);
 
 /* ---- ratings ------------------------------------------------------------------------------------------------ */
 

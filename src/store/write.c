@@ -229,8 +229,10 @@ static int insert_provenance(struct store *s, int64_t reply, const struct reply_
     query_init(
         &q, s,
         "INSERT INTO replies(message, model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads, system,"
-        " seed, temp, top_k, top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22)",
+        " seed, temp, top_k, top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context,"
+        " think, cot, keep_thoughts, loop_guard, thought_of)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,"
+        " ?26, nullif(?27, 0))",
         e);
     query_int(&q, 1, reply);
     query_cstr(&q, 2, r->model ? r->model : "");
@@ -254,6 +256,11 @@ static int insert_provenance(struct store *s, int64_t reply, const struct reply_
     query_int(&q, 20, r->answer_max);
     query_int(&q, 21, r->prompt_tokens);
     query_int(&q, 22, r->context);
+    query_cstr(&q, 23, r->think);
+    query_cstr(&q, 24, r->cot);
+    query_int(&q, 25, r->keep_thoughts);
+    query_int(&q, 26, r->loop_guard);
+    query_int(&q, 27, r->thought_of);
     return query_run(&q);
 }
 
