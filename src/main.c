@@ -25,6 +25,7 @@ const struct command cli_commands[] = {
     {"backup", cmd_backup, "FILE [--json]", "copy the record, also while it is in use"},
     {"check", cmd_check, "[--salvage] [--json]", "look for damage in the record; set a damaged one aside and save what can be read"},
     {"redact", cmd_redact, "TEXT [--regex] [-i] [--with TEXT] [--dry-run] [--json]", "take a text out of the whole record for good"},
+    {"replay", cmd_replay, "MESSAGE [-m MODEL] [--json]", "write a reply again from its seed and the commands it was given, and compare"},
     {"models", cmd_models, "[--json]", "the models known and fetched"},
     {"info", cmd_info, "MODEL [--json]", "what a model file is"},
     {"pull", cmd_pull, "NAME [--quiet] [--if-missing]", "fetch a model of the catalogue and check it"},

@@ -22,6 +22,7 @@ struct chat {
     int64_t next_provisional;
     int64_t running;                 /* provisional id of the running reply's job, 0 none */
     bool paused, leaving;
+    struct script script;            /* of the next reply */
     struct str *queued;
     size_t n_queued, cap_queued;
 };
@@ -100,6 +101,7 @@ void chat_free(struct chat *c)
     settings_release(&c->set);
     free(c->model_path);
     branch_release(&c->branch);
+    script_release(&c->script);
     reply_clear(c);
     for (size_t i = 0; i < c->n_queued; i++) str_release(&c->queued[i]);
     free(c->queued);
@@ -175,6 +177,8 @@ static int post_reply(struct chat *c, struct err *e)
     int rc = settings_copy(&job->set, &c->set, e);
     if (!rc && branch_copy(&job->branch, &c->branch)) rc = err_set(e, ERR_NOMEM, "out of memory");
     int64_t id = job->reply;
+    job->script = c->script;
+    c->script = (struct script){0};
     if (!rc && queue_push(c->w.jobs, job)) rc = err_set(e, ERR_NOMEM, "out of memory");
     if (rc) {
         job_free(job);
@@ -277,10 +281,31 @@ int chat_regenerate(struct chat *c, int64_t reply, struct err *e)
     if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
     size_t n = c->branch.n;
     while (n && !(c->branch.items[n - 1].role == ROLE_ASSISTANT && (!reply || c->branch.items[n - 1].id == reply))) n--;
-    if (!n && !reply && c->branch.n) n = c->branch.n + 1;      /* a prompt that never got a reply */
+    if (!reply && c->branch.n && c->branch.items[c->branch.n - 1].role == ROLE_USER) n = c->branch.n + 1;      /* a prompt that never got a reply */
     if (n < 2) return err_set(e, ERR_NOT_FOUND, "there is no reply to write again");
     branch_truncate(&c->branch, n - 1);
     return post_reply(c, e);
+}
+
+int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e)
+{
+    script_release(&c->script);
+    return script_copy(&c->script, s, e);
+}
+
+int chat_reroll(struct chat *c, int64_t reply, struct err *e)
+{
+    const struct line_message *m = NULL;
+    for (size_t i = 0; i < c->branch.n; i++)
+        if (c->branch.items[i].id == reply) m = &c->branch.items[i];
+    if (!m) return err_set(e, ERR_NOT_FOUND, "no such reply on this branch");
+    if (!m->thought.len) return err_set(e, ERR_INVALID, "this reply has no thought to answer from");
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    struct chat_script s = {.thought = str_cstr(&m->thought), .thought_len = m->thought.len, .thought_of = reply > 0 ? reply : 0};
+    int rc = chat_set_script(c, &s, e);
+    if (!rc) rc = chat_regenerate(c, reply, e);
+    if (rc) script_release(&c->script);
+    return rc;
 }
 
 size_t chat_queued(const struct chat *c)

@@ -37,8 +37,26 @@ int64_t chat_conversation(const struct chat *c);        /* 0: none yet */
 int chat_send(struct chat *c, const char *text, size_t len, struct err *e);
 /* Sends another prompt in place of message `prompt` (same parent): a branch. */
 int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
-/* Another reply to the prompt of the newest reply, or of `reply` when not 0. */
+/* Another reply to the prompt of the newest reply, or of `reply` when not 0; with 0 the first reply to a prompt that never got one. */
 int chat_regenerate(struct chat *c, int64_t reply, struct err *e);
+/* Another answer to the same thought as `reply` has: the thought is put as it stands, what follows is sampled. ERR_INVALID where it has none. */
+int chat_reroll(struct chat *c, int64_t reply, struct err *e);
+
+/* What the next reply (chat_regenerate, chat_send) is given, so that it can be written again as it was. */
+struct chat_cue {
+    size_t position;                 /* the command is obeyed before the token at this position */
+    struct think_command cmd;
+};
+struct chat_script {
+    const char *thought;             /* put as it stands in place of one of its own; NULL: the model thinks */
+    size_t thought_len;
+    int64_t thought_of;              /* the reply that it is from, 0 not known */
+    const struct chat_cue *cues;     /* by position, ascending */
+    size_t n_cues;
+    const char *date;                /* "YYYY-MM-DD" for templates that print one; NULL today */
+    bool timeless;                   /* the clock stands still: seconds of a budget end where a cue says so */
+};
+int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e);    /* copied; used up by one reply */
 size_t chat_queued(const struct chat *c);
 const char *chat_queued_text(const struct chat *c, size_t i, size_t *len);
 void chat_drop_queued(struct chat *c, size_t i);

@@ -7,6 +7,7 @@
  *   prompt.c   the tokens of a branch, and those that its next prompt will begin with
  *   ahead.c    between replies: the beginning of the next prompt is evaluated
  *   kv.c       evaluated beginnings of conversations, on disk
+ *   script.c   what a reply is given when it is written again
  *   recorder.c what a reply leaves in the record, with retries when saving fails
  *
  * Ownership across threads: a job and everything in it goes to the worker with queue_push; an event to the owner. Nothing else is shared but `quit`.
@@ -36,6 +37,21 @@ void branch_truncate(struct branch *b, size_t n);
 int branch_add(struct branch *b, int64_t id, enum role role, const char *text, size_t len, const char *thought, size_t thought_len);
 int branch_copy(struct branch *out, const struct branch *b);
 
+/* A copy of a chat_script, with what it has been used for. */
+struct script {
+    struct str thought;
+    bool has_thought;
+    int64_t thought_of;
+    struct chat_cue *cues;       /* own their texts */
+    size_t n_cues, at;           /* at: the next one */
+    char date[11];               /* "" today */
+    bool timeless;
+};
+int script_copy(struct script *out, const struct chat_script *s, struct err *e);
+void script_release(struct script *s);
+/* The next cue that is due at this position; NULL none. Each comes once. */
+const struct think_command *script_cue(struct script *s, size_t position);
+
 enum job_kind { JOB_LOAD, JOB_REPLY, JOB_AHEAD };
 struct job {
     enum job_kind kind;
@@ -44,6 +60,7 @@ struct job {
     struct branch branch;        /* JOB_REPLY: the last message is the prompt to answer; JOB_AHEAD: what was talked so far */
     int64_t conversation;        /* 0: could not be saved yet */
     int64_t reply;               /* provisional id, below 0 */
+    struct script script;
 };
 void job_free(void *job);
 
@@ -105,7 +122,7 @@ void turn_run(struct worker *w, struct job *job);
 /* The tokens of the branch, whose last message is the prompt to answer. *left_out: how many of its oldest messages are not in it, because they
  * do not fit a context of ctx tokens. ERR_TOO_LONG. */
 int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const struct engine *engine, const struct settings *set,
-                 const struct branch *branch, size_t ctx, struct err *e);
+                 const struct branch *branch, const char *date, size_t ctx, struct err *e);
 /* The tokens that the next prompt below the branch begins with, whatever is typed; nearly always all that come before its message. */
 int prompt_ahead(struct tokens *out, const struct engine *engine, const struct settings *set, const struct branch *branch, size_t ctx, struct err *e);
 

@@ -191,7 +191,7 @@ static void drain(struct turn *t)
 static int build_prompt(struct turn *t, struct err *e)
 {
     size_t ctx = (size_t)session_ctx(t->w->session), left_out = 0;
-    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w->engine, &t->job->set, &t->job->branch, ctx, e);
+    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w->engine, &t->job->set, &t->job->branch, t->job->script.date, ctx, e);
     if (rc || !left_out) return rc;
     struct str line = STR_EMPTY;
     str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", left_out, ctx);
@@ -256,9 +256,15 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
         .context_left = left,
         .loop_guard = set->loop_guard,
     };
+    if (t->job->script.has_thought) {     /* it is put to its end, whatever a thought may be now */
+        c.budget = (struct budget){.kind = BUDGET_UNLIMITED};
+        c.think_min = 0;
+        c.loop_guard = false;
+    }
     rc = think_new(&t->think, &c, e);
     if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, sp, e);
-    if (!rc) begin_speculation(t);
+    /* a thought that is given is put behind the speculator's back */
+    if (!rc && !t->job->script.has_thought) begin_speculation(t);
     return rc;
 }
 
@@ -291,14 +297,72 @@ static int put_token(struct turn *t, int32_t id, struct err *e)
     return speculator_decode(t->speculator, t->w->session, id, forced, think_forced(t->think, forced, ARRAY_LEN(forced)), e);
 }
 
+/* Running time as the controller sees it. */
+static int64_t thinking_ms(const struct turn *t)
+{
+    return t->job->script.timeless ? 0 : running_ms(t);
+}
+
+/* Obeys what the script says for this place. */
+static void take_cues(struct turn *t)
+{
+    const struct think_command *cmd;
+    while ((cmd = script_cue(&t->job->script, (size_t)t->generated))) obey(t, &(struct live){.kind = LIVE_THINK, .cmd = *cmd});
+}
+
+#define PUT_AT_ONCE 8
+
+/* A token of the thought that was given; evaluated together with its neighbours. */
+static int put_given(struct turn *t, struct tokens *put, int32_t id, bool forced, struct err *e)
+{
+    bool keep = true;
+    int rc = think_accept(t->think, id, forced, &keep, e);
+    drain(t);
+    if (rc || !keep) return rc;
+    t->generated++;
+    sampler_accept(t->sampler, id);
+    rc = tokens_push(put, id);
+    if (rc || put->n < PUT_AT_ONCE) return rc;
+    rc = session_decode(t->w->session, put->ids, put->n, e);
+    put->n = 0;
+    recorder_flush(&t->rec, false);
+    return rc;
+}
+
+/* Puts the thought that the script gives. */
+static int put_thought(struct turn *t, struct err *e)
+{
+    const struct script *s = &t->job->script;
+    struct tokens ids = {0}, put = {0};
+    int32_t id = -1;
+    size_t used, room = (size_t)session_ctx(t->w->session);
+    int rc = s->has_thought ? think_spell(t->think, str_cstr(&s->thought), s->thought.len, &ids, e) : 0;
+    session_tokens(t->w->session, &used);
+    if (!rc && ids.n && used + ids.n + ANSWER_RESERVE / 4 >= room) rc = err_set(e, ERR_TOO_LONG, "the thought that is given does not fit the context");
+    for (size_t i = 0; !rc && i < ids.n && live(t);) {
+        enum think_action act = think_next(t->think, session_logits(t->w->session), 0, &id);
+        if (act == THINK_DO_END) break;
+        rc = put_given(t, &put, act == THINK_DO_FORCE ? id : ids.ids[i], act == THINK_DO_FORCE, e);
+        if (act != THINK_DO_FORCE) i++;
+    }
+    if (!rc && put.n) rc = session_decode(t->w->session, put.ids, put.n, e);
+    tokens_release(&ids);
+    tokens_release(&put);
+    return rc;
+}
+
 static int decode(struct turn *t, struct err *e)
 {
     struct session *s = t->w->session;
     t->start_us = clock_mono_us();
     drain(t);
+    int put = put_thought(t, e);
+    if (put) return put;
     while (live(t) && !over(t)) {
         int32_t id = -1;
-        enum think_action act = think_next(t->think, session_logits(s), running_ms(t), &id);
+        take_cues(t);
+        if (over(t)) break;
+        enum think_action act = think_next(t->think, session_logits(s), thinking_ms(t), &id);
         if (act == THINK_DO_END) break;
         if (act == THINK_DO_SAMPLE) id = sampler_pick(t->sampler, session_logits(s));
         bool keep = true;
@@ -351,7 +415,8 @@ void turn_run(struct worker *w, struct job *job)
     char budget[32];
     budget_format(job->set.budget, budget);
     struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = engine_kernels(), .system = job->set.system, .budget = budget,
-                                .think_min = job->set.think_min, .answer_max = job->set.answer_max, .model = "", .model_file = "", .quant = "", .family = ""};
+                                .think = job->set.think, .cot = job->set.cot, .keep_thoughts = job->set.keep_thoughts,
+                                .loop_guard = job->set.loop_guard, .thought_of = job->script.thought_of, .think_min = job->set.think_min, .answer_max = job->set.answer_max, .model = "", .model_file = "", .quant = "", .family = ""};
     struct str name = STR_EMPTY;
     struct sampler_params sp = {0};
     if (w->engine) {

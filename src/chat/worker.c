@@ -56,6 +56,7 @@ void job_free(void *p)
     free(job->model_path);
     settings_release(&job->set);
     branch_release(&job->branch);
+    script_release(&job->script);
     free(job);
 }
 

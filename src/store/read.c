@@ -149,17 +149,6 @@ int store_load_path(struct store *s, int64_t id, struct message_list *out, struc
     return rc;
 }
 
-int store_load_siblings(struct store *s, int64_t reply, struct message_list *out, struct err *e)
-{
-    static const char sql[] = MESSAGES " WHERE m.parent = (SELECT parent FROM messages WHERE id = ?1) AND m.role = 'assistant' ORDER BY m.id";
-
-    *out = (struct message_list){0};
-    store_lock(s);
-    int rc = load(s, sql, reply, out, e);
-    store_unlock(s);
-    return rc;
-}
-
 int store_load_branch(struct store *s, int64_t conversation, struct message_list *out, struct err *e)
 {
     /* a message's parent has a smaller id: this is root first */

@@ -114,8 +114,6 @@ int store_load_branch(struct store *s, int64_t conversation, struct message_list
 int store_load_message(struct store *s, int64_t id, struct message_list *out, struct err *e);           /* a list of one */
 /* The way from the root down to a message, whichever branch is shown. ERR_NOT_FOUND. */
 int store_load_path(struct store *s, int64_t id, struct message_list *out, struct err *e);
-/* All replies to the prompt of a reply, itself included, oldest first. */
-int store_load_siblings(struct store *s, int64_t reply, struct message_list *out, struct err *e);
 /* Makes another message the leaf: the newest descendant of id. */
 int store_select_branch(struct store *s, int64_t id, struct err *e);
 
@@ -217,6 +215,9 @@ struct vote {
 /* Replaces an earlier vote on the same two. The winner becomes the active branch, without one the earlier of the two, where both are in
  * one conversation; a leaf already below it stays. id (may be NULL): of the vote. ERR_INVALID for replies to different messages. */
 int store_vote(struct store *s, const struct vote *v, int64_t *id, struct err *e);
+/* The reply to the same prompt that this one is most likely to be compared with: the finished one before it, else the one behind it.
+ * ERR_NOT_FOUND when it is the only one. */
+int store_rival(struct store *s, int64_t reply, int64_t *rival, struct err *e);
 int store_load_vote(struct store *s, int64_t a, int64_t b, struct vote *out, struct err *e);  /* in either order; ERR_NOT_FOUND */
 
 /* ---- steps of a thought ------------------------------------------------------------------------------------- */
