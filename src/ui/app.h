@@ -10,6 +10,7 @@
  *   act.c        what keys do                                        complete.c  Tab
  *   keymap.c     which key does what, by focus                       help.c      texts from the tables
  *   reading.c    reading focus: moving, copying, editing, find        rate.c      ratings and their reasons
+ *   duel.c       two replies compared                                walk.c      rating a thought's steps
  *   layout.c     where things are                                    screen.c    state to cells; input.c, thought.c, pane.c parts of it
  */
 #ifndef PONDER_APP_H
@@ -28,6 +29,7 @@ struct chat_port {
     int (*send)(struct chat *c, const char *text, size_t len, struct err *e);
     int (*edit)(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
     int (*regenerate)(struct chat *c, int64_t reply, struct err *e);
+    int (*reroll)(struct chat *c, int64_t reply, struct err *e);
     size_t (*queued)(const struct chat *c);
     const char *(*queued_text)(const struct chat *c, size_t i, size_t *len);
     void (*drop_queued)(struct chat *c, size_t i);
@@ -59,7 +61,7 @@ struct hit {
 #define HITS_MAX 512
 
 /* What Enter does with the input line. */
-enum input_mode { INPUT_PROMPT, INPUT_SAY, INPUT_EDIT_PROMPT, INPUT_EDIT_ANSWER, INPUT_EDIT_THOUGHT, INPUT_BRANCH, INPUT_FIND };
+enum input_mode { INPUT_PROMPT, INPUT_SAY, INPUT_EDIT_PROMPT, INPUT_EDIT_ANSWER, INPUT_EDIT_THOUGHT, INPUT_BRANCH, INPUT_FIND, INPUT_TAG, INPUT_COMMENT };
 
 /* Where the parts of the screen are; -1 or 0 rows: not shown. */
 struct geometry {
@@ -69,6 +71,8 @@ struct geometry {
 };
 
 struct popup;
+struct duel;
+struct walk;
 struct app {
     const struct chat_port *port;
     struct chat *chat;   /* borrowed */
@@ -110,6 +114,8 @@ struct app {
     int64_t notice_until; /* 0: until the next key */
     struct str trouble;   /* the record cannot be written: stays on the screen */
 
+    struct duel *duel;   /* two replies that are compared, NULL none */
+    struct walk *walk;   /* steps of a thought that are rated, NULL none */
     struct popup *popup; /* top of the stack, NULL none */
     struct str find;     /* searched text in reading focus */
     struct reason_lists reasons;
@@ -164,6 +170,8 @@ int app_open(struct app *a, int64_t conversation, struct err *e);
 void app_submit(struct app *a, const char *text, size_t n);
 void app_send(struct app *a, const char *text, size_t n);
 void app_regenerate(struct app *a, int64_t reply);
+/* Another answer to the thought of a reply. */
+void app_reroll(struct app *a, int64_t reply);
 /* Changes one setting for the replies from now on, and whatever of the screen hangs on it. */
 int app_set(struct app *a, const char *name, const char *value, struct err *e);
 int app_load_model(struct app *a, const char *name, struct err *e);
@@ -200,6 +208,7 @@ void reading_move(struct app *a, int direction);
 void reading_copy(struct app *a);
 void reading_copy_code(struct app *a);
 void reading_edit(struct app *a);
+void reading_edit_thought(struct app *a);
 void reading_branch(struct app *a);
 void reading_find(struct app *a, int direction);
 
@@ -207,6 +216,12 @@ void reading_find(struct app *a, int direction);
 void reading_rate(struct app *a, enum part part, int value);
 void reading_undo(struct app *a);
 void reading_reason(struct app *a, int digit);
+void reading_tag(struct app *a);
+void reading_comment(struct app *a);
+/* The words of an input line as tags of a reply: each is put on, or taken off with a '-' in front. */
+void rating_take_tags(struct app *a, int64_t reply, const char *text, size_t n);
+/* A comment on the part that was rated last, on the answer where that was another reply's. */
+void rating_take_comment(struct app *a, int64_t reply, const char *text, size_t n);
 /* Digits mean nothing until the next rating. */
 void rating_forget(struct app *a);
 
@@ -246,6 +261,8 @@ void screen_layout(struct app *a);
 /* screen.c: draws the state; g gets the size of the app. */
 void screen_draw(struct app *a, struct grid *g);
 void screen_hit(struct app *a, enum hit_kind kind, int x, int y, int w, int h, size_t index);
+/* A line of Markdown, its pieces in their styles. */
+void screen_put_markdown(struct grid *g, int x, int y, int x_end, const struct md_line *line);
 /* Text in one style from x on; returns the column behind it. */
 int screen_put(struct grid *g, int x, int y, int x_end, enum style style, const char *text);
 /* Bytes [from, from + n) of a thought, what the model did not write in a style of its own. */

@@ -3,6 +3,7 @@
  *
  * What begins with a slash and a letter is a command or a mistake, and never goes to the model.
  */
+#include "ui/duel.h"
 #include "ui/keymap.h"
 
 #include <stdlib.h>
@@ -422,6 +423,8 @@ const struct command_def commands_table[] = {
     {"regen", "", "write the newest reply again", cmd_regen, COMPLETE_NONE, NULL},
     {"drop", "", "drop the prompts that are queued", cmd_drop, COMPLETE_NONE, NULL},
     {"rate", "up|down|none [thought]", "rate the newest answer, or its thought", cmd_rate, COMPLETE_WORDS, "up down none"},
+    {"ab", "[budgets X Y|models X Y|answer] [TEXT]", "two replies, shown when both are written, in random order: which is better?", duel_start,
+     COMPLETE_WORDS, "budgets models answer"},
     {"fold", "[folded|tail|full]", "how the newest thought is shown", cmd_fold, COMPLETE_WORDS, "folded tail full"},
     {"copy", "[thought]", "copy the newest answer", cmd_copy, COMPLETE_WORDS, "thought"},
     {"read", "PATH", "put a text file into the prompt", cmd_read, COMPLETE_FILE, NULL},
@@ -498,7 +501,9 @@ void command_run(struct app *a, const char *text, size_t n)
     size_t name = word_end(copy), len = strlen(copy);
     while (len > name && strchr(" \t\n", copy[len - 1])) copy[--len] = '\0';
     const struct command_def *c = command_find(copy, name);
-    if (c) {
+    if (c && duel_writing(a) && strcmp(c->name, "help") && strcmp(c->name, "quit") && strcmp(c->name, "stop")) {
+        app_error(a, "two replies are being compared first; Esc calls it off");
+    } else if (c) {
         c->run(a, skip_blanks(copy + name));
     } else {
         /* The line comes back, so that one letter can be mended instead of typing it all again. */
