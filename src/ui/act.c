@@ -5,6 +5,7 @@
  */
 #include "ui/duel.h"
 #include "ui/keymap.h"
+#include "ui/review.h"
 #include "ui/walk.h"
 
 #include <stdlib.h>
@@ -129,7 +130,9 @@ static void interrupt(struct app *a)
 /* False: nothing here to leave or stop, the key is the input line's. */
 static bool escape(struct app *a)
 {
-    if (a->focus == FOCUS_READING) {
+    if (a->focus == FOCUS_READING && a->review) {
+        app_quit(a, 0);
+    } else if (a->focus == FOCUS_READING) {
         reading_leave(a);
     } else if (a->mode != INPUT_PROMPT) {
         app_leave_mode(a);
@@ -273,6 +276,7 @@ static void feed_line(struct app *a, const char *bytes, size_t n)
 
 static void paste(struct app *a, const struct key *k)
 {
+    if (a->review && a->focus == FOCUS_READING) return;
     if (a->focus == FOCUS_READING) reading_leave(a);
     line_insert(a->line, k->text, k->text_len);
     app_line_changed(a);
@@ -384,7 +388,10 @@ void app_key(struct app *a, const struct key *k)
     } else if (a->focus == FOCUS_READING) {
         enum action act = keymap_find(FOCUS_READING, k, false, false);
         a->digit = k->kind == KEY_TEXT_ && k->cp >= '0' && k->cp <= '9' ? (int)(k->cp - '0') : 0;
-        if (act == ACT_ESCAPE)
+        if (a->review && (act == ACT_LEAVE_READING || act == ACT_BRANCH)) act = act == ACT_BRANCH ? ACT_NONE : ACT_ESCAPE;
+        if (a->review && k->kind == KEY_NAMED_ && (k->name == NAMED_ENTER || k->name == NAMED_BACKSPACE))
+            review_move(a, k->name == NAMED_ENTER ? 1 : -1);
+        else if (act == ACT_ESCAPE)
             escape(a);
         else if (act != ACT_NONE)
             app_act(a, act);

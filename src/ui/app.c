@@ -8,6 +8,7 @@
 #include "ui/app.h"
 #include "ui/duel.h"
 #include "ui/keymap.h"
+#include "ui/review.h"
 #include "ui/walk.h"
 
 #include <stdlib.h>
@@ -145,6 +146,7 @@ void app_free(struct app *a)
     popup_close_all(a);
     duel_close(a);
     walk_close(a);
+    review_close(a);
     line_free(a->line);
     transcript_release(&a->t);
     settings_release(&a->set);
@@ -532,6 +534,7 @@ void app_submit(struct app *a, const char *text, size_t n)
         break;
     }
     if (mode == INPUT_PROMPT) app_save_draft(a);
+    if (a->review) a->focus = FOCUS_READING;
     a->dirty = true;
 }
 
@@ -558,6 +561,7 @@ void app_leave_mode(struct app *a)
     a->mode = INPUT_PROMPT;
     line_set(a->line, str_cstr(&a->stashed), a->stashed.len);
     str_clear(&a->stashed);
+    if (a->review) a->focus = FOCUS_READING;
     a->dirty = true;
 }
 

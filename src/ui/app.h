@@ -11,6 +11,7 @@
  *   keymap.c     which key does what, by focus                       help.c      texts from the tables
  *   reading.c    reading focus: moving, copying, editing, find        rate.c      ratings and their reasons
  *   duel.c       two replies compared                                walk.c      rating a thought's steps
+ *   review.c     replies without a rating, one after another
  *   layout.c     where things are                                    screen.c    state to cells; input.c, thought.c, pane.c parts of it
  */
 #ifndef PONDER_APP_H
@@ -73,6 +74,7 @@ struct geometry {
 struct popup;
 struct duel;
 struct walk;
+struct review;
 struct app {
     const struct chat_port *port;
     struct chat *chat;   /* borrowed */
@@ -115,6 +117,7 @@ struct app {
     struct str trouble;   /* the record cannot be written: stays on the screen */
 
     struct duel *duel;   /* two replies that are compared, NULL none */
+    struct review *review; /* replies that are gone through; NULL: a chat */
     struct walk *walk;   /* steps of a thought that are rated, NULL none */
     struct popup *popup; /* top of the stack, NULL none */
     struct str find;     /* searched text in reading focus */

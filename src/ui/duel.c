@@ -339,7 +339,7 @@ static void vote(struct app *a, enum verdict shown, int strength)
     describe(&d->sides[0].message.items[0], &left);
     describe(&d->sides[1].message.items[0], &right);
     duel_close(a);
-    if (!rc) rc = app_open(a, a->port->conversation(a->chat), &e);
+    if (!rc && !a->review) rc = app_open(a, a->port->conversation(a->chat), &e);
     if (rc)
         app_error(a, "%s", e.text);
     else

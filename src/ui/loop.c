@@ -4,7 +4,7 @@
  * Chat events are taken in batches, so that a fast model cannot keep a key waiting; pictures without a key behind them are spaced, so that
  * drawing costs the model nothing.
  */
-#include "ui/app.h"
+#include "ui/review.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,8 @@
 
 struct loop {
     struct term *term;
-    struct chat *chat;
+    struct chat *chat;   /* NULL in a review */
+    struct review_chat no_chat;
     struct app *app;
     struct key_decoder *keys;
     struct grid grid;
@@ -150,7 +151,7 @@ static void take_signals(struct loop *l)
 static bool take_events(struct loop *l)
 {
     struct chat_event ev;
-    for (int i = 0; i < EVENTS_A_TURN; i++) {
+    for (int i = 0; l->chat && i < EVENTS_A_TURN; i++) {
         if (!chat_next_event(l->chat, &ev)) return false;
         app_chat_event(l->app, &ev);
         chat_event_release(&ev);
@@ -190,7 +191,7 @@ static void turn(struct loop *l, bool *more)
     struct pollfd p[3] = {
         {.fd = term_input_fd(l->term), .events = POLLIN},
         {.fd = term_signal_fd(l->term), .events = POLLIN},
-        {.fd = chat_event_fd(l->chat), .events = POLLIN},
+        {.fd = l->chat ? chat_event_fd(l->chat) : -1, .events = POLLIN},
     };
     int ready = poll(p, ARRAY_LEN(p), timeout(l, *more));
     if (ready < 0 && errno != EINTR) l->gone = true;
@@ -220,9 +221,13 @@ static int open_all(struct loop *l, const struct ui_options *o, struct err *e)
     theme_default(&theme);
     int rc = term_open(&l->term, &theme, o->settings->mouse, e);
     if (!rc) rc = key_decoder_new(&l->keys, e);
-    if (!rc) rc = chat_new(&l->chat, o->settings, o->model_path, o->store, e);
+    if (!rc && !o->review) rc = chat_new(&l->chat, o->settings, o->model_path, o->store, e);
     if (!rc) {
         struct app_config c = {.options = o, .port = &chat_port_real, .chat = l->chat, .now = clock_mono_ms()};
+        if (o->review) {
+            c.port = &review_port;
+            c.chat = (struct chat *)(void *)&l->no_chat;
+        }
         /* Without a place for it the history lasts as long as the program. */
         if (!o->settings->private_chat && !path_of(&history, PATH_STATE, NULL, NULL) && !path_make_folder(str_cstr(&history), NULL)) {
             str_add(&history, "/history");
@@ -231,6 +236,7 @@ static int open_all(struct loop *l, const struct ui_options *o, struct err *e)
         term_size(l->term, &c.w, &c.h);
         rc = app_new(&l->app, &c, e);
     }
+    if (!rc && o->review) rc = review_start(l->app, o->review, o->n_review, e);
     str_release(&history);
     return rc;
 }
@@ -248,14 +254,14 @@ int ui_run(const struct ui_options *o)
         do_requests(&l);
         run(&l);
         code = l.app->want.exit_code;
-        conversation = o->settings->private_chat || o->store_trouble ? 0 : chat_conversation(l.chat);
+        conversation = o->settings->private_chat || o->store_trouble || !l.chat ? 0 : chat_conversation(l.chat);
     }
     term_close(l.term);
     app_free(l.app);
     chat_free(l.chat);
     key_decoder_free(l.keys);
     grid_release(&l.grid);
-    if (plain) return ui_plain(o);
+    if (plain && !o->review) return ui_plain(o);
     if (rc) {
         struct str s = STR_EMPTY;
         text_sanitize(&s, e.text, strlen(e.text), TEXT_ONE_LINE);

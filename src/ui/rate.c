@@ -82,7 +82,7 @@ void reading_undo(struct app *a)
         app_error(a, "%s", e.text);
     } else {
         /* a vote had moved the branch that is shown */
-        if (!strcmp(u.what, "vote") && app_open(a, a->port->conversation(a->chat), &e)) app_error(a, "%s", e.text);
+        if (!strcmp(u.what, "vote") && !a->review && app_open(a, a->port->conversation(a->chat), &e)) app_error(a, "%s", e.text);
         reload(a, u.message);
         app_notice(a, "taken back: %s", u.what);
     }

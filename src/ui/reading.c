@@ -19,6 +19,7 @@ void reading_enter(struct app *a, size_t item)
 
 void reading_leave(struct app *a)
 {
+    if (a->review) return; /* there is nothing to write to */
     a->focus = FOCUS_INPUT;
     a->dirty = true;
 }

@@ -5,6 +5,7 @@
 #include "ui/app.h"
 #include "ui/duel.h"
 #include "ui/keymap.h"
+#include "ui/review.h"
 #include "ui/walk.h"
 
 #include <string.h>
@@ -56,6 +57,8 @@ static void draw_title(struct app *a, struct grid *g)
     bool hidden = duel_hides(a);
     if (hidden)
         str_add(&model, "which is better?");
+    else if (a->review)
+        review_title(a, &model);
     else
         add_model(a, &model);
     if (!hidden && a->last.context > 0 && a->last.context_used > 0) str_addf(&ctx, "ctx %d/%d", a->last.context_used, a->last.context);
@@ -350,6 +353,8 @@ static const struct hint hints_paused[] = {{"F7", "resume"}, {"F8", "say"}, {"F5
 static const struct hint hints_answering[] = {{"Esc", "stop"}, {"Ctrl-O", "thought"}, {"F1", "help"}, {"Enter", "queue a prompt"}};
 static const struct hint hints_reading[] = {{"+ -", "rate"}, {"[ ]", "rate thought"}, {"Space", "fold"}, {"j k", "move"}, {"y", "copy"},
                                             {"e", "edit"},   {"r", "again"},          {"/", "find"},     {"Esc", "back"}};
+static const struct hint hints_review[] = {{"+ -", "rate"}, {"[ ]", "thought"}, {"s", "steps"}, {"Enter", "next"}, {"Backspace", "back"},
+                                           {"u", "undo"},   {"e", "edit"},      {"T", "tags"},  {"C", "comment"},  {"Esc", "quit"}};
 static const struct hint hints_say[] = {{"Enter", "say it"}, {"Esc", "back"}};
 static const struct hint hints_edit[] = {{"Enter", "done"}, {"Esc", "cancel"}};
 static const struct hint hints_typing[] = {{"Enter", "send"}, {"Alt-Enter", "new line"}, {"Ctrl-X Ctrl-E", "editor"}, {"F1", "help"}};
@@ -385,6 +390,8 @@ static void draw_state_hints(struct app *a, struct grid *g, int y, int x_end)
     }
     if (a->focus == FOCUS_READING && a->why.len && a->geo.why_y < 0)
         put_cut(g, x, y, x_end, STYLE_NOTICE, &a->why);
+    else if (a->focus == FOCUS_READING && a->review)
+        HINTS(hints_review);
     else if (a->focus == FOCUS_READING)
         HINTS(hints_reading);
     else if (a->mode == INPUT_SAY)

@@ -15,6 +15,8 @@ struct ui_options {
     const struct settings *settings;
     struct store *store;              /* borrowed */
     int64_t conversation;             /* to continue; 0 a new one */
+    const int64_t *review;            /* replies to go through instead of a chat, n_review of them; NULL: a chat */
+    size_t n_review;
     const char *model_path;
     const char *store_trouble;        /* a line when the record could not be opened and chats stay in memory; NULL */
     /* Turns a catalogue name or file into a path (appended), as the command line does; the model picker and /model use it. */
