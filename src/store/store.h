@@ -287,6 +287,14 @@ int store_load_ratings(struct store *s, int64_t reply, struct reply_ratings *out
 
 /* Deletes a conversation with everything of it, zeroing the bytes (secure_delete, FTS optimise, VACUUM, WAL truncated). */
 int store_delete(struct store *s, int64_t conversation, struct err *e);
+/* All that the user typed into a conversation, on all branches: prompts, lines said into thoughts, title, system text. For taking it out of
+ * other places before it is deleted here. */
+struct text_list {
+    char **texts;
+    size_t n;
+};
+void text_list_release(struct text_list *l);
+int store_load_typed(struct store *s, int64_t conversation, struct text_list *out, struct err *e);
 /* The unsent input line, kept over a crash. conversation 0: of no conversation. */
 int store_save_draft(struct store *s, int64_t conversation, const char *text, size_t len, struct err *e);
 int store_load_draft(struct store *s, int64_t conversation, struct str *out, struct err *e);

@@ -258,6 +258,20 @@ int app_open(struct app *a, int64_t conversation, struct err *e)
     return rc;
 }
 
+int app_delete_conversation(struct app *a, int64_t conversation, struct err *e)
+{
+    struct text_list typed = {0};
+    int rc = store_load_typed(a->store, conversation, &typed, e);
+    if (!rc) rc = chat_forget(a->store, conversation, e);
+    if (!rc) rc = store_delete(a->store, conversation, e);
+    if (!rc && !a->set.private_chat) {
+        rc = ui_history_forget(&typed, e);
+        line_reload_history(a->line);
+    }
+    text_list_release(&typed);
+    return rc;
+}
+
 /* ---- settings ----------------------------------------------------------------------------------------------------- */
 
 static int push_settings(struct app *a, const char *model_path, struct err *e)

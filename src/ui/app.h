@@ -170,6 +170,8 @@ struct item *app_reply(struct app *a);
 /* The reply that keys without a target mean: the one in focus, else the newest; SIZE_MAX none. */
 size_t app_target_reply(const struct app *a);
 int app_open(struct app *a, int64_t conversation, struct err *e);
+/* Deletes one for good: also what is kept of it beside the record, and out of the input history. */
+int app_delete_conversation(struct app *a, int64_t conversation, struct err *e);
 void app_submit(struct app *a, const char *text, size_t n);
 void app_send(struct app *a, const char *text, size_t n);
 void app_regenerate(struct app *a, int64_t reply);

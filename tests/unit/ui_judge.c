@@ -7,6 +7,7 @@
 
 #include "ui_headless.h"
 #include "ui/duel.h"
+#include "ui/review.h"
 #include "ui/walk.h"
 
 /* Writes the reply that the chat was asked for. */
@@ -412,6 +413,126 @@ static void test_corrections(void **state)
     reply_ratings_release(&r);
 }
 
+/* ---- review --------------------------------------------------------------------------------------------------------- */
+
+static int64_t kept_reply(struct headless *t, int64_t conversation, int64_t parent, const char *model, const char *text)
+{
+    struct err e = {0};
+    int64_t id = 0;
+    const struct reply_start start = {.conversation = conversation, .parent = parent, .model = model, .budget = "400"};
+    const struct reply_end end = {.ended = "natural", .answer_ended = "complete", .budget_final = "400"};
+    assert_int_equal(store_begin_reply(t->store, &start, &id, &e), 0);
+    assert_int_equal(store_end_reply(t->store, id, "so", 2, text, strlen(text), &end, &e), 0);
+    return id;
+}
+
+/* Two conversations; in the first one a reply on a branch that is not shown. ids: the three replies. */
+static void fill(struct headless *t, int64_t ids[3])
+{
+    struct err e = {0};
+    int64_t c = 0, p = 0;
+    assert_int_equal(store_new_conversation(t->store, "", &c, &e), 0);
+    assert_int_equal(store_add_prompt(t->store, c, 0, "first question", 14, &p, &e), 0);
+    ids[0] = kept_reply(t, c, p, "Big Q4", "answer one");
+    ids[1] = kept_reply(t, c, p, "Small Q4", "answer two");
+    assert_int_equal(store_new_conversation(t->store, "", &c, &e), 0);
+    assert_int_equal(store_add_prompt(t->store, c, 0, "second question", 15, &p, &e), 0);
+    ids[2] = kept_reply(t, c, p, "Big Q4", "answer three");
+}
+
+static void start_review(struct headless *t, struct review_chat *none, struct id_list *l)
+{
+    struct err e = {0};
+    const struct search_filter all = {0};
+    assert_int_equal(store_unrated(t->store, &all, l, &e), 0);
+    headless_start(t, 80, 24, 0);
+    t->app->port = &review_port;
+    t->app->chat = (struct chat *)(void *)none;
+    assert_int_equal(review_start(t->app, l->ids, l->n, &e), 0);
+}
+
+static void stop_review(struct headless *t, struct id_list *l)
+{
+    headless_stop(t);
+    id_list_release(l);
+}
+
+static void test_review(void **state)
+{
+    struct headless t;
+    struct review_chat none = {0};
+    struct id_list l;
+    int64_t ids[3];
+    (void)state;
+    headless_open(&t);
+    fill(&t, ids);
+    start_review(&t, &none, &l);
+    assert_int_equal(l.n, 3);
+    assert_true(headless_shows(&t, "review 1/3"));
+    assert_true(headless_shows(&t, "answer one")); /* although another branch is shown */
+    headless_keys(&t, "+1");
+    headless_keys(&t, "\r");
+    assert_true(headless_shows(&t, "review 2/3"));
+    assert_true(headless_shows(&t, "answer two"));
+    assert_false(headless_shows(&t, "answer one"));
+    headless_keys(&t, "\r");
+    assert_true(headless_shows(&t, "answer three"));
+    headless_keys(&t, "\177");
+    assert_true(headless_shows(&t, "answer two"));
+    headless_keys(&t, "T");
+    headless_keys(&t, "odd\r");
+    headless_keys(&t, "+"); /* reading again at once */
+    assert_true(headless_shows(&t, "answer + why?"));
+    headless_keys(&t, "u");
+    headless_keys(&t, "r"); /* nothing here writes */
+    assert_true(headless_shows(&t, "a review has no model"));
+    struct message_list branch = {0};
+    assert_int_equal(store_load_branch(t.store, 1, &branch, NULL), 0);
+    assert_string_equal(branch.items[1].text, "answer two"); /* the branch that was shown still is */
+    message_list_release(&branch);
+    headless_keys(&t, "q");
+    assert_true(t.app->want.quit);
+    stop_review(&t, &l);
+    /* the rated one comes no more; it goes on behind the one shown last */
+    start_review(&t, &none, &l);
+    assert_int_equal(l.n, 2);
+    assert_true(headless_shows(&t, "review 2/2"));
+    assert_true(headless_shows(&t, "answer three"));
+    headless_keys(&t, "-\r");
+    assert_true(t.app->want.quit);
+    stop_review(&t, &l);
+    /* behind the last one it begins again with what was passed */
+    start_review(&t, &none, &l);
+    assert_int_equal(l.n, 1);
+    assert_true(headless_shows(&t, "answer two"));
+    stop_review(&t, &l);
+    headless_close(&t);
+}
+
+static void test_review_filters(void **state)
+{
+    struct headless t;
+    int64_t ids[3];
+    (void)state;
+    headless_open(&t);
+    fill(&t, ids);
+    assert_int_equal(store_tag(t.store, ids[2], "odd", true, NULL), 0);
+    const struct {
+        struct search_filter filter;
+        size_t n;
+        int64_t first;
+    } cases[] = {{{.model = "big"}, 2, ids[0]}, {{.model = "small"}, 1, ids[1]}, {{.tag = "odd"}, 1, ids[2]}, {{.ending = "natural"}, 3, ids[0]},
+                 {{.ending = "loop"}, 0, 0}, {{.since_ms = clock_wall_ms() + 100000}, 0, 0}, {{.until_ms = clock_wall_ms() + 100000}, 3, ids[0]}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct id_list l;
+        assert_int_equal(store_unrated(t.store, &cases[i].filter, &l, NULL), 0);
+        assert_int_equal(l.n, cases[i].n);
+        if (l.n) assert_int_equal(l.ids[0], cases[i].first);
+        id_list_release(&l);
+    }
+    headless_close(&t);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, headless_setup, headless_teardown)
@@ -433,6 +554,8 @@ int main(void)
         T(test_walk_without_a_thought),
         T(test_tags_and_comments),
         T(test_corrections),
+        cmocka_unit_test(test_review),
+        cmocka_unit_test(test_review_filters),
     };
     return cmocka_run_group_tests_name("ui_judge", tests, NULL, NULL);
 }
