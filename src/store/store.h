@@ -175,7 +175,8 @@ struct search_filter {
 };
 int store_search_filtered(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit,
                           struct search_hits *out, struct err *e);
-/* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25). */
+/* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25); where a limit is
+ * given and a part has very many matches, the newest of them are ranked. */
 int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
 
 /* Finished replies without any rating, in the order they were written. Of the filter, `rated` and `rating` mean nothing here. */

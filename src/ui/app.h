@@ -48,6 +48,7 @@ enum focus { FOCUS_INPUT, FOCUS_READING, FOCUS_POPUP };
 /* What the loop has to do outside the app; it clears what it did. */
 struct requests {
     bool quit, suspend, editor, redraw, bell, theme, mouse;
+    bool other_record; /* begin anew: in memory, or on disk again when it is in memory now */
     int exit_code;
     struct str copy; /* text for the clipboard, empty: none */
 };

@@ -84,6 +84,19 @@ static void cmd_drop(struct app *a, const char *args)
     app_notice(a, n ? "%zu queued prompts dropped" : "nothing is queued", n);
 }
 
+static void cmd_private(struct app *a, const char *args)
+{
+    bool off = !strcmp(args, "off");
+    if (*args && !off && strcmp(args, "on"))
+        app_error(a, "/private begins a conversation that is not kept, /private off goes back to those that are");
+    else if (app_running(a))
+        app_error(a, "a reply is still being written: Esc stops it");
+    else if (off != a->set.private_chat)
+        app_notice(a, off ? "this conversation is kept" : "this conversation is not kept, not on disk and not in the input history");
+    else
+        a->want.other_record = true;
+}
+
 static void cmd_quit(struct app *a, const char *args)
 {
     (void)args;
@@ -405,6 +418,7 @@ const struct command_def commands_table[] = {
     {"help", "[COMMAND]", "keys and commands", cmd_help, COMPLETE_COMMAND, NULL},
     {"new", "", "begin a new conversation", cmd_new, COMPLETE_NONE, NULL},
     {"open", "[ID]", "another conversation; without a number the list of all", cmd_open, COMPLETE_CONVERSATION, NULL},
+    {"private", "[off]", "begin a conversation that leaves nothing on disk", cmd_private, COMPLETE_WORDS, "off"},
     {"title", "TEXT", "name this conversation", cmd_title, COMPLETE_NONE, NULL},
     {"model", "[NAME|FILE]", "load another model", cmd_model, COMPLETE_MODEL, NULL},
     {"system", "[TEXT|none]", "the system text of this conversation", cmd_system, COMPLETE_WORDS, "none"},

@@ -106,4 +106,22 @@ check 'no byte of it is on disk while it runs' sh -c "! grep -rqa zanzibarquux '
 keys C-c C-c
 wait_for 'shell>' 'it ends too' 20
 check 'nor afterwards' sh -c "! grep -rqa zanzibarquux '$XDG_DATA_HOME' '$XDG_STATE_HOME' '$XDG_CACHE_HOME' '$XDG_CONFIG_HOME' 2>/dev/null"
+
+run "clear; $chat"
+wait_for 'Enter send' 'it starts on the record'
+type_text '/private'
+keys Enter
+wait_for 'Nothing of this chat is kept' 'a private conversation at any time'
+type_text 'Say zanzibarquux.'
+keys Enter
+wait_for '▸ Thought' 'it answers'
+wait_for 'Ctrl-T think' 'to the end'
+type_text '/private off'
+keys Enter
+wait_for 'Everything is kept' 'back to the record'
+keys Up
+wait_for '> /private' 'the line typed last before it is the newest of the history'
+keys C-c C-c
+wait_for 'shell>' 'it ends' 20
+check 'no byte of it is on disk' sh -c "! grep -rqa zanzibarquux '$XDG_DATA_HOME' '$XDG_STATE_HOME' '$XDG_CACHE_HOME' '$XDG_CONFIG_HOME' 2>/dev/null"
 done_testing
