@@ -264,7 +264,7 @@ int app_delete_conversation(struct app *a, int64_t conversation, struct err *e)
     int rc = store_load_typed(a->store, conversation, &typed, e);
     if (!rc) rc = chat_forget(a->store, conversation, e);
     if (!rc) rc = store_delete(a->store, conversation, e);
-    if (!rc && !a->set.private_chat) {
+    if (!rc && line_keeps_history(a->line)) {
         rc = ui_history_forget(&typed, e);
         line_reload_history(a->line);
     }

@@ -389,6 +389,11 @@ int line_new(struct line **out, const struct line_options *o, struct err *e)
     return ERR_OK;
 }
 
+bool line_keeps_history(const struct line *l)
+{
+    return l->history_path != NULL;
+}
+
 void line_reload_history(struct line *l)
 {
     size_t n, cursor;
