@@ -17,7 +17,7 @@ test-export: build $(EXPORT_VENV)/light
 
 ## test-export-trl  exports through TRL's own preprocessing, token by token (installs PyTorch, 6 GB)
 test-export-trl: test-export $(EXPORT_VENV)/heavy
-	@PONDER=$(abspath $(PONDER)) tests/run tests/export/trl.sh
+	@PONDER=$(abspath $(PONDER)) tests/run tests/export/trl.sh tests/export/recipe.sh
 
 $(EXPORT_VENV)/light: tests/export.mk
 	@echo "installing $(EXPORT_LIGHT) ..."

@@ -104,6 +104,12 @@ static inline int fake_regenerate(struct chat *c, int64_t reply, struct err *e)
     return 0;
 }
 
+static inline int fake_reroll(struct chat *c, int64_t reply, struct err *e)
+{
+    str_addf(&fake_of(c)->log, "reroll %lld\n", (long long)reply);
+    return fake_regenerate(c, reply, e);
+}
+
 static inline size_t fake_queued(const struct chat *c)
 {
     return fake_of(c)->n_queued;
@@ -177,6 +183,7 @@ static const struct chat_port fake_port = {
     .send = fake_send,
     .edit = fake_edit,
     .regenerate = fake_regenerate,
+    .reroll = fake_reroll,
     .queued = fake_queued,
     .queued_text = fake_queued_text,
     .drop_queued = fake_drop_queued,

@@ -120,7 +120,7 @@ void turn_run(struct worker *w, struct job *job);
 #define ANSWER_RESERVE 512
 
 /* The tokens of the branch, whose last message is the prompt to answer. *left_out: how many of its oldest messages are not in it, because they
- * do not fit a context of ctx tokens. date: "YYYY-MM-DD" for templates that print one, NULL today. ERR_TOO_LONG. */
+ * do not fit a context of ctx tokens. date: "YYYY-MM-DD" for templates that print one, "" today. ERR_TOO_LONG. */
 int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const struct engine *engine, const struct settings *set,
                  const struct branch *branch, const char *date, size_t ctx, struct err *e);
 /* The tokens that the next prompt below the branch begins with, whatever is typed; nearly always all that come before its message. */

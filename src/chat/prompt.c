@@ -16,8 +16,8 @@ struct maker {
     const struct engine *engine;
     const struct settings *set;
     const struct branch *branch;
-    const char *date;            /* NULL today */
     const char *next;            /* a message to come, behind the branch; NULL none */
+    const char *date;            /* "" today */
     bool thought_open;
 };
 
@@ -64,7 +64,7 @@ static int render(struct maker *k, size_t from, struct tokens *out, struct err *
         .prompted = !strcmp(set->cot, "step"),
         .force_off = true,
         .keep_thoughts = set->keep_thoughts,
-        .date = k->date ? k->date : date,
+        .date = k->date && k->date[0] ? k->date : date,
     };
     struct prompt p = {0};
     int rc = family_render(engine_info(k->engine)->family, &p, m, n, &o, e);
@@ -127,7 +127,7 @@ static size_t kept(size_t total, size_t need, size_t step)
 /* Where the history alone, without the message to come, asks the prompt to begin. history: the branch without its last message. */
 static int history_start(const struct maker *k, const struct branch *history, const struct cut *c, size_t *from, struct tokens *scratch, struct err *e)
 {
-    struct maker h = {.engine = k->engine, .set = k->set, .branch = history, .date = k->date, .next = "a"};
+    struct maker h = {.engine = k->engine, .set = k->set, .branch = history, .next = "a", .date = k->date};
     size_t n_starts = 0, place = 0;
     *from = 0;
     int rc = render(&h, 0, scratch, e);

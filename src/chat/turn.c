@@ -191,8 +191,7 @@ static void drain(struct turn *t)
 static int build_prompt(struct turn *t, struct err *e)
 {
     size_t ctx = (size_t)session_ctx(t->w->session), left_out = 0;
-    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w->engine, &t->job->set, &t->job->branch,
-                          t->job->script.date[0] ? t->job->script.date : NULL, ctx, e);
+    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w->engine, &t->job->set, &t->job->branch, t->job->script.date, ctx, e);
     if (rc || !left_out) return rc;
     struct str line = STR_EMPTY;
     str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", left_out, ctx);
@@ -264,7 +263,8 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
     }
     rc = think_new(&t->think, &c, e);
     if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, sp, e);
-    if (!rc) begin_speculation(t);
+    /* a thought that is given is put behind the speculator's back */
+    if (!rc && !t->job->script.has_thought) begin_speculation(t);
     return rc;
 }
 

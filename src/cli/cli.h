@@ -32,6 +32,7 @@ int cmd_stats(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_redact(int argc, char **argv);
+int cmd_review(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_info(int argc, char **argv);

@@ -1,6 +1,7 @@
 /* record_care.c - ponder backup, check and redact. */
 #include "chat/chat.h"
 #include "cli/record.h"
+#include "ui/ui.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +144,7 @@ int cmd_redact(int argc, char **argv)
     struct str pattern = STR_EMPTY;
     struct store *s = NULL;
     struct args a;
-    int64_t texts = 0;
+    int64_t texts = 0, lines = 0;
 
     int code = args_begin(&a, argc, argv, "--with", "--regex -i --dry-run --json");
     if (code) return code;
@@ -159,12 +160,15 @@ int cmd_redact(int argc, char **argv)
             int forgotten = chat_forget(s, 0, rc ? NULL : &a.err);
             rc = rc ? rc : forgotten;
         }
+        if (!rc) rc = ui_history_redact(str_cstr(&pattern), w.with, w.ignore_case, w.dry_run, &lines, &a.err);
         if (rc) {
             code = cli_fail(&a.err);
         } else if (w.json) {
-            code = record_put_json(json_pack("{s:I,s:b}", "texts", (json_int_t)texts, "changed", !w.dry_run));
+            code = record_put_json(json_pack("{s:I,s:I,s:b}", "texts", (json_int_t)texts, "history_lines", (json_int_t)lines, "changed", !w.dry_run));
         } else {
-            printf("%lld text%s %s\n", (long long)texts, texts == 1 ? "" : "s", w.dry_run ? "would change" : "changed");
+            const char *did = w.dry_run ? "would change" : "changed";
+            printf("%lld text%s %s\n", (long long)texts, texts == 1 ? "" : "s", did);
+            if (lines) printf("%lld line%s of the input history %s\n", (long long)lines, lines == 1 ? "" : "s", did);
         }
         code = cli_finish(code);
     }

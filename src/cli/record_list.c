@@ -1,6 +1,7 @@
 /* record_list.c - ponder list, search and delete. */
 #include "chat/chat.h"
 #include "cli/record.h"
+#include "ui/ui.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -237,13 +238,17 @@ int cmd_search(int argc, char **argv)
 static int delete (const struct settings *set, int64_t id, bool json)
 {
     struct conversation_list l = {0};
+    struct text_list typed = {0};
     struct store *s = NULL;
     struct err e = {0};
 
     int rc = record_open(&s, set, &e);
     if (!rc) rc = store_load_conversation(s, id, &l, &e);
     if (!rc) rc = chat_forget(s, id, &e);
+    if (!rc) rc = store_load_typed(s, id, &typed, &e);
     if (!rc) rc = store_delete(s, id, &e);
+    if (!rc) rc = ui_history_forget(&typed, &e);
+    text_list_release(&typed);
     int code = rc ? cli_fail(&e) : 0;
     if (!code && json) {
         json_t *o = json_object();

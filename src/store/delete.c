@@ -94,3 +94,39 @@ int store_delete(struct store *s, int64_t conversation, struct err *e)
     store_unlock(s);
     return rc;
 }
+
+void text_list_release(struct text_list *l)
+{
+    if (!l) return;
+    for (size_t i = 0; i < l->n; i++) free(l->texts[i]);
+    free(l->texts);
+    *l = (struct text_list){0};
+}
+
+int store_load_typed(struct store *s, int64_t conversation, struct text_list *out, struct err *e)
+{
+    struct query q;
+    size_t cap = 0;
+
+    *out = (struct text_list){0};
+    store_lock(s);
+    query_init(&q, s,
+               "SELECT text FROM messages WHERE conversation = ?1 AND role = 'user'"
+               " UNION ALL SELECT CAST(substr(CAST(m.thought AS BLOB), p.byte_offset + 1, p.byte_length) AS TEXT) FROM spans p"
+               " JOIN messages m ON m.id = p.message WHERE m.conversation = ?1 AND p.author = 'user'"
+               " UNION ALL SELECT title FROM conversations WHERE id = ?1 UNION ALL SELECT system FROM conversations WHERE id = ?1",
+               e);
+    query_int(&q, 1, conversation);
+    while (query_row(&q)) {
+        char *text = query_get_text(&q, 0, NULL);
+        if (!q.rc && !mem_grow(&out->texts, &cap, out->n + 1, sizeof *out->texts)) q.rc = err_set(e, ERR_NOMEM, "out of memory");
+        if (q.rc)
+            free(text);
+        else
+            out->texts[out->n++] = text;
+    }
+    int rc = query_end(&q);
+    store_unlock(s);
+    if (rc) text_list_release(out);
+    return rc;
+}

@@ -189,7 +189,7 @@ struct place {
     " snippet(message_index, -1, char(2), char(3), '…', 16)," \
     " iif(?3, " text ", NULL), iif(?3, " edited ", NULL)" \
     " FROM message_index JOIN messages m ON m.id = message_index.rowid JOIN conversations c ON c.id = m.conversation" \
-    " WHERE message_index MATCH ?1" NARROWED " ORDER BY message_index.rank LIMIT ?2"
+    " WHERE message_index MATCH ?1 AND message_index.rowid >= ?10" NARROWED " ORDER BY message_index.rank LIMIT ?2"
 #define SCANNED(text, edited, role) \
     "SELECT m.id, m.conversation, c.title, m.created_ms, 0.0, NULL, " text ", " edited \
     " FROM messages m JOIN conversations c ON c.id = m.conversation" \
@@ -286,6 +286,28 @@ static void take_row(struct query *q, const struct words *w, enum search_in part
     }
 }
 
+/* Ranking looks at every match, which words as common as "the" make long: of so many matches only the newest are ranked. */
+#define RANKED_MAX 1000
+
+/* The oldest message that is ranked; 0 all. */
+static int first_ranked(struct store *s, const struct str *match, int64_t *first, struct err *e)
+{
+    static const char sql[] = "SELECT rowid FROM message_index WHERE message_index MATCH ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2";
+    struct query q;
+
+    *first = 0;
+    query_init(&q, s, sql, e);
+    query_text(&q, 1, str_cstr(match), match->len);
+    query_int(&q, 2, RANKED_MAX);
+    if (query_row(&q)) *first = query_get_int(&q, 0);
+    return query_end(&q);
+}
+
+static bool is_narrow(const struct search_filter *f)
+{
+    return f->since_ms || f->until_ms || f->model || f->tag || f->ending || f->rated;
+}
+
 static void narrow(struct query *q, const struct search_filter *f)
 {
     query_int(q, 4, f->since_ms);
@@ -306,11 +328,21 @@ static int search_place(struct store *s, const struct place *p, const struct wor
     struct str match = STR_EMPTY;
     struct query q;
     size_t before = out->n;
+    int64_t first = 0;
+    int rc = 0;
 
-    query_init(&q, s, w->match.len ? p->found : p->scanned, e);
     if (w->match.len) {
         str_addf(&match, "%s : (%s)", p->columns, str_cstr(&w->match));
-        if (!str_ok(&match)) q.rc = err_set(e, ERR_NOMEM, "out of memory");
+        if (!str_ok(&match)) rc = err_set(e, ERR_NOMEM, "out of memory");
+        if (!rc && limit > 0 && !w->n_literal && !is_narrow(f)) rc = first_ranked(s, &match, &first, e);
+    }
+    if (rc) {
+        str_release(&match);
+        return rc;
+    }
+    query_init(&q, s, w->match.len ? p->found : p->scanned, e);
+    if (w->match.len) {
+        query_int(&q, 10, first);
         query_text(&q, 1, str_cstr(&match), match.len);
         query_int(&q, 2, limit > 0 && w->n_literal == 0 ? limit : -1);
         query_int(&q, 3, w->n_literal > 0);

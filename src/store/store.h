@@ -175,7 +175,8 @@ struct search_filter {
 };
 int store_search_filtered(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit,
                           struct search_hits *out, struct err *e);
-/* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25). */
+/* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25); where a limit is
+ * given and a part has very many matches, the newest of them are ranked. */
 int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
 
 /* Finished replies without any rating, in the order they were written. Of the filter, `rated` and `rating` mean nothing here. */
@@ -287,6 +288,14 @@ int store_load_ratings(struct store *s, int64_t reply, struct reply_ratings *out
 
 /* Deletes a conversation with everything of it, zeroing the bytes (secure_delete, FTS optimise, VACUUM, WAL truncated). */
 int store_delete(struct store *s, int64_t conversation, struct err *e);
+/* All that the user typed into a conversation, on all branches: prompts, lines said into thoughts, title, system text. For taking it out of
+ * other places before it is deleted here. */
+struct text_list {
+    char **texts;
+    size_t n;
+};
+void text_list_release(struct text_list *l);
+int store_load_typed(struct store *s, int64_t conversation, struct text_list *out, struct err *e);
 /* The unsent input line, kept over a crash. conversation 0: of no conversation. */
 int store_save_draft(struct store *s, int64_t conversation, const char *text, size_t len, struct err *e);
 int store_load_draft(struct store *s, int64_t conversation, struct str *out, struct err *e);

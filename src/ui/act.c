@@ -3,7 +3,10 @@
  *
  * Letters always type while the input line has the focus; what steers a reply without Alt or an F key does so on an empty line only.
  */
+#include "ui/duel.h"
 #include "ui/keymap.h"
+#include "ui/review.h"
+#include "ui/walk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +130,9 @@ static void interrupt(struct app *a)
 /* False: nothing here to leave or stop, the key is the input line's. */
 static bool escape(struct app *a)
 {
-    if (a->focus == FOCUS_READING) {
+    if (a->focus == FOCUS_READING && a->review) {
+        app_quit(a, 0);
+    } else if (a->focus == FOCUS_READING) {
         reading_leave(a);
     } else if (a->mode != INPUT_PROMPT) {
         app_leave_mode(a);
@@ -191,6 +196,9 @@ static void act_reading(struct app *a, enum action act)
     case ACT_REASON: reading_reason(a, a->digit); break;
     case ACT_COPY_CODE: reading_copy_code(a); break;
     case ACT_EDIT: reading_edit(a); break;
+    case ACT_EDIT_THOUGHT: reading_edit_thought(a); break;
+    case ACT_TAG: reading_tag(a); break;
+    case ACT_COMMENT: reading_comment(a); break;
     case ACT_BRANCH: reading_branch(a); break;
     case ACT_UNDO: reading_undo(a); break;
     case ACT_FIND: app_set_mode(a, INPUT_FIND, 0, NULL, 0); break;
@@ -206,9 +214,21 @@ static void act_regenerate(struct app *a)
     app_regenerate(a, i < a->t.n ? a->t.items[i].id : 0);
 }
 
+/* While two replies are written to be compared: what steers one of them, or shows it, waits. */
+static bool waits_for_duel(struct app *a, enum action act)
+{
+    static const enum action allowed[] = {ACT_HELP, ACT_STOP, ACT_EOF, ACT_NEWLINE, ACT_EDITOR, ACT_REDRAW, ACT_SUSPEND};
+    if (!duel_writing(a)) return false;
+    for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
+        if (act == allowed[i]) return false;
+    app_notice(a, "two replies are being compared first; Esc calls it off");
+    return true;
+}
+
 void app_act(struct app *a, enum action act)
 {
     a->dirty = true;
+    if (waits_for_duel(a, act)) return;
     switch (act) {
     case ACT_HELP: popup_open_help(a); break;
     case ACT_PALETTE: popup_open_palette(a); break;
@@ -234,6 +254,8 @@ void app_act(struct app *a, enum action act)
     case ACT_FOLLOW: transcript_follow(&a->t); break;
     case ACT_START: transcript_to_start(&a->t); break;
     case ACT_REGENERATE: act_regenerate(a); break;
+    case ACT_COMPARE: duel_of_two(a); break;
+    case ACT_STEPS: walk_start(a); break;
     default: act_reading(a, act); break;
     }
 }
@@ -254,6 +276,7 @@ static void feed_line(struct app *a, const char *bytes, size_t n)
 
 static void paste(struct app *a, const struct key *k)
 {
+    if (a->review && a->focus == FOCUS_READING) return;
     if (a->focus == FOCUS_READING) reading_leave(a);
     line_insert(a->line, k->text, k->text_len);
     app_line_changed(a);
@@ -356,12 +379,19 @@ void app_key(struct app *a, const struct key *k)
         popup_close_all(a);
     } else if (a->popup) {
         popup_key(a, k);
+    } else if (a->walk) {
+        walk_key(a, k);
+    } else if (duel_shown(a)) {
+        duel_key(a, k);
     } else if (k->kind == KEY_PASTE_) {
         paste(a, k);
     } else if (a->focus == FOCUS_READING) {
         enum action act = keymap_find(FOCUS_READING, k, false, false);
         a->digit = k->kind == KEY_TEXT_ && k->cp >= '0' && k->cp <= '9' ? (int)(k->cp - '0') : 0;
-        if (act == ACT_ESCAPE)
+        if (a->review && (act == ACT_LEAVE_READING || act == ACT_BRANCH)) act = act == ACT_BRANCH ? ACT_NONE : ACT_ESCAPE;
+        if (a->review && k->kind == KEY_NAMED_ && (k->name == NAMED_ENTER || k->name == NAMED_BACKSPACE))
+            review_move(a, k->name == NAMED_ENTER ? 1 : -1);
+        else if (act == ACT_ESCAPE)
             escape(a);
         else if (act != ACT_NONE)
             app_act(a, act);

@@ -6,7 +6,10 @@
  *   - The settings the chat has are `set`, but for the budget of the next reply alone (next_budget).
  */
 #include "ui/app.h"
+#include "ui/duel.h"
 #include "ui/keymap.h"
+#include "ui/review.h"
+#include "ui/walk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +24,7 @@ const struct chat_port chat_port_real = {
     .send = chat_send,
     .edit = chat_edit,
     .regenerate = chat_regenerate,
+    .reroll = chat_reroll,
     .queued = chat_queued,
     .queued_text = chat_queued_text,
     .drop_queued = chat_drop_queued,
@@ -140,6 +144,9 @@ void app_free(struct app *a)
 {
     if (!a) return;
     popup_close_all(a);
+    duel_close(a);
+    walk_close(a);
+    review_close(a);
     line_free(a->line);
     transcript_release(&a->t);
     settings_release(&a->set);
@@ -248,6 +255,20 @@ int app_open(struct app *a, int64_t conversation, struct err *e)
     load_draft(a);
     transcript_follow(&a->t);
     a->dirty = true;
+    return rc;
+}
+
+int app_delete_conversation(struct app *a, int64_t conversation, struct err *e)
+{
+    struct text_list typed = {0};
+    int rc = store_load_typed(a->store, conversation, &typed, e);
+    if (!rc) rc = chat_forget(a->store, conversation, e);
+    if (!rc) rc = store_delete(a->store, conversation, e);
+    if (!rc && line_keeps_history(a->line)) {
+        rc = ui_history_forget(&typed, e);
+        line_reload_history(a->line);
+    }
+    text_list_release(&typed);
     return rc;
 }
 
@@ -416,11 +437,11 @@ void app_send(struct app *a, const char *text, size_t n)
     a->dirty = true;
 }
 
-void app_regenerate(struct app *a, int64_t reply)
+static void write_again(struct app *a, int64_t reply, int (*write)(struct chat *, int64_t, struct err *))
 {
     struct err e = {0};
     size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
-    if (a->port->regenerate(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e)) {
+    if (write(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e)) {
         app_error(a, "%s", e.text);
         return;
     }
@@ -439,6 +460,16 @@ void app_regenerate(struct app *a, int64_t reply)
     transcript_follow(&a->t);
     reply_asked(a);
     a->dirty = true;
+}
+
+void app_regenerate(struct app *a, int64_t reply)
+{
+    write_again(a, reply, a->port->regenerate);
+}
+
+void app_reroll(struct app *a, int64_t reply)
+{
+    write_again(a, reply, a->port->reroll);
 }
 
 static void send_edited(struct app *a, int64_t prompt, const char *text, size_t n)
@@ -471,6 +502,12 @@ static void correct(struct app *a, int64_t reply, enum part part, const char *te
 static void submit_prompt(struct app *a, const char *text, size_t n)
 {
     if (blank(text, n)) return;
+    if (duel_writing(a) && !command_is(text, n)) {
+        line_set(a->line, text, n);
+        app_line_changed(a);
+        app_error(a, "two replies are being compared first; Esc calls it off");
+        return;
+    }
     if (command_is(text, n)) {
         command_run(a, text, n);
         return;
@@ -501,6 +538,8 @@ void app_submit(struct app *a, const char *text, size_t n)
         break;
     case INPUT_EDIT_ANSWER: correct(a, id, PART_ANSWER, text, n); break;
     case INPUT_EDIT_THOUGHT: correct(a, id, PART_THOUGHT, text, n); break;
+    case INPUT_TAG: rating_take_tags(a, id, text, n); break;
+    case INPUT_COMMENT: rating_take_comment(a, id, text, n); break;
     case INPUT_FIND:
         str_clear(&a->find);
         text_sanitize(&a->find, text, n, TEXT_ONE_LINE);
@@ -509,6 +548,7 @@ void app_submit(struct app *a, const char *text, size_t n)
         break;
     }
     if (mode == INPUT_PROMPT) app_save_draft(a);
+    if (a->review) a->focus = FOCUS_READING;
     a->dirty = true;
 }
 
@@ -535,6 +575,7 @@ void app_leave_mode(struct app *a)
     a->mode = INPUT_PROMPT;
     line_set(a->line, str_cstr(&a->stashed), a->stashed.len);
     str_clear(&a->stashed);
+    if (a->review) a->focus = FOCUS_READING;
     a->dirty = true;
 }
 

@@ -10,6 +10,8 @@
  *   act.c        what keys do                                        complete.c  Tab
  *   keymap.c     which key does what, by focus                       help.c      texts from the tables
  *   reading.c    reading focus: moving, copying, editing, find        rate.c      ratings and their reasons
+ *   duel.c       two replies compared                                walk.c      rating a thought's steps
+ *   review.c     replies without a rating, one after another
  *   layout.c     where things are                                    screen.c    state to cells; input.c, thought.c, pane.c parts of it
  */
 #ifndef PONDER_APP_H
@@ -28,6 +30,7 @@ struct chat_port {
     int (*send)(struct chat *c, const char *text, size_t len, struct err *e);
     int (*edit)(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
     int (*regenerate)(struct chat *c, int64_t reply, struct err *e);
+    int (*reroll)(struct chat *c, int64_t reply, struct err *e);
     size_t (*queued)(const struct chat *c);
     const char *(*queued_text)(const struct chat *c, size_t i, size_t *len);
     void (*drop_queued)(struct chat *c, size_t i);
@@ -45,6 +48,7 @@ enum focus { FOCUS_INPUT, FOCUS_READING, FOCUS_POPUP };
 /* What the loop has to do outside the app; it clears what it did. */
 struct requests {
     bool quit, suspend, editor, redraw, bell, theme, mouse;
+    bool other_record; /* begin anew: in memory, or on disk again when it is in memory now */
     int exit_code;
     struct str copy; /* text for the clipboard, empty: none */
 };
@@ -59,7 +63,7 @@ struct hit {
 #define HITS_MAX 512
 
 /* What Enter does with the input line. */
-enum input_mode { INPUT_PROMPT, INPUT_SAY, INPUT_EDIT_PROMPT, INPUT_EDIT_ANSWER, INPUT_EDIT_THOUGHT, INPUT_BRANCH, INPUT_FIND };
+enum input_mode { INPUT_PROMPT, INPUT_SAY, INPUT_EDIT_PROMPT, INPUT_EDIT_ANSWER, INPUT_EDIT_THOUGHT, INPUT_BRANCH, INPUT_FIND, INPUT_TAG, INPUT_COMMENT };
 
 /* Where the parts of the screen are; -1 or 0 rows: not shown. */
 struct geometry {
@@ -69,6 +73,9 @@ struct geometry {
 };
 
 struct popup;
+struct duel;
+struct walk;
+struct review;
 struct app {
     const struct chat_port *port;
     struct chat *chat;   /* borrowed */
@@ -110,6 +117,9 @@ struct app {
     int64_t notice_until; /* 0: until the next key */
     struct str trouble;   /* the record cannot be written: stays on the screen */
 
+    struct duel *duel;   /* two replies that are compared, NULL none */
+    struct review *review; /* replies that are gone through; NULL: a chat */
+    struct walk *walk;   /* steps of a thought that are rated, NULL none */
     struct popup *popup; /* top of the stack, NULL none */
     struct str find;     /* searched text in reading focus */
     struct reason_lists reasons;
@@ -161,9 +171,13 @@ struct item *app_reply(struct app *a);
 /* The reply that keys without a target mean: the one in focus, else the newest; SIZE_MAX none. */
 size_t app_target_reply(const struct app *a);
 int app_open(struct app *a, int64_t conversation, struct err *e);
+/* Deletes one for good: also what is kept of it beside the record, and out of the input history. */
+int app_delete_conversation(struct app *a, int64_t conversation, struct err *e);
 void app_submit(struct app *a, const char *text, size_t n);
 void app_send(struct app *a, const char *text, size_t n);
 void app_regenerate(struct app *a, int64_t reply);
+/* Another answer to the thought of a reply. */
+void app_reroll(struct app *a, int64_t reply);
 /* Changes one setting for the replies from now on, and whatever of the screen hangs on it. */
 int app_set(struct app *a, const char *name, const char *value, struct err *e);
 int app_load_model(struct app *a, const char *name, struct err *e);
@@ -200,6 +214,7 @@ void reading_move(struct app *a, int direction);
 void reading_copy(struct app *a);
 void reading_copy_code(struct app *a);
 void reading_edit(struct app *a);
+void reading_edit_thought(struct app *a);
 void reading_branch(struct app *a);
 void reading_find(struct app *a, int direction);
 
@@ -207,6 +222,12 @@ void reading_find(struct app *a, int direction);
 void reading_rate(struct app *a, enum part part, int value);
 void reading_undo(struct app *a);
 void reading_reason(struct app *a, int digit);
+void reading_tag(struct app *a);
+void reading_comment(struct app *a);
+/* The words of an input line as tags of a reply: each is put on, or taken off with a '-' in front. */
+void rating_take_tags(struct app *a, int64_t reply, const char *text, size_t n);
+/* A comment on the part that was rated last, on the answer where that was another reply's. */
+void rating_take_comment(struct app *a, int64_t reply, const char *text, size_t n);
 /* Digits mean nothing until the next rating. */
 void rating_forget(struct app *a);
 
@@ -246,6 +267,8 @@ void screen_layout(struct app *a);
 /* screen.c: draws the state; g gets the size of the app. */
 void screen_draw(struct app *a, struct grid *g);
 void screen_hit(struct app *a, enum hit_kind kind, int x, int y, int w, int h, size_t index);
+/* A line of Markdown, its pieces in their styles. */
+void screen_put_markdown(struct grid *g, int x, int y, int x_end, const struct md_line *line);
 /* Text in one style from x on; returns the column behind it. */
 int screen_put(struct grid *g, int x, int y, int x_end, enum style style, const char *text);
 /* Bytes [from, from + n) of a thought, what the model did not write in a style of its own. */

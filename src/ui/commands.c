@@ -3,6 +3,7 @@
  *
  * What begins with a slash and a letter is a command or a mistake, and never goes to the model.
  */
+#include "ui/duel.h"
 #include "ui/keymap.h"
 
 #include <stdlib.h>
@@ -81,6 +82,19 @@ static void cmd_drop(struct app *a, const char *args)
     size_t n = a->port->queued(a->chat);
     while (a->port->queued(a->chat)) a->port->drop_queued(a->chat, 0);
     app_notice(a, n ? "%zu queued prompts dropped" : "nothing is queued", n);
+}
+
+static void cmd_private(struct app *a, const char *args)
+{
+    bool off = !strcmp(args, "off");
+    if (*args && !off && strcmp(args, "on"))
+        app_error(a, "/private begins a conversation that is not kept, /private off goes back to those that are");
+    else if (app_running(a))
+        app_error(a, "a reply is still being written: Esc stops it");
+    else if (off != a->set.private_chat)
+        app_notice(a, off ? "this conversation is kept" : "this conversation is not kept, not on disk and not in the input history");
+    else
+        a->want.other_record = true;
 }
 
 static void cmd_quit(struct app *a, const char *args)
@@ -404,6 +418,7 @@ const struct command_def commands_table[] = {
     {"help", "[COMMAND]", "keys and commands", cmd_help, COMPLETE_COMMAND, NULL},
     {"new", "", "begin a new conversation", cmd_new, COMPLETE_NONE, NULL},
     {"open", "[ID]", "another conversation; without a number the list of all", cmd_open, COMPLETE_CONVERSATION, NULL},
+    {"private", "[off]", "begin a conversation that leaves nothing on disk", cmd_private, COMPLETE_WORDS, "off"},
     {"title", "TEXT", "name this conversation", cmd_title, COMPLETE_NONE, NULL},
     {"model", "[NAME|FILE]", "load another model", cmd_model, COMPLETE_MODEL, NULL},
     {"system", "[TEXT|none]", "the system text of this conversation", cmd_system, COMPLETE_WORDS, "none"},
@@ -422,6 +437,8 @@ const struct command_def commands_table[] = {
     {"regen", "", "write the newest reply again", cmd_regen, COMPLETE_NONE, NULL},
     {"drop", "", "drop the prompts that are queued", cmd_drop, COMPLETE_NONE, NULL},
     {"rate", "up|down|none [thought]", "rate the newest answer, or its thought", cmd_rate, COMPLETE_WORDS, "up down none"},
+    {"ab", "[budgets X Y|models X Y|answer] [TEXT]", "two replies, shown when both are written, in random order: which is better?", duel_start,
+     COMPLETE_WORDS, "budgets models answer"},
     {"fold", "[folded|tail|full]", "how the newest thought is shown", cmd_fold, COMPLETE_WORDS, "folded tail full"},
     {"copy", "[thought]", "copy the newest answer", cmd_copy, COMPLETE_WORDS, "thought"},
     {"read", "PATH", "put a text file into the prompt", cmd_read, COMPLETE_FILE, NULL},
@@ -498,7 +515,9 @@ void command_run(struct app *a, const char *text, size_t n)
     size_t name = word_end(copy), len = strlen(copy);
     while (len > name && strchr(" \t\n", copy[len - 1])) copy[--len] = '\0';
     const struct command_def *c = command_find(copy, name);
-    if (c) {
+    if (c && duel_writing(a) && strcmp(c->name, "help") && strcmp(c->name, "quit") && strcmp(c->name, "stop")) {
+        app_error(a, "two replies are being compared first; Esc calls it off");
+    } else if (c) {
         c->run(a, skip_blanks(copy + name));
     } else {
         /* The line comes back, so that one letter can be mended instead of typing it all again. */

@@ -4,6 +4,7 @@
  * Events name messages of the record; one reply runs at a time, so whatever belongs to a reply belongs to the running one.
  */
 #include "ui/app.h"
+#include "ui/duel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static void on_model(struct app *a, const struct chat_event *ev)
         set_text(&a->model_name, str_cstr(&s), s.len);
         str_release(&s);
     }
-    if (ev->len) app_notice(a, "%s", ev->text);
+    if (ev->len && !duel_hides(a)) app_notice(a, "%s", ev->text);
 }
 
 static void on_model_failed(struct app *a, const struct chat_event *ev)
@@ -176,4 +177,5 @@ void app_chat_event(struct app *a, const struct chat_event *ev)
     }
     default: on_reply_event(a, ev); break;
     }
+    if (a->duel) duel_event(a, ev);
 }

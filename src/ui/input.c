@@ -14,6 +14,8 @@ const char *input_mark(const struct app *a)
     case INPUT_EDIT_PROMPT: return "edit> ";
     case INPUT_EDIT_ANSWER: return "answer> ";
     case INPUT_EDIT_THOUGHT: return "thought> ";
+    case INPUT_TAG: return "tags> ";
+    case INPUT_COMMENT: return "comment> ";
     case INPUT_BRANCH: return "branch> ";
     case INPUT_FIND: return "find> ";
     default: return "> ";

@@ -54,6 +54,11 @@
     X(COPY_CODE, "copy its code; again the next block", false) \
     X(EDIT, "edit the prompt (a branch), correct the answer", false) \
     X(REGENERATE, "write the reply again", true) \
+    X(EDIT_THOUGHT, "correct the thought", false) \
+    X(TAG, "tags", false) \
+    X(COMMENT, "a comment on the part that was rated last", false) \
+    X(STEPS, "rate its thought step by step", true) \
+    X(COMPARE, "compare it with another version, and vote", true) \
     X(BRANCH, "another prompt from here", false) \
     X(UNDO, "take the last rating back", false) \
     X(FIND, "find", false) \

@@ -389,6 +389,26 @@ int line_new(struct line **out, const struct line_options *o, struct err *e)
     return ERR_OK;
 }
 
+bool line_keeps_history(const struct line *l)
+{
+    return l->history_path != NULL;
+}
+
+void line_reload_history(struct line *l)
+{
+    size_t n, cursor;
+    const char *now = line_text(l, &n, &cursor);
+    char *text = mem_dup_text(now, n);
+    line_search_end(&l->search, false);
+    detach_undo_lists();
+    rl_free_undo_list();
+    rl_clear_history();
+    if (l->history_path) line_history_read(l->history_path);
+    using_history();
+    if (text) line_set(l, text, n);
+    free(text);
+}
+
 void line_free(struct line *l)
 {
     if (!l) return;

@@ -31,6 +31,10 @@ void line_set(struct line *l, const char *text, size_t n);           /* replaces
 /* The accepted text, or what the line holds when nothing was accepted (malloc'ed, caller frees; NULL when memory runs out), and an empty line; added to the history unless
  * keep_out. */
 char *line_take(struct line *l, bool keep_out, size_t *len);
+/* Whether it has a history on disk. */
+bool line_keeps_history(const struct line *l);
+/* Reads the history anew, after its file was changed. The line stays. */
+void line_reload_history(struct line *l);
 /* What readline would show in place of the prompt: "(reverse-i-search)`abc': " while searching, "" otherwise; vi mode "ins"/"cmd" in mode. */
 const char *line_message(const struct line *l);    /* valid until the next key */
 const char *line_mode(const struct line *l);

@@ -125,19 +125,25 @@ static int make_folder_of(const char *path, struct err *e)
     return rc;
 }
 
+/* An entry's text as it stands in the file. */
+static void add_escaped(struct str *s, const char *text, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        const char *newline = memchr(text + i, '\n', n - i);
+        size_t next = newline ? (size_t)(newline - text) + 1 : n;
+        if (escapes(text + i, next - i) != SIZE_MAX) str_add_char(s, '\\');
+        str_add_bytes(s, text + i, next - i);
+        i = next;
+    }
+    str_add_char(s, '\n');
+}
+
 int line_history_append(const char *path, const char *text, size_t n, struct err *e)
 {
     if (n == 0 || n > ENTRY_BYTES_MAX) return ERR_OK;
     struct str s = STR_EMPTY;
     str_addf(&s, "#%lld\n", (long long)(clock_wall_ms() / 1000));
-    for (size_t i = 0; i < n;) {
-        const char *newline = memchr(text + i, '\n', n - i);
-        size_t next = newline ? (size_t)(newline - text) + 1 : n;
-        if (escapes(text + i, next - i) != SIZE_MAX) str_add_char(&s, '\\');
-        str_add_bytes(&s, text + i, next - i);
-        i = next;
-    }
-    str_add_char(&s, '\n');
+    add_escaped(&s, text, n);
     int rc = str_ok(&s) ? make_folder_of(path, e) : err_set(e, ERR_NOMEM, "no memory for the history");
     int fd = rc ? -1 : file_open_private(path, O_WRONLY | O_CREAT | O_APPEND, e);
     if (!rc && fd < 0) rc = ERR_IO;
@@ -148,6 +154,37 @@ int line_history_append(const char *path, const char *text, size_t n, struct err
     }
     str_release(&s);
     return rc;
+}
+
+int line_history_rewrite(const char *path, bool only_look, enum line_fate (*look)(void *arg, const char *line, size_t n, struct str *out), void *arg,
+                         size_t *changed, struct err *e)
+{
+    struct str file = STR_EMPTY, text = STR_EMPTY, other = STR_EMPTY, out = STR_EMPTY;
+    struct entries all = {0};
+    *changed = 0;
+    int rc = file_read(&file, path, FILE_BYTES_MAX, e);
+    bool good = rc || find_entries(&all, str_cstr(&file), file.len);
+    for (size_t i = 0; !rc && i < all.n; i++) {
+        const struct entry *en = &all.items[i];
+        str_clear(&text);
+        str_clear(&other);
+        unescape(&text, file.data + en->text, en->to - en->text);
+        enum line_fate fate = look(arg, str_cstr(&text), text.len, &other);
+        *changed += fate != LINE_KEEP;
+        if (fate == LINE_KEEP) str_add_bytes(&out, file.data + en->from, en->to - en->from);
+        if (fate != LINE_CHANGE) continue;
+        str_add_bytes(&out, file.data + en->from, en->text - en->from);
+        add_escaped(&out, str_cstr(&other), other.len);
+    }
+    good = good && str_ok(&text) && str_ok(&other) && str_ok(&out);
+    if (!rc && !good) rc = err_set(e, ERR_NOMEM, "no memory for the history");
+    if (!rc && *changed && !only_look) rc = file_write_atomic(path, str_cstr(&out), out.len, e);
+    free(all.items);
+    str_release(&file);
+    str_release(&text);
+    str_release(&other);
+    str_release(&out);
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
 int line_history_trim(const char *path, struct err *e)

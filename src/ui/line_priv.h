@@ -17,6 +17,12 @@ int line_history_append(const char *path, const char *text, size_t n, struct err
 /* Rewrites a file that has grown beyond LINE_HISTORY_MAX entries. */
 int line_history_trim(const char *path, struct err *e);
 
+enum line_fate { LINE_KEEP, LINE_DROP, LINE_CHANGE };
+/* Looks at every entry of the file, and writes it anew where one is dropped or changed (to what is put into out) unless only_look. *changed: how
+ * many. A file that is not there has none. */
+int line_history_rewrite(const char *path, bool only_look, enum line_fate (*look)(void *arg, const char *line, size_t n, struct str *out), void *arg,
+                         size_t *changed, struct err *e);
+
 /* ---- search (line_search.c) ------------------------------------------------------------------------------------ */
 
 /* An incremental search through readline's history. While it is active the line itself is untouched. */

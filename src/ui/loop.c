@@ -4,7 +4,7 @@
  * Chat events are taken in batches, so that a fast model cannot keep a key waiting; pictures without a key behind them are spaced, so that
  * drawing costs the model nothing.
  */
-#include "ui/app.h"
+#include "ui/review.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +21,14 @@
 
 struct loop {
     struct term *term;
-    struct chat *chat;
+    struct chat *chat;   /* NULL in a review */
+    struct review_chat no_chat;
     struct app *app;
+    struct ui_options options; /* of this app */
+    struct settings set;       /* those it began with, where the record was changed for one in memory or back */
+    bool has_set;
+    struct str model_path;     /* the same of the model */
+    struct store *memory;      /* a private chat's; NULL none */
     struct key_decoder *keys;
     struct grid grid;
     int64_t key_deadline; /* when what the decoder holds becomes a key, -1 nothing held */
@@ -150,7 +156,7 @@ static void take_signals(struct loop *l)
 static bool take_events(struct loop *l)
 {
     struct chat_event ev;
-    for (int i = 0; i < EVENTS_A_TURN; i++) {
+    for (int i = 0; l->chat && i < EVENTS_A_TURN; i++) {
         if (!chat_next_event(l->chat, &ev)) return false;
         app_chat_event(l->app, &ev);
         chat_event_release(&ev);
@@ -190,7 +196,7 @@ static void turn(struct loop *l, bool *more)
     struct pollfd p[3] = {
         {.fd = term_input_fd(l->term), .events = POLLIN},
         {.fd = term_signal_fd(l->term), .events = POLLIN},
-        {.fd = chat_event_fd(l->chat), .events = POLLIN},
+        {.fd = l->chat ? chat_event_fd(l->chat) : -1, .events = POLLIN},
     };
     int ready = poll(p, ARRAY_LEN(p), timeout(l, *more));
     if (ready < 0 && errno != EINTR) l->gone = true;
@@ -204,58 +210,118 @@ static void turn(struct loop *l, bool *more)
     if (l->app->dirty && !l->app->want.quit && (l->pressed || due)) draw(l);
 }
 
-static void run(struct loop *l)
+/* The chat and the app over the record that l->options names. */
+static int open_app(struct loop *l, struct err *e)
+{
+    const struct ui_options *o = &l->options;
+    struct str history = STR_EMPTY;
+    struct app_config c = {.options = o, .port = &chat_port_real, .now = clock_mono_ms()};
+    int rc = o->review ? 0 : chat_new(&l->chat, o->settings, o->model_path, o->store, e);
+    c.chat = l->chat;
+    if (o->review) {
+        c.port = &review_port;
+        c.chat = (struct chat *)(void *)&l->no_chat;
+    }
+    /* Without a place for it the history lasts as long as the program. */
+    if (!rc && !o->settings->private_chat && !path_of(&history, PATH_STATE, NULL, NULL) && !path_make_folder(str_cstr(&history), NULL)) {
+        str_add(&history, "/history");
+        if (str_ok(&history)) c.history_path = str_cstr(&history);
+    }
+    term_size(l->term, &c.w, &c.h);
+    if (!rc) rc = app_new(&l->app, &c, e);
+    if (!rc && o->review) rc = review_start(l->app, o->review, o->n_review, e);
+    str_release(&history);
+    return rc;
+}
+
+static void close_app(struct loop *l)
+{
+    app_free(l->app);
+    chat_free(l->chat);
+    l->app = NULL;
+    l->chat = NULL;
+}
+
+static int open_all(struct loop *l, struct err *e)
+{
+    struct theme theme;
+    theme_default(&theme);
+    int rc = term_open(&l->term, &theme, l->options.settings->mouse, e);
+    if (!rc) rc = key_decoder_new(&l->keys, e);
+    return rc ? rc : open_app(l, e);
+}
+
+/* To a record in memory, or back to the one on disk: a new app, with the settings of this one. What was in memory is gone then. */
+static int other_record(struct loop *l, const struct ui_options *first, struct err *e)
+{
+    struct settings set = {0};
+    struct store *memory = NULL;
+    bool private = !l->app->set.private_chat;
+    int rc = settings_copy(&set, &l->app->set, e);
+    if (!rc) rc = settings_set(&set, "private", private ? "on" : "off", e);
+    if (!rc && private) rc = store_open(&memory, NULL, e);
+    if (rc) {
+        settings_release(&set);
+        return rc;
+    }
+    app_save_draft(l->app);
+    str_clear(&l->model_path);
+    str_add(&l->model_path, str_cstr(&l->app->model_path));
+    close_app(l);
+    store_close(l->memory);
+    l->memory = memory;
+    if (l->has_set) settings_release(&l->set);
+    l->set = set;
+    l->has_set = true;
+    l->options = *first;
+    l->options.settings = &l->set;
+    l->options.model_path = str_cstr(&l->model_path);
+    l->options.conversation = 0;
+    if (private) l->options.store = memory;
+    rc = open_app(l, e);
+    if (!rc) do_requests(l);
+    return rc;
+}
+
+static void run(struct loop *l, const struct ui_options *first, struct err *e)
 {
     bool more = false;
     while (!l->app->want.quit && !l->gone) {
         turn(l, &more);
         if (l->gone) app_quit(l->app, 128 + SIGHUP);
+        if (!l->app->want.other_record || l->app->want.quit) continue;
+        l->app->want.other_record = false;
+        if (!other_record(l, first, e)) continue;
+        if (!l->app) return;
+        app_error(l->app, "%s", e->text);
     }
-}
-
-static int open_all(struct loop *l, const struct ui_options *o, struct err *e)
-{
-    struct theme theme;
-    struct str history = STR_EMPTY;
-    theme_default(&theme);
-    int rc = term_open(&l->term, &theme, o->settings->mouse, e);
-    if (!rc) rc = key_decoder_new(&l->keys, e);
-    if (!rc) rc = chat_new(&l->chat, o->settings, o->model_path, o->store, e);
-    if (!rc) {
-        struct app_config c = {.options = o, .port = &chat_port_real, .chat = l->chat, .now = clock_mono_ms()};
-        /* Without a place for it the history lasts as long as the program. */
-        if (!o->settings->private_chat && !path_of(&history, PATH_STATE, NULL, NULL) && !path_make_folder(str_cstr(&history), NULL)) {
-            str_add(&history, "/history");
-            if (str_ok(&history)) c.history_path = str_cstr(&history);
-        }
-        term_size(l->term, &c.w, &c.h);
-        rc = app_new(&l->app, &c, e);
-    }
-    str_release(&history);
-    return rc;
 }
 
 int ui_run(const struct ui_options *o)
 {
-    struct loop l = {.key_deadline = -1};
-    struct err e = {0};
+    struct loop l = {.key_deadline = -1, .options = *o};
+    struct err e = {0}, later = {0};
     grid_init(&l.grid);
-    int rc = open_all(&l, o, &e);
+    int rc = open_all(&l, &e);
     bool plain = rc == ERR_UNSUPPORTED && !l.term;
     int code = err_exit_code(rc);
     int64_t conversation = 0;
     if (!rc) {
         do_requests(&l);
-        run(&l);
-        code = l.app->want.exit_code;
-        conversation = o->settings->private_chat || o->store_trouble ? 0 : chat_conversation(l.chat);
+        run(&l, o, &later);
+        if (!l.app) e = later;
+        rc = l.app ? 0 : later.code;
+        code = l.app ? l.app->want.exit_code : err_exit_code(rc);
+        conversation = l.options.settings->private_chat || o->store_trouble || !l.chat ? 0 : chat_conversation(l.chat);
     }
     term_close(l.term);
-    app_free(l.app);
-    chat_free(l.chat);
+    close_app(&l);
+    store_close(l.memory);
+    if (l.has_set) settings_release(&l.set);
+    str_release(&l.model_path);
     key_decoder_free(l.keys);
     grid_release(&l.grid);
-    if (plain) return ui_plain(o);
+    if (plain && !o->review) return ui_plain(o);
     if (rc) {
         struct str s = STR_EMPTY;
         text_sanitize(&s, e.text, strlen(e.text), TEXT_ONE_LINE);

@@ -81,9 +81,89 @@ void reading_undo(struct app *a)
     } else if (rc) {
         app_error(a, "%s", e.text);
     } else {
+        /* a vote had moved the branch that is shown */
+        if (!strcmp(u.what, "vote") && !a->review && app_open(a, a->port->conversation(a->chat), &e)) app_error(a, "%s", e.text);
         reload(a, u.message);
         app_notice(a, "taken back: %s", u.what);
     }
+}
+
+/* ---- tags and comments ------------------------------------------------------------------------------------------- */
+
+void reading_tag(struct app *a)
+{
+    struct item *it = rateable(a, PART_ANSWER);
+    struct reply_ratings r = {0};
+    if (!it) return;
+    int64_t id = it->id;
+    if (!store_load_ratings(a->store, id, &r, NULL) && strcmp(r.tags, "[]"))
+        app_notice(a, "has %s; words put tags on, -word takes one off", r.tags);
+    else
+        app_notice(a, "words put tags on, -word takes one off");
+    reply_ratings_release(&r);
+    app_set_mode(a, INPUT_TAG, id, NULL, 0);
+}
+
+void rating_take_tags(struct app *a, int64_t reply, const char *text, size_t n)
+{
+    struct err e = {0};
+    char *copy = mem_dup_text(text, n);
+    int rc = copy ? 0 : err_set(&e, ERR_NOMEM, "out of memory"), put = 0;
+    store_undo_group(a->store, true); /* one line is one change */
+    for (char *word = copy; word && *word && !rc;) {
+        word += strspn(word, " \t\n");
+        size_t len = strcspn(word, " \t\n");
+        bool more = word[len] != '\0';
+        word[len] = '\0';
+        bool off = word[0] == '-' && word[1];
+        if (len) rc = store_tag(a->store, reply, word + off, !off, &e);
+        put += len > 0;
+        word += len + more;
+    }
+    store_undo_group(a->store, false);
+    free(copy);
+    if (rc)
+        app_error(a, "%s", e.text);
+    else if (put)
+        app_notice(a, "tags kept");
+    size_t i = transcript_find(&a->t, reply);
+    if (i != SIZE_MAX) reading_enter(a, i);
+}
+
+static enum part commented_part(const struct app *a, int64_t reply)
+{
+    return a->why_id == reply ? a->why_part : PART_ANSWER;
+}
+
+void reading_comment(struct app *a)
+{
+    struct item *it = rateable(a, PART_ANSWER);
+    struct reply_ratings r = {0};
+    if (!it) return;
+    int64_t id = it->id;
+    enum part part = commented_part(a, id);
+    bool there = !store_load_ratings(a->store, id, &r, NULL);
+    const char *old = there ? (part == PART_ANSWER ? r.answer.comment : r.thought.comment) : "";
+    app_set_mode(a, INPUT_COMMENT, id, old, strlen(old));
+    app_notice(a, "a comment on the %s; empty takes it back", part_name(part));
+    reply_ratings_release(&r);
+}
+
+void rating_take_comment(struct app *a, int64_t reply, const char *text, size_t n)
+{
+    struct err e = {0};
+    size_t i = transcript_find(&a->t, reply);
+    enum part part = commented_part(a, reply);
+    char *copy = mem_dup_text(text, n);
+    int rc = copy ? 0 : err_set(&e, ERR_NOMEM, "out of memory");
+    if (!rc && i == SIZE_MAX) rc = err_set(&e, ERR_NOT_FOUND, "the reply is not here any more");
+    if (!rc) rc = store_rate(a->store, reply, part, *rating_of(&a->t.items[i], part), NULL, copy, &e);
+    free(copy);
+    if (rc)
+        app_error(a, "%s", e.text);
+    else
+        app_notice(a, n ? "comment kept with the %s" : "comment on the %s taken back", part_name(part));
+    if (i != SIZE_MAX) reading_enter(a, i);
 }
 
 /* ---- reasons ------------------------------------------------------------------------------------------------------ */

@@ -19,6 +19,7 @@ void reading_enter(struct app *a, size_t item)
 
 void reading_leave(struct app *a)
 {
+    if (a->review) return; /* there is nothing to write to */
     a->focus = FOCUS_INPUT;
     a->dirty = true;
 }
@@ -74,18 +75,40 @@ void reading_copy_code(struct app *a)
     if (blocks > 1) app_notice(a, "code block %zu of %zu copied; c again takes the next", a->code_block + 1, blocks);
 }
 
-/* Opens the exact text of a message for editing, as the record has it. */
+/* Opens the exact text of a message for editing, as the record has it: its correction where there is one. */
 static void edit_exact(struct app *a, struct item *it, enum input_mode mode)
 {
     struct message_list l = {0};
+    struct reply_ratings r = {0};
     struct err e = {0};
-    if (it->id > 0 && !store_load_message(a->store, it->id, &l, &e) && l.n) {
-        app_set_mode(a, mode, it->id, l.items[0].text, l.items[0].text_len);
+    if (it->role == MESSAGE_REPLY && it->id > 0) store_load_ratings(a->store, it->id, &r, NULL);
+    const struct rating *part = mode == INPUT_EDIT_THOUGHT ? &r.thought : &r.answer;
+    bool thought = mode == INPUT_EDIT_THOUGHT;
+    if (part->edited) {
+        app_set_mode(a, mode, it->id, part->edited, part->edited_len);
+    } else if (it->id > 0 && !store_load_message(a->store, it->id, &l, &e) && l.n) {
+        const struct message *m = &l.items[0];
+        app_set_mode(a, mode, it->id, thought ? m->thought : m->text, thought ? m->thought_len : m->text_len);
     } else {
-        const struct str *s = flow_text(&it->text);
+        const struct str *s = flow_text(thought ? &it->thought : &it->text);
         app_set_mode(a, mode, it->id, str_cstr(s), s->len);
     }
     message_list_release(&l);
+    reply_ratings_release(&r);
+}
+
+void reading_edit_thought(struct app *a)
+{
+    struct item *it = focused(a);
+    if (!it) return;
+    if (it->role == MESSAGE_USER || !item_has_thought(it)) {
+        app_error(a, "this message has no thought to correct");
+    } else if (it->phase != PHASE_DONE || it->id <= 0) {
+        app_error(a, "a reply still being written cannot be corrected yet");
+    } else {
+        edit_exact(a, it, INPUT_EDIT_THOUGHT);
+        app_notice(a, "a corrected thought, kept beside the model's own; empty takes it back; Ctrl-X Ctrl-E: $EDITOR");
+    }
 }
 
 void reading_edit(struct app *a)
@@ -101,7 +124,7 @@ void reading_edit(struct app *a)
         app_error(a, "this reply is not saved yet");
     } else {
         edit_exact(a, it, INPUT_EDIT_ANSWER);
-        app_notice(a, "a corrected answer, kept beside the model's own; empty takes it back");
+        app_notice(a, "a corrected answer, kept beside the model's own; empty takes it back; Ctrl-X Ctrl-E: $EDITOR");
     }
 }
 

@@ -3,7 +3,10 @@
  * mouse can act.
  */
 #include "ui/app.h"
+#include "ui/duel.h"
 #include "ui/keymap.h"
+#include "ui/review.h"
+#include "ui/walk.h"
 
 #include <string.h>
 
@@ -51,11 +54,17 @@ static void draw_title(struct app *a, struct grid *g)
     grid_fill(g, 0, y, g->w, 1, STYLE_TITLE);
     int x = screen_put(g, g->w >= 24 ? 1 : 0, y, g->w, STYLE_TITLE_ACCENT, "ponder");
     struct str model = STR_EMPTY, ctx = STR_EMPTY, speed = STR_EMPTY;
-    add_model(a, &model);
-    if (a->last.context > 0 && a->last.context_used > 0) str_addf(&ctx, "ctx %d/%d", a->last.context_used, a->last.context);
-    if (a->last.tokens_per_s >= 10)
+    bool hidden = duel_hides(a);
+    if (hidden)
+        str_add(&model, "which is better?");
+    else if (a->review)
+        review_title(a, &model);
+    else
+        add_model(a, &model);
+    if (!hidden && a->last.context > 0 && a->last.context_used > 0) str_addf(&ctx, "ctx %d/%d", a->last.context_used, a->last.context);
+    if (!hidden && a->last.tokens_per_s >= 10)
         str_addf(&speed, "%.0f tok/s", a->last.tokens_per_s);
-    else if (a->last.tokens_per_s > 0)
+    else if (!hidden && a->last.tokens_per_s > 0)
         str_addf(&speed, "%.1f tok/s", a->last.tokens_per_s);
     int right = g->w - (g->w >= 24 ? 1 : 0);
     if (speed.len && right - columns_of(&speed) > x + 12) {
@@ -168,15 +177,22 @@ static void draw_you(struct grid *g, int x, int y, int x_end)
     screen_put(g, at, y, x_end, STYLE_RULE, "┐");
 }
 
-static void draw_answer(struct grid *g, int x, int y, int x_end, const struct row *r)
+void screen_put_markdown(struct grid *g, int x, int y, int x_end, const struct md_line *line)
 {
-    if (!r->line) grid_put_tabs(g, x, y, x_end, STYLE_TEXT, r->text, r->n, x);
     int at = x;
-    for (size_t i = 0; r->line && i < r->line->n_segments; i++) {
-        const struct md_segment *s = &r->line->segments[i];
+    for (size_t i = 0; i < line->n_segments; i++) {
+        const struct md_segment *s = &line->segments[i];
         grid_put_tabs(g, at, y, x_end, s->style, s->text, s->n, x);
         at += s->columns;
     }
+}
+
+static void draw_answer(struct grid *g, int x, int y, int x_end, const struct row *r)
+{
+    if (r->line)
+        screen_put_markdown(g, x, y, x_end, r->line);
+    else
+        grid_put_tabs(g, x, y, x_end, STYLE_TEXT, r->text, r->n, x);
 }
 
 static void draw_row(struct app *a, struct grid *g, int y, const struct row *r)
@@ -337,6 +353,8 @@ static const struct hint hints_paused[] = {{"F7", "resume"}, {"F8", "say"}, {"F5
 static const struct hint hints_answering[] = {{"Esc", "stop"}, {"Ctrl-O", "thought"}, {"F1", "help"}, {"Enter", "queue a prompt"}};
 static const struct hint hints_reading[] = {{"+ -", "rate"}, {"[ ]", "rate thought"}, {"Space", "fold"}, {"j k", "move"}, {"y", "copy"},
                                             {"e", "edit"},   {"r", "again"},          {"/", "find"},     {"Esc", "back"}};
+static const struct hint hints_review[] = {{"+ -", "rate"}, {"[ ]", "thought"}, {"s", "steps"}, {"Enter", "next"}, {"Backspace", "back"},
+                                           {"u", "undo"},   {"e", "edit"},      {"T", "tags"},  {"C", "comment"},  {"Esc", "quit"}};
 static const struct hint hints_say[] = {{"Enter", "say it"}, {"Esc", "back"}};
 static const struct hint hints_edit[] = {{"Enter", "done"}, {"Esc", "cancel"}};
 static const struct hint hints_typing[] = {{"Enter", "send"}, {"Alt-Enter", "new line"}, {"Ctrl-X Ctrl-E", "editor"}, {"F1", "help"}};
@@ -372,6 +390,8 @@ static void draw_state_hints(struct app *a, struct grid *g, int y, int x_end)
     }
     if (a->focus == FOCUS_READING && a->why.len && a->geo.why_y < 0)
         put_cut(g, x, y, x_end, STYLE_NOTICE, &a->why);
+    else if (a->focus == FOCUS_READING && a->review)
+        HINTS(hints_review);
     else if (a->focus == FOCUS_READING)
         HINTS(hints_reading);
     else if (a->mode == INPUT_SAY)
@@ -428,6 +448,8 @@ static void draw_hint(struct app *a, struct grid *g)
     }
     if (y < 0) return;
     const char *popup = popup_hint(a);
+    if (!popup) popup = duel_hint(a);
+    if (!popup) popup = walk_hint(a);
     if (popup)
         screen_put(g, g->w >= 24 ? 1 : 0, y, g->w, STYLE_STATUS, popup);
     else
@@ -457,5 +479,7 @@ void screen_draw(struct app *a, struct grid *g)
     draw_why(a, g);
     input_draw(a, g);
     draw_hint(a, g);
+    if (a->duel) duel_draw(a, g);
+    if (a->walk) walk_draw(a, g);
     if (a->popup) popup_draw(a, g);
 }

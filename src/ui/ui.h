@@ -15,6 +15,8 @@ struct ui_options {
     const struct settings *settings;
     struct store *store;              /* borrowed */
     int64_t conversation;             /* to continue; 0 a new one */
+    const int64_t *review;            /* replies to go through instead of a chat, n_review of them; NULL: a chat */
+    size_t n_review;
     const char *model_path;
     const char *store_trouble;        /* a line when the record could not be opened and chats stay in memory; NULL */
     /* Turns a catalogue name or file into a path (appended), as the command line does; the model picker and /model use it. */
@@ -34,6 +36,10 @@ int outside_edit(const char *path);      /* $VISUAL or $EDITOR on the file, in t
 /* A file that the user named in the chat: a new one, not hidden. */
 int outside_write(const char *path, const void *bytes, size_t n, struct err *e);
 
+/* Takes the texts out of the input history: lines that are one of them, or a command with one behind it. */
+int ui_history_forget(const struct text_list *texts, struct err *e);
+/* What store_redact does, in the input history. *lines: those that changed, or would. */
+int ui_history_redact(const char *pattern, const char *with, bool ignore_case, bool only_look, int64_t *lines, struct err *e);
 /* Help texts and completions from the tables: keys, commands. Appended to out. */
 void ui_help_keys(struct str *out);
 void ui_help_commands(struct str *out);

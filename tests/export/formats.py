@@ -126,6 +126,7 @@ def main():
     text = open(work + "/sft-pc/train.jsonl").read() + open(work + "/sft-pc/valid.jsonl").read() + open(work + "/sft-pc/test.jsonl").read()
     check("nothing that was rated down is in it", not [r for r in replies if (not good[r.id]) and ('"completion":[{"role":"assistant","content":"%s"' % r.answer) in text])
     check("nor a thought that was", not [r for r in replies if r.thought_rating < 0 and r.thought.split(".")[0] + "." in text])
+    shown = {r[0] for r in __import__("sqlite3").connect(db).execute("SELECT id FROM messages WHERE active = 1")}
     one = [r for r in replies if good[r.id] and r.thinks and r.thought_rating >= 0][0]
     for template, form, kept in (("qwen3", "field", True), ("qwen3", "inline", True), ("qwen3", "strip", False), ("smollm2", "field", False), ("smollm2", "inline", True),
                                  ("deepseek-r1-distill-qwen", "field", False), ("deepseek-r1-distill-qwen", "inline", False)):
@@ -137,6 +138,12 @@ def main():
               there == kept and told == (not kept and form != "strip"), (there, told, out.stderr))
     mirror = os.path.join(work, "mirror.db")
     ponder("export", "--db", db, "--format", "json", "-o", work + "/all.json")
+    kept = json.load(open(work + "/all.json", encoding="utf-8"))["conversations"]
+    check("json: every conversation, every reply", len(kept) == 500 and sum(m["role"] == "assistant" for c in kept for m in c["messages"]) == len(replies))
+    for name in ("markdown", "html"):
+        page = ponder("export", "--db", db, "--format", name, "-o", "-").stdout
+        check(name + ": the branch that is shown of every conversation", all("question c%d t0" % c in page for c in range(500)) and
+              all((r.answer in page) == (r.id in shown) for r in replies))
     ponder("import", "--db", mirror, work + "/all.json")
     for name in ("sft", "kto", "dpo", "stepwise"):
         a, b = ponder("export", "--db", db, "--format", name, "-o", "-").stdout, ponder("export", "--db", mirror, "--format", name, "-o", "-").stdout

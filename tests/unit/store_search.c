@@ -250,6 +250,34 @@ static void test_limit_and_rank(void **state)
     (void)state;
 }
 
+/* Of very many matches the newest are ranked; a search that is narrowed, or wants all, sees every one. */
+static void test_common_words(void **state)
+{
+    (void)state;
+    struct store *s = open_store(NULL);
+    struct search_hits h;
+    int64_t c = conversation(s, "");
+    sql(s, "BEGIN");
+    sql(s, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) INSERT INTO messages(conversation, role, created_ms, text)"
+           " SELECT 1, 'user', i, CASE i WHEN 1 THEN 'common common common' WHEN 1400 THEN 'common common' ELSE 'common and more words' END FROM n");
+    sql(s, "INSERT INTO message_index(message_index) VALUES('rebuild')");
+    sql(s, "COMMIT");
+    assert_works(store_search(s, "common", SEARCH_ALL, 5, &h, e));
+    assert_int_equal(h.n, 5);
+    assert_string_equal(h.items[0].snippet, "\x02" "common\x03 \x02" "common\x03");
+    search_hits_release(&h);
+    const struct search_filter old = {.until_ms = 3};
+    assert_works(store_search_filtered(s, "common", SEARCH_ALL, &old, 5, &h, e));
+    assert_int_equal(h.n, 2);
+    search_hits_release(&h);
+    assert_works(store_search(s, "common", SEARCH_ALL, 0, &h, e));
+    assert_int_equal(h.n, 1500);
+    assert_int_equal(h.items[0].created_ms, 1);
+    search_hits_release(&h);
+    (void)c;
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_diacritics_and_nul),
         cmocka_unit_test(test_index_follows),
         cmocka_unit_test(test_limit_and_rank),
+        cmocka_unit_test(test_common_words),
     };
     return cmocka_run_group_tests_name("store_search", tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ui/line.h"
+#include "ui/line_priv.h"
 
 #define ENTER "\r"
 #define UP    "\033[A"
@@ -327,6 +328,43 @@ static void history_file(void **state)
         /* readline's own key: Up would move within the text */
         type(l, "\020");
         assert_string_equal(line_text(l, &n, &at), entries[i]);
+    }
+    close_line(l);
+}
+
+static enum line_fate drop_secret(void *arg, const char *line, size_t n, struct str *out)
+{
+    (void)arg, (void)n;
+    if (strstr(line, "secret")) return LINE_DROP;
+    if (strcmp(line, "two\nlines")) return LINE_KEEP;
+    str_add(out, "#1 looks like a time\nline");
+    return LINE_CHANGE;
+}
+
+/* What is taken out of the file is gone from the running line's history too; what is being typed stays. */
+static void history_rewritten(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    char path[128];
+    size_t changed = 0;
+    snprintf(path, sizeof(path), "%s/rewritten", folder);
+    static const char *const lines[] = {"first", "a secret", "two\nlines", "last"};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) assert_int_equal(line_history_append(path, lines[i], strlen(lines[i]), &e), 0);
+    struct line *l = open_line("emacs", path);
+    line_set(l, "being typed", 11);
+    assert_int_equal(line_history_rewrite(path, true, drop_secret, NULL, &changed, &e), 0);
+    assert_int_equal(changed, 2);
+    assert_int_equal(line_history_rewrite(path, false, drop_secret, NULL, &changed, &e), 0);
+    line_reload_history(l);
+    size_t len, cursor;
+    assert_string_equal(line_text(l, &len, &cursor), "being typed");
+    line_set(l, "", 0);
+    static const char *const want[] = {"last", "#1 looks like a time\nline", "first"};
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        size_t at;
+        type(l, "\020"); /* readline's own key: Up would move within the text */
+        assert_string_equal(line_text(l, &len, &at), want[i]);
     }
     close_line(l);
 }
@@ -654,6 +692,7 @@ int main(void)
         cmocka_unit_test_teardown(accepting, after_test),
         cmocka_unit_test_teardown(history_of_a_session, after_test),
         cmocka_unit_test_teardown(history_file, after_test),
+        cmocka_unit_test_teardown(history_rewritten, after_test),
         cmocka_unit_test_teardown(history_from_elsewhere, after_test),
         cmocka_unit_test_teardown(completion, after_test),
         cmocka_unit_test_teardown(searching, after_test),
