@@ -27,12 +27,13 @@ struct adapter {
     struct str identity; /* of its file, as gguf_add_identity has it */
 };
 
-static const char *const matrix_names[ADAPTED_MATRICES] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+static const char *const matrix_names[ADAPTED_MATRICES] = {"attn_q", "attn_k",   "attn_v",            "attn_output",       "ffn_gate",
+                                                           "ffn_up", "ffn_down", "shortconv.in_proj", "shortconv.out_proj"};
 
 static const struct matrix *matrix_of(const struct weights *w, int layer, enum adapted which)
 {
     const struct layer *y = &w->layers[layer];
-    const struct matrix *all[ADAPTED_MATRICES] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down};
+    const struct matrix *all[ADAPTED_MATRICES] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down, &y->mix_in, &y->mix_out};
     return all[which];
 }
 
@@ -209,7 +210,7 @@ static int lora_new(struct lora **out, const struct session *s, const struct ada
     int width = w->n_embd > w->n_q ? w->n_embd : w->n_q, rc = 0;
     struct lora *o = *out = calloc(1, sizeof *o);
 
-    if (w->n_ff > width) width = w->n_ff;
+    if (middle_width(w) > width) width = middle_width(w);
     if (!o) return err_set(e, ERR_NOMEM, "out of memory for adapters");
     o->n = n;
     o->n_workers = pool_threads(s->pool);

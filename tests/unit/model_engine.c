@@ -35,11 +35,14 @@ static const struct tiny_spec specs[] = {
     {"smollm3 f32", "smollm3", TENSOR_F32, 5, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
     {"gemma3 f32", "gemma3", TENSOR_F32, 3, 64, 96, 4, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"gemma3 q8", "gemma3", TENSOR_Q8_0, 3, 96, 1056, 3, 1, 32, 32, 300, 2048, true, false, SCALING_LINEAR},
+    {"lfm2 f32", "lfm2", TENSOR_F32, 3, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
+    {"lfm2 q8", "lfm2", TENSOR_Q8_0, 4, 96, 1056, 3, 1, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"gemma3 f16", "gemma3", TENSOR_F16, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
 };
-/* The one that the tests of bits use, and one with windows. */
+/* The one that the tests of bits use, one with windows, and one with convolutions. */
 #define MAIN_SPEC   1
 #define WINDOW_SPEC 17
+#define CONV_SPEC   18
 
 static struct engine *open_spec(struct tiny_model *m, const struct tiny_spec *spec)
 {
@@ -190,7 +193,7 @@ static void prompt_does_not_depend_on_its_cuts(void **state)
     enum { N = 700 };
     int32_t ids[N];
 
-    static const size_t some[] = {MAIN_SPEC, MAIN_SPEC + 1, WINDOW_SPEC - 1, WINDOW_SPEC};
+    static const size_t some[] = {MAIN_SPEC, MAIN_SPEC + 1, WINDOW_SPEC - 1, WINDOW_SPEC, CONV_SPEC, CONV_SPEC + 1};
     for (size_t k = 0; k < ARRAY_LEN(some); k++) {
         struct engine *engine = open_spec(&m, &specs[some[k]]);
         struct session *s = new_session(engine, 800, 2);
@@ -698,6 +701,44 @@ static void wrong_windows_are_refused(void **state)
     tiny_release(&m);
 }
 
+/* A file of lfm2 with these key/value heads of its layers. */
+static void assert_heads_refused(const struct tiny_model *m, int n, const uint32_t *heads, int taps, int code, const char *why)
+{
+    struct tiny_spec spec = m->s;
+    spec.arch = "lfm2";
+    struct gguf_writer w = {.table = m->w.table, .data = m->w.data, .n_tensors = m->w.n_tensors};
+
+    gw_string(&w, "general.architecture", "lfm2");
+    gw_u32(&w, "lfm2.block_count", (uint32_t)spec.n_layer);
+    gw_u32(&w, "lfm2.context_length", 2048);
+    gw_u32(&w, "lfm2.embedding_length", (uint32_t)spec.n_embd);
+    gw_u32(&w, "lfm2.feed_forward_length", (uint32_t)spec.n_ff);
+    gw_u32(&w, "lfm2.attention.head_count", (uint32_t)spec.n_head);
+    gw_array(&w, "lfm2.attention.head_count_kv", 4, (uint64_t)n);
+    for (int i = 0; i < n; i++) gw_put_u32(&w.kv, heads[i]);
+    gw_f32(&w, "lfm2.attention.layer_norm_rms_epsilon", 1e-5f);
+    gw_u32(&w, "lfm2.shortconv.l_cache", (uint32_t)taps);
+    tiny_vocabulary(&w, 300);
+    assert_refused(&w, SIZE_MAX, code, why);
+    free(w.kv.p);
+}
+
+static void wrong_convolutions_are_refused(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+
+    tiny_init(&m, &specs[CONV_SPEC]);
+    assert_heads_refused(&m, 2, (const uint32_t[]){0, 2}, 3, ERR_FILE, "2 entries for 3 layers");
+    assert_heads_refused(&m, 3, (const uint32_t[]){0, 0, 0}, 3, ERR_FILE, "zero for all layers");
+    assert_heads_refused(&m, 3, (const uint32_t[]){0, 2, 4}, 3, ERR_UNSUPPORTED, "differs between layers");
+    assert_heads_refused(&m, 3, (const uint32_t[]){0, 2, 1 << 20}, 3, ERR_FILE, "small numbers");
+    assert_heads_refused(&m, 3, (const uint32_t[]){0, 2, 0}, 4, ERR_UNSUPPORTED, "over 4 positions");
+    assert_heads_refused(&m, 3, (const uint32_t[]){2, 2, 0}, 3, ERR_FILE, "blk.0.attn_q.weight");
+    assert_heads_refused(&m, 3, (const uint32_t[]){0, 0, 2}, 3, ERR_FILE, "blk.1.shortconv.in_proj.weight");
+    tiny_release(&m);
+}
+
 static void truncated_files_are_refused(void **state)
 {
     (void)state;
@@ -849,6 +890,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wrong_tensors_are_refused),       cmocka_unit_test(unknown_scalings_are_refused),
         cmocka_unit_test(truncated_files_are_refused),     cmocka_unit_test(info_describes_the_file),
         cmocka_unit_test(a_model_goes_by_its_files_name),  cmocka_unit_test(a_window_bounds_the_context),
+        cmocka_unit_test(wrong_convolutions_are_refused),
         cmocka_unit_test(windows_may_be_listed),           cmocka_unit_test(wrong_windows_are_refused),
     };
     if (argc > 1 && !strcmp(argv[1], OTHER_BLAS)) return cmocka_run_group_tests(bits, make_folder, remove_folder);
