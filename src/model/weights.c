@@ -410,7 +410,7 @@ static int get_layer(struct loader *l, int i)
     return 0;
 }
 
-/* Which layers see a window only: all but every so-manieth, or those that a list says. */
+/* Which layers see a window only: all but those at the end of a period, or those that a list says. */
 static int get_windows(struct loader *l)
 {
     static const char name[] = "attention.sliding_window_pattern";

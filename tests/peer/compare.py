@@ -1,6 +1,6 @@
 """Tiny random models of every architecture and quantisation: this program beside llama.cpp and a forward pass in double precision.
 
-usage: compare.py [WORD...]    only the models whose names contain one of the words
+usage: compare.py [WORD...]    only these quantisations, and the models whose names contain one of the other words; "tokens": only tokens
 F32 models: logits within 1e-3 of the peer's. Quantised ones: the mean KL divergence from exact arithmetic on the same weights is at most
 the peer's own, in prompts and one token at a time, with every kernel family of this machine. Speaks TAP.
 """
@@ -180,7 +180,8 @@ def check_tokens(peer):
 
 
 def main():
-    words = sys.argv[1:]
+    quants = [q for q in QUANTS if q in sys.argv[1:]] or QUANTS
+    words = [w for w in sys.argv[1:] if w not in QUANTS]
     peer = Peer()
     models.write(os.path.join(folder, "probe.gguf"), models.SPECS[0])
     kernels = families()
@@ -197,7 +198,7 @@ def main():
         check_floats(peer, s, "F32", whole, ids, kernels, reference.Model(whole))
         check_split(peer, s, whole, ids)
         check_adapter(peer, s, whole, ids, kernels)
-        for quant in QUANTS:
+        for quant in quants:
             path = os.path.join(folder, "%s-%s.gguf" % (s.name, quant))
             if quant == "MXFP4":
                 models.write_mxfp4(path, s)

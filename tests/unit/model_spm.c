@@ -318,13 +318,51 @@ static void odd_files(void **state)
     close_opened(&o);
 }
 
+/* Files with wrong bytes are refused or give some tokens; nothing else happens. */
+static void damaged_files_do_no_harm(void **state)
+{
+    (void)state;
+    struct gguf_writer w = make(&(struct change){0});
+    size_t n;
+    uint8_t *whole = gw_finish(&w, &n), *bytes = malloc(n);
+    uint32_t seed = 5;
+    int opened = 0;
+
+    assert_non_null(bytes);
+    gw_release(&w);
+    for (int round = 0; round < 2000; round++) {
+        struct gguf *g;
+        struct tokenizer *t;
+        struct tokens ids = {0};
+        memcpy(bytes, whole, n);
+        for (int i = 0; i <= round % 3; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            bytes[(seed >> 4) % n] ^= (uint8_t)(1u << (seed >> 28 & 7));
+        }
+        if (gguf_open_memory(&g, bytes, n, "damaged", NULL)) continue;
+        if (!tokenizer_new(&t, g, NULL)) {
+            size_t len;
+            opened++;
+            assert_int_equal(tokenizer_encode(t, "abcbc <s>é\n\n<user>\xff", 20, PARSE_CONTROL, &ids, NULL), 0);
+            for (size_t i = 0; i < ids.n; i++) assert_true(ids.ids[i] >= 0 && ids.ids[i] < tokenizer_size(t));
+            for (int i = 0; i < tokenizer_size(t); i++) assert_non_null(tokenizer_piece(t, i, &len));
+            tokens_release(&ids);
+            tokenizer_free(t);
+        }
+        gguf_close(g);
+    }
+    assert_true(opened > 100);
+    free(whole);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_score_is_joined_first), cmocka_unit_test(text_becomes_no_control_token),
         cmocka_unit_test(spaces_in_front),                cmocka_unit_test(pieces_are_plain_text),
         cmocka_unit_test(joins_equal_a_plain_search),     cmocka_unit_test(long_texts_take_no_time),
-        cmocka_unit_test(odd_files),
+        cmocka_unit_test(odd_files),                      cmocka_unit_test(damaged_files_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
