@@ -81,7 +81,8 @@ void gemm_run_qkv(struct prefill *p, const struct layer *y);
 void gemm_run_gate_up(struct prefill *p, const struct layer *y);
 
 /* prefill_attend.c */
-/* in[row] = causal attention of q[row] over the cache, within the layer's window, for the tokens among rows p->lo to p->hi; zero for its padding. */
+/* in[row] = causal attention of q[row] over the cache, within the layer's window, for the tokens among rows p->lo to p->hi; zero for its
+ * padding. */
 void prefill_attend(struct prefill *p);
 
 #endif

@@ -109,7 +109,8 @@ static int find_arch(struct loader *l)
     for (size_t i = 0; i < ARRAY_LEN(archs); i++)
         if (s.n == strlen(archs[i].name) && !memcmp(s.p, archs[i].name, s.n)) l->arch = &archs[i];
     if (!l->arch)
-        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (gemma3, lfm2, llama, phi3, qwen2, qwen3 and smollm3 are)",
+        return err_set(l->e, ERR_UNSUPPORTED,
+                       "%s: architecture \"%.*s\" is not supported (gemma3, lfm2, llama, phi3, qwen2, qwen3 and smollm3 are)",
                        gguf_path(l->g), (int)(s.n < 64 ? s.n : 64), s.p);
     snprintf(l->w->arch, sizeof(l->w->arch), "%s", l->arch->name);
     l->w->pairs = l->arch->pairs;
@@ -178,7 +179,8 @@ static int read_numbers(struct loader *l)
     if ((rc = get_count(l, "rope.dimension_count", w->head_dim, LIMIT_HEAD_DIM, &w->n_rot))) return rc;
     if ((rc = get_positive(l, "attention.layer_norm_rms_epsilon", 0, &eps))) return rc;
     if (l->arch->conv && (rc = get_count(l, "shortconv.l_cache", CONV_TAPS, INT32_MAX, &taps))) return rc;
-    if (taps != CONV_TAPS) return err_set(l->e, ERR_UNSUPPORTED, "%s: convolutions over %d positions are not supported", gguf_path(l->g), taps);
+    if (taps != CONV_TAPS)
+        return err_set(l->e, ERR_UNSUPPORTED, "%s: convolutions over %d positions are not supported", gguf_path(l->g), taps);
     if (eps > 1) return err_set(l->e, ERR_FILE, "%s: the norm's epsilon is %g", gguf_path(l->g), eps);
     w->norm_eps = (float)eps;
 
@@ -268,7 +270,8 @@ static int get_vector(struct loader *l, const char *name, int64_t n, bool option
 static int plan_arena(struct loader *l)
 {
     struct weights *w = l->w;
-    size_t a_layer = (l->arch->conv ? 5 + CONV_TAPS : 5) * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->head_dim + 10 * 16;
+    size_t a_layer = (l->arch->conv ? 5 + CONV_TAPS : 5) * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv +
+                     2 * (size_t)w->head_dim + 10 * 16;
 
     w->arena_cap = a_layer * (size_t)w->n_layer + (size_t)w->n_embd + 3 * (size_t)w->n_rot + 4 * 16;
     size_t bytes = (w->arena_cap * sizeof(float) + 63) / 64 * 64;
@@ -428,7 +431,8 @@ static int get_windows(struct loader *l)
         if (a.n != (uint64_t)w->n_layer)
             return err_set(l->e, ERR_FILE, "%s: %s has %zu entries for %d layers", gguf_path(l->g), key, (size_t)a.n, w->n_layer);
         for (int i = 0; i < w->n_layer; i++) {
-            if (!gguf_array_int(&a, (uint64_t)i, &v)) return err_set(l->e, ERR_FILE, "%s: %s is not a list of numbers", gguf_path(l->g), key);
+            if (!gguf_array_int(&a, (uint64_t)i, &v))
+                return err_set(l->e, ERR_FILE, "%s: %s is not a list of numbers", gguf_path(l->g), key);
             w->layers[i].window = v ? window : 0;
         }
         return 0;

@@ -47,7 +47,7 @@ struct weights {
     char arch[32];
     int n_vocab, n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim, n_rot;
     int n_q, n_kv;
-    int n_cached;                            /* heads' worth of f16 that a layer keeps of a position, twice: keys and values, or the b x above */
+    int n_cached;                            /* heads' worth of f16 that a layer keeps of a position, twice: keys and values, or b x */
     bool conv;                               /* some layers have a convolution */
     int ctx_train;
     float norm_eps;

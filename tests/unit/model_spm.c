@@ -55,7 +55,8 @@ static struct gguf_writer make(const struct change *c)
     }
     gw_array(&w, "tokenizer.ggml.token_type", 5, n);
     for (size_t i = 0; i < n; i++)
-        gw_put_u32(&w.kv, i == 0 ? UNKNOWN : i < 3 ? CONTROL : i < FIRST ? (c->no_bytes ? NORMAL : BYTE) : (uint32_t)pieces[i - FIRST].type);
+        gw_put_u32(&w.kv, i == 0 ? UNKNOWN : i < 3 ? CONTROL : i < FIRST ? (c->no_bytes ? NORMAL : BYTE)
+                                                                            : (uint32_t)pieces[i - FIRST].type);
     gw_u32(&w, "tokenizer.ggml.unknown_token_id", 0);
     if (c->space_prefix) gw_bool(&w, "tokenizer.ggml.add_space_prefix", c->space_prefix > 0);
     if (c->add_bos) gw_bool(&w, "tokenizer.ggml.add_bos_token", c->add_bos > 0);
