@@ -198,7 +198,7 @@ def write_adapter(path, s, rank=8, alpha=16.0, seed=9):
             continue
         rows, cols = data.shape
         w.add_tensor(name + ".lora_a", (rng.standard_normal((rank, cols)) / np.sqrt(cols)).astype(np.float32))
-        w.add_tensor(name + ".lora_b", (0.2 * rng.standard_normal((rows, rank))).astype(np.float32))
+        w.add_tensor(name + ".lora_b", (0.06 * rng.standard_normal((rows, rank))).astype(np.float32))
     finish(w)
 
 
