@@ -9,6 +9,7 @@
 #include "model/tokenizer.h"
 
 #include <math.h>
+#include <time.h>
 
 enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER = 4, UNUSED = 5, BYTE = 6 }; /* as in files */
 
@@ -279,10 +280,10 @@ static void long_texts_take_no_time(void **state)
 
     assert_non_null(text);
     memset(text, 'a', N);
-    int64_t before = clock_mono_us();
+    clock_t before = clock(); /* of this process: others may be busy */
     assert_int_equal(tokenizer_encode(o.t, text, N, PARSE_NONE, &ids, NULL), 0);
     assert_true(ids.n >= N / 4);
-    assert_true(clock_mono_us() - before < 4000000);
+    assert_true(clock() - before < 4 * CLOCKS_PER_SEC);
     tokens_release(&ids);
     free(text);
     close_opened(&o);
