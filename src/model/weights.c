@@ -193,6 +193,7 @@ static int read_numbers(struct loader *l)
                        value_dim, w->head_dim);
     if (w->n_rot % 2 || w->n_rot > w->head_dim)
         return err_set(l->e, ERR_FILE, "%s: %d rotary dimensions in heads of %d", gguf_path(l->g), w->n_rot, w->head_dim);
+    w->fused = l->arch->fused;
     w->gelu = l->arch->gemma;
     w->embed_scale = l->arch->gemma ? sqrtf((float)w->n_embd) : 1;
     /* files do not say that the 27B, alone with 62 layers, was trained with another scale */

@@ -49,6 +49,7 @@ struct weights {
     int n_q, n_kv;
     int n_cached;                            /* heads' worth of f16 that a layer keeps of a position, twice: keys and values, or b x */
     bool conv;                               /* some layers have a convolution */
+    bool fused;                              /* the file has Q, K and V in one matrix, gate and up in another */
     int ctx_train;
     float norm_eps;
     enum rope_pairs pairs;
