@@ -1,5 +1,5 @@
 /*
- * tiny_model.h - random gemma3, llama, phi3, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in
+ * tiny_model.h - random gemma3, lfm2, llama, phi3, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in
  * double precision, written as the papers have it: no cache, no tiles, no quantised arithmetic. Tests only.
  *
  * The model keeps the values its file stands for (dequantised) as doubles, so the reference shares no code with what it tests, but for
@@ -35,11 +35,18 @@ static inline int tiny_window(const struct tiny_spec *s)
 
 enum { TINY_Q, TINY_K, TINY_V, TINY_O, TINY_GATE, TINY_UP, TINY_DOWN, TINY_MATRICES };
 
+/* Layers of lfm2 that have a convolution. */
+static inline bool tiny_is_conv(const struct tiny_spec *s, int layer)
+{
+    return !strcmp(s->arch, "lfm2") && layer % 2 == 0;
+}
+
 struct tiny_layer {
     double *m[TINY_MATRICES]; /* [n_out][n_in] */
     double *bq, *bk, *bv, *attn_norm, *ffn_norm;
     double *q_norm, *k_norm; /* head_dim; NULL but for gemma3 and qwen3 */
     double *attn_post_norm, *ffn_post_norm; /* gemma3 */
+    double *mix_in, *mix_out, *taps;        /* lfm2's convolutions: [3 n_embd][n_embd], [n_embd][n_embd], [n_embd][3] */
     int window;              /* positions it sees; 0: all */
 };
 
@@ -224,7 +231,13 @@ static inline void tiny_metadata(struct tiny_model *m)
     tiny_key_u32(m, "embedding_length", s->n_embd);
     tiny_key_u32(m, "feed_forward_length", s->n_ff);
     tiny_key_u32(m, "attention.head_count", s->n_head);
-    tiny_key_u32(m, "attention.head_count_kv", s->n_head_kv);
+    if (!strcmp(s->arch, "lfm2")) {
+        gw_array(&m->w, "lfm2.attention.head_count_kv", 4, (uint64_t)s->n_layer);
+        for (int i = 0; i < s->n_layer; i++) gw_put_u32(&m->w.kv, tiny_is_conv(s, i) ? 0 : (uint32_t)s->n_head_kv);
+        tiny_key_u32(m, "shortconv.l_cache", 3);
+    } else {
+        tiny_key_u32(m, "attention.head_count_kv", s->n_head_kv);
+    }
     tiny_key_f32(m, "attention.layer_norm_rms_epsilon", 1e-5);
     tiny_key_f32(m, "rope.freq_base", 10000);
     if (s->head_dim * s->n_head != s->n_embd) tiny_key_u32(m, "attention.key_length", s->head_dim);
@@ -280,7 +293,7 @@ static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
                                           {s->n_embd, s->n_ff}, {s->n_embd, s->n_ff}, {s->n_ff, s->n_embd}};
     uint32_t blocks = s->n_embd % 32 ? TENSOR_F16 : TENSOR_Q8_0;
     m->embed = tiny_tensor(m, "token_embd.weight", s->tied ? blocks : TENSOR_F16, s->n_embd, s->n_vocab, 0, 1);
-    m->output_norm = tiny_tensor(m, "output_norm.weight", TENSOR_F32, s->n_embd, 1, 1, 0.3);
+    m->output_norm = tiny_tensor(m, strcmp(s->arch, "lfm2") ? "output_norm.weight" : "token_embd_norm.weight", TENSOR_F32, s->n_embd, 1, 1, 0.3);
     m->output = s->tied ? m->embed : tiny_tensor(m, "output.weight", blocks, s->n_embd, s->n_vocab, 0, 1);
     if (s->scaling == SCALING_FACTORS) m->rope_factors = tiny_tensor(m, "rope_freqs.weight", TENSOR_F32, s->n_rot / 2, 1, 3, 2);
     if (s->scaling == SCALING_LONG || s->scaling == SCALING_SHORT) {
@@ -300,7 +313,15 @@ static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
             snprintf(name, sizeof(name), "blk.%d.ffn_up.weight", i);
             tiny_fused(m, name, s->n_embd, fused[2], ff_rows, 2, &l->m[TINY_GATE]);
         }
-        for (int k = 0; k < TINY_MATRICES; k++) {
+        if (tiny_is_conv(s, i)) {
+            snprintf(name, sizeof(name), "blk.%d.shortconv.in_proj.weight", i);
+            l->mix_in = tiny_tensor(m, name, s->type, s->n_embd, 3 * s->n_embd, 0, 1.5 / sqrt(s->n_embd));
+            snprintf(name, sizeof(name), "blk.%d.shortconv.conv.weight", i);
+            l->taps = tiny_tensor(m, name, TENSOR_F32, 3, s->n_embd, 0, 1);
+            snprintf(name, sizeof(name), "blk.%d.shortconv.out_proj.weight", i);
+            l->mix_out = tiny_tensor(m, name, s->type, s->n_embd, s->n_embd, 0, 1.5 / sqrt(s->n_embd));
+        }
+        for (int k = tiny_is_conv(s, i) ? TINY_GATE : TINY_Q; k < TINY_MATRICES; k++) {
             if (l->m[k]) continue;
             snprintf(name, sizeof(name), "blk.%d.%s.weight", i, names[k]);
             l->m[k] = tiny_tensor(m, name, s->type, shapes[k][0], shapes[k][1], 0, 1.5 / sqrt(shapes[k][0]));
@@ -316,7 +337,7 @@ static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
             snprintf(name, sizeof(name), "blk.%d.post_ffw_norm.weight", i);
             l->ffn_post_norm = tiny_tensor(m, name, TENSOR_F32, s->n_embd, 1, 1, 0.3);
         }
-        if (!strcmp(s->arch, "qwen3") || !strcmp(s->arch, "gemma3")) {
+        if (!strcmp(s->arch, "qwen3") || !strcmp(s->arch, "gemma3") || (!strcmp(s->arch, "lfm2") && !tiny_is_conv(s, i))) {
             snprintf(name, sizeof(name), "blk.%d.attn_q_norm.weight", i);
             l->q_norm = tiny_tensor(m, name, TENSOR_F32, s->head_dim, 1, 1.5, 0.7);
             snprintf(name, sizeof(name), "blk.%d.attn_k_norm.weight", i);
@@ -343,6 +364,9 @@ static inline void tiny_release(struct tiny_model *m)
         free(l->attn_norm);
         free(l->q_norm);
         free(l->k_norm);
+        free(l->mix_in);
+        free(l->mix_out);
+        free(l->taps);
         free(l->attn_post_norm);
         free(l->ffn_post_norm);
         free(l->ffn_norm);
@@ -392,7 +416,8 @@ static inline double tiny_frequency(const struct tiny_model *m, bool local, int 
 
 static inline void tiny_rope(const struct tiny_model *m, bool local, double *x, int n_heads, int position)
 {
-    bool halves = !strncmp(m->s.arch, "qwen", 4) || !strcmp(m->s.arch, "phi3") || !strcmp(m->s.arch, "gemma3");
+    bool halves = !strncmp(m->s.arch, "qwen", 4) || !strcmp(m->s.arch, "phi3") || !strcmp(m->s.arch, "gemma3") ||
+                  !strcmp(m->s.arch, "lfm2");
     double size = m->s.scaling == SCALING_LONG || m->s.scaling == SCALING_SHORT ? TINY_ATTN_FACTOR : 1;
 
     for (int h = 0; h < n_heads; h++, x += m->s.head_dim) {
@@ -440,6 +465,43 @@ static inline double tiny_gate(const struct tiny_model *m, double g)
     return 0.5 * g * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (g + 0.044715 * g * g * g)));
 }
 
+/* x += the second half of a layer; the others are room. */
+static inline void tiny_feed_forward(const struct tiny_model *m, const struct tiny_layer *l, double *x, double *h, double *gate, double *up,
+                                     double *y)
+{
+    int e = m->s.n_embd, n_ff = m->s.n_ff;
+
+    tiny_norm(x, l->ffn_norm, e, h);
+    tiny_multiply(l->m[TINY_GATE], e, n_ff, h, NULL, gate);
+    tiny_multiply(l->m[TINY_UP], e, n_ff, h, NULL, up);
+    for (int i = 0; i < n_ff; i++) up[i] *= tiny_gate(m, gate[i]);
+    tiny_multiply(l->m[TINY_DOWN], n_ff, e, up, NULL, y);
+    if (l->ffn_post_norm) tiny_norm(y, l->ffn_post_norm, e, y);
+    for (int i = 0; i < e; i++) x[i] += y[i];
+}
+
+/* x += the convolution over what comes into the layer, of one position; b x of the positions is kept in kept, [position][n_embd],
+ * rounded to f16 as the cache has it. */
+static inline void tiny_conv(const struct tiny_model *m, const struct tiny_layer *l, int position, double *kept, double *x)
+{
+    int e = m->s.n_embd;
+    double *h = tiny_alloc((size_t)e * sizeof(double)), *bcx = tiny_alloc(3 * (size_t)e * sizeof(double));
+    double *at = kept + (size_t)position * (size_t)e;
+
+    tiny_norm(x, l->attn_norm, e, h);
+    tiny_multiply(l->mix_in, e, 3 * e, h, NULL, bcx);
+    for (int i = 0; i < e; i++) {
+        at[i] = tiny_f16_value(tiny_f16(bcx[i] * bcx[2 * e + i]));
+        h[i] = l->taps[3 * i + 2] * bcx[i] * bcx[2 * e + i];
+        for (int back = 1; back < 3 && back <= position; back++) h[i] += l->taps[3 * i + 2 - back] * at[i - back * e];
+        h[i] *= bcx[e + i];
+    }
+    tiny_multiply(l->mix_out, e, e, h, NULL, bcx);
+    for (int i = 0; i < e; i++) x[i] += bcx[i];
+    free(h);
+    free(bcx);
+}
+
 static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_layer *l, int n, double *x)
 {
     const struct tiny_spec *s = &m->s;
@@ -450,9 +512,14 @@ static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_
     double *h = tiny_alloc((size_t)e * sizeof(double)), *q = tiny_alloc((size_t)n_q * sizeof(double)),
            *a = tiny_alloc((size_t)n_q * sizeof(double));
     double *gate = tiny_alloc((size_t)s->n_ff * sizeof(double)), *up = tiny_alloc((size_t)s->n_ff * sizeof(double)),
-           *y = tiny_alloc((size_t)e * sizeof(double));
+           *y = tiny_alloc((size_t)e * sizeof(double)), *kept = tiny_alloc((size_t)n * (size_t)e * sizeof(double));
 
     for (int t = 0; t < n; t++, x += e) {
+        if (l->mix_in) {
+            tiny_conv(m, l, t, kept, x);
+            tiny_feed_forward(m, l, x, h, gate, up, y);
+            continue;
+        }
         double *k = keys + (size_t)t * (size_t)n_kv, *v = values + (size_t)t * (size_t)n_kv;
         tiny_norm(x, l->attn_norm, e, h);
         tiny_multiply(l->m[TINY_Q], e, n_q, h, l->bq, q);
@@ -470,15 +537,9 @@ static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_
         tiny_multiply(l->m[TINY_O], n_q, e, a, NULL, y);
         if (l->attn_post_norm) tiny_norm(y, l->attn_post_norm, e, y);
         for (int i = 0; i < e; i++) x[i] += y[i];
-        tiny_norm(x, l->ffn_norm, e, h);
-        tiny_multiply(l->m[TINY_GATE], e, s->n_ff, h, NULL, gate);
-        tiny_multiply(l->m[TINY_UP], e, s->n_ff, h, NULL, up);
-        for (int i = 0; i < s->n_ff; i++) up[i] *= tiny_gate(m, gate[i]);
-        tiny_multiply(l->m[TINY_DOWN], s->n_ff, e, up, NULL, y);
-        if (l->ffn_post_norm) tiny_norm(y, l->ffn_post_norm, e, y);
-        for (int i = 0; i < e; i++) x[i] += y[i];
+        tiny_feed_forward(m, l, x, h, gate, up, y);
     }
-    double *all[] = {keys, values, h, q, a, gate, up, y};
+    double *all[] = {keys, values, h, q, a, gate, up, y, kept};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) free(all[i]);
 }
 

@@ -141,8 +141,8 @@ static int parse_flags(int argc, char **argv, struct options *o)
 }
 
 /* A session that takes n tokens, with the adapter (may be NULL). */
-static int make_session(struct session **s, const struct engine *m, size_t n, const struct options *o, const struct adapter *a, double scale,
-                        struct err *e)
+static int make_session(struct session **s, const struct engine *m, size_t n, const struct options *o, const struct adapter *a,
+                        double scale, struct err *e)
 {
     session_free(*s);
     int ctx = n < 512 && engine_info(m)->ctx_train >= 512 ? 512 : (int)n;

@@ -191,6 +191,45 @@ static void finish_qkv(struct session *s, int layer, int m)
                    d->k + (size_t)j * (size_t)w->n_kv, d->v + (size_t)j * (size_t)w->n_kv);
 }
 
+/* out = what attention makes of norm, which is prepared in act. */
+static void run_attention_half(struct session *s, int layer, int m)
+{
+    const struct weights *w = &s->m->w;
+    const struct layer *y = &w->layers[layer];
+    struct decode *d = &s->d;
+
+    run_qkv(s, y);
+    adapt(s, layer, ADAPT_Q, d->norm, m, d->q);
+    adapt(s, layer, ADAPT_K, d->norm, m, d->k);
+    adapt(s, layer, ADAPT_V, d->norm, m, d->v);
+    mark(s, STAGE_QKV);
+    finish_qkv(s, layer, m);
+    mark(s, STAGE_BETWEEN);
+    run_attention(s, layer, m);
+    mark(s, STAGE_ATTENTION);
+    act_prepare(d->act, d->attended, w->n_q, w->n_q, m);
+    mark(s, STAGE_BETWEEN);
+    run_product(s, d->act, &y->wo, d->out);
+    adapt(s, layer, ADAPT_O, d->attended, m, d->out);
+}
+
+/* The same of a layer with a convolution. */
+static void run_conv(struct session *s, int layer, int m)
+{
+    const struct weights *w = &s->m->w;
+    const struct layer *y = &w->layers[layer];
+    struct decode *d = &s->d;
+    size_t n = (size_t)w->n_embd;
+
+    run_product(s, d->act, &y->mix_in, d->ff);
+    adapt(s, layer, ADAPT_MIX_IN, d->norm, m, d->ff);
+    for (int j = 0; j < m; j++) conv_keep(s, layer, (int64_t)s->n + j, d->ff + (size_t)j * 3 * n);
+    for (int j = 0; j < m; j++) conv_apply(s, layer, (int64_t)s->n + j, d->ff + (size_t)j * 3 * n, d->attended + (size_t)j * n);
+    act_prepare(d->act, d->attended, w->n_embd, w->n_embd, m);
+    run_product(s, d->act, &y->mix_out, d->out);
+    adapt(s, layer, ADAPT_MIX_OUT, d->attended, m, d->out);
+}
+
 /* Adds out to the residual stream, with a bias and through a norm of its own where there are such, and norms it for what comes next. */
 static void finish_half(struct session *s, const float *bias, const float *post_norm, const float *norm_weight, int m)
 {
@@ -230,20 +269,8 @@ void decode_run(struct session *s, const int32_t *ids, int m)
 
         act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
         mark(s, STAGE_BETWEEN);
-        run_qkv(s, y);
-        adapt(s, i, ADAPT_Q, d->norm, m, d->q);
-        adapt(s, i, ADAPT_K, d->norm, m, d->k);
-        adapt(s, i, ADAPT_V, d->norm, m, d->v);
-        mark(s, STAGE_QKV);
-        finish_qkv(s, i, m);
-        mark(s, STAGE_BETWEEN);
-        run_attention(s, i, m);
-        mark(s, STAGE_ATTENTION);
-
-        act_prepare(d->act, d->attended, w->n_q, w->n_q, m);
-        mark(s, STAGE_BETWEEN);
-        run_product(s, d->act, &y->wo, d->out);
-        adapt(s, i, ADAPT_O, d->attended, m, d->out);
+        if (y->mix_in.data) run_conv(s, i, m);
+        else run_attention_half(s, i, m);
         mark(s, STAGE_OUT);
         finish_half(s, y->bo, y->attn_post_norm, y->ffn_norm, m);
 
@@ -267,6 +294,11 @@ static int64_t widest(const struct weights *w)
 {
     int64_t n = w->n_embd > w->n_q ? w->n_embd : w->n_q;
     return n > w->n_ff ? n : w->n_ff;
+}
+
+static int attended_width(const struct weights *w)
+{
+    return w->conv && w->n_embd > w->n_q ? w->n_embd : w->n_q;
 }
 
 /* Floats of the partial results of attention: [m][KV head][split][n_group * (head_dim + 2)]. */
@@ -297,8 +329,8 @@ int decode_init(struct session *s, struct err *e)
         float **p;
         int n;
     } rows[] = {
-        {&d->x, w->n_embd}, {&d->norm, w->n_embd}, {&d->q, w->n_q},   {&d->attended, w->n_q}, {&d->k, w->n_kv},
-        {&d->v, w->n_kv},   {&d->ff, w->n_ff},     {&d->up, w->n_ff}, {&d->out, w->n_embd},   {&d->cos_sin, angles_width(w)},
+        {&d->x, w->n_embd}, {&d->norm, w->n_embd}, {&d->q, w->n_q},   {&d->attended, attended_width(w)}, {&d->k, w->n_kv},
+        {&d->v, w->n_kv},   {&d->ff, middle_width(w)},     {&d->up, w->n_ff}, {&d->out, w->n_embd},   {&d->cos_sin, angles_width(w)},
     };
     int rc;
 
@@ -318,7 +350,8 @@ no_memory:
 uint64_t decode_bytes(const struct weights *w, int n_ctx)
 {
     int n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;
-    size_t rows = 3 * (size_t)w->n_embd + 2 * (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->n_ff + (size_t)angles_width(w);
+    size_t rows = 3 * (size_t)w->n_embd + (size_t)w->n_q + (size_t)attended_width(w) + 2 * (size_t)w->n_kv + (size_t)middle_width(w) +
+                  (size_t)w->n_ff + (size_t)angles_width(w);
 
     return sizeof(float) * (DECODE_MAX * (rows + 4 * (size_t)widest(w)) + part_floats(w, n_splits));
 }

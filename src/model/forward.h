@@ -7,7 +7,8 @@
  * alone: not on how they were cut into calls, nor on the number of threads.
  *
  * Cache layout: f16, [layer][K, V][KV head][n_ctx][head_dim], so that a head's positions are one run. Memory is taken from
- * the system as positions are written.
+ * the system as positions are written. A layer with a convolution keeps its inputs in the same place, cut as if they were heads, and not
+ * a running state: so every position can be gone back to.
  */
 #ifndef PONDER_FORWARD_H
 #define PONDER_FORWARD_H
@@ -24,9 +25,9 @@
 /* Scratch of decode; m is the token's place in the call, 0 to DECODE_MAX - 1. */
 struct decode {
     float *x, *norm;                /* [m][n_embd] */
-    float *q, *attended;            /* [m][n_q] */
+    float *q, *attended;            /* [m][n_q]; attended also [m][n_embd] */
     float *k, *v;                   /* [m][n_kv] */
-    float *ff, *up;                 /* [m][n_ff] */
+    float *ff, *up;                 /* [m][middle_width], [m][n_ff] */
     float *out;                     /* [m][n_embd] */
     float *cos_sin;                 /* [m][angles_width] */
     struct act *act;                /* of the width in hand */
@@ -65,7 +66,7 @@ struct session {
 static inline uint16_t *kv_of(const struct session *s, int layer, bool value, int head)
 {
     const struct weights *w = &s->m->w;
-    size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_head_kv + (size_t)head;
+    size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_cached + (size_t)head;
     return s->kv + index * (size_t)s->n_ctx * (size_t)w->head_dim;
 }
 
@@ -88,6 +89,15 @@ void position_angles(const struct session *s, int64_t position, float *cos_sin);
 /* Ends the products that attention begins with: biases, norms of heads and the turn by the position's angles, in place, and then k
  * and v into the cache. q: n_q floats, k and v: n_kv. */
 void qkv_finish(struct session *s, int layer, int64_t position, const float *cos_sin, float *q, float *k, float *v);
+/* bcx: what mix_in gives for a token, 3 n_embd floats. conv_keep puts its b x into the cache; conv_apply makes the input of mix_out (n_embd
+ * floats) of it and of what is kept of the positions before. */
+void conv_keep(struct session *s, int layer, int64_t position, const float *bcx);
+void conv_apply(const struct session *s, int layer, int64_t position, const float *bcx, float *out);
+/* Floats of the widest product in the middle of half a layer: n_ff, or 3 n_embd where there are convolutions. */
+static inline int middle_width(const struct weights *w)
+{
+    return w->conv && 3 * w->n_embd > w->n_ff ? 3 * w->n_embd : w->n_ff;
+}
 /* gate = what the function of the model makes of gate, times up. Leaves other numbers in up. */
 void ff_activate(const struct weights *w, float *gate, float *up, int64_t n);
 /* Ends half a layer: x, the residual stream, takes y, with a bias and normed where these are not NULL. Leaves other numbers in y. */

@@ -49,7 +49,7 @@ static struct header header_of(const struct session *s, const struct kv_key *bef
     const struct weights *w = &s->m->w;
 
     return (struct header){.magic = {'P', 'O', 'N', 'D', 'E', 'R', 'K', 'V'}, .format = KV_FORMAT, .element = KV_F16,
-                           .n_layer = (uint32_t)w->n_layer, .n_head_kv = (uint32_t)w->n_head_kv, .head_dim = (uint32_t)w->head_dim,
+                           .n_layer = (uint32_t)w->n_layer, .n_head_kv = (uint32_t)w->n_cached, .head_dim = (uint32_t)w->head_dim,
                            .n = (uint32_t)n, .from = from, .before = *before};
 }
 
@@ -62,13 +62,13 @@ static size_t row_bytes(const struct session *s)
 /* Runs of rows in a file. */
 static size_t block_count(const struct session *s)
 {
-    return 2 * (size_t)s->m->w.n_layer * (size_t)s->m->w.n_head_kv;
+    return 2 * (size_t)s->m->w.n_layer * (size_t)s->m->w.n_cached;
 }
 
 /* Row 0 of a run. */
 static uint8_t *block_of(const struct session *s, size_t i)
 {
-    size_t heads = (size_t)s->m->w.n_head_kv;
+    size_t heads = (size_t)s->m->w.n_cached;
     return (uint8_t *)kv_of(s, (int)(i / (2 * heads)), i / heads % 2, (int)(i % heads));
 }
 

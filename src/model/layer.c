@@ -60,6 +60,44 @@ void qkv_finish(struct session *s, int layer, int64_t position, const float *cos
     }
 }
 
+/* Piece `piece` of what a layer with a convolution keeps of positions, head_dim elements each. */
+static uint16_t *kept_of(const struct session *s, int layer, int piece)
+{
+    int n = s->m->w.n_cached;
+    return kv_of(s, layer, piece >= n, piece % n);
+}
+
+void conv_keep(struct session *s, int layer, int64_t position, const float *bcx)
+{
+    const struct weights *w = &s->m->w;
+    const float *b = bcx, *x = bcx + 2 * w->n_embd;
+    float product[LIMIT_HEAD_DIM];
+
+    for (int at = 0; at < w->n_embd; at += w->head_dim) {
+        int n = w->n_embd - at < w->head_dim ? w->n_embd - at : w->head_dim;
+        /* nothing bounds a product: at the end of f16's range it stays a number */
+        for (int i = 0; i < n; i++) product[i] = fminf(fmaxf(b[at + i] * x[at + i], -65504.0f), 65504.0f);
+        f32_to_f16_row(product, kept_of(s, layer, at / w->head_dim) + (size_t)position * (size_t)w->head_dim, n);
+    }
+}
+
+void conv_apply(const struct session *s, int layer, int64_t position, const float *bcx, float *out)
+{
+    const struct weights *w = &s->m->w;
+    const float *taps = w->layers[layer].taps, *b = bcx, *c = bcx + w->n_embd, *x = bcx + 2 * w->n_embd;
+    float kept[LIMIT_HEAD_DIM];
+
+    for (int i = 0; i < w->n_embd; i++) out[i] = taps[(i + 1) * CONV_TAPS - 1] * (b[i] * x[i]);
+    for (int back = 1; back < CONV_TAPS && back <= position; back++) {
+        for (int at = 0; at < w->n_embd; at += w->head_dim) {
+            int n = w->n_embd - at < w->head_dim ? w->n_embd - at : w->head_dim;
+            f16_to_f32_row(kept_of(s, layer, at / w->head_dim) + (size_t)(position - back) * (size_t)w->head_dim, kept, n);
+            for (int i = 0; i < n; i++) out[at + i] += taps[(at + i + 1) * CONV_TAPS - 1 - back] * kept[i];
+        }
+    }
+    for (int i = 0; i < w->n_embd; i++) out[i] *= c[i];
+}
+
 /*
  * gelu(g) = g * sigmoid(z) with z = g * c and c = 2 sqrt(2 / pi) (1 + 0.044715 g^2), the form with tanh. As silu(z) = z * sigmoid(z),
  * gelu(g) * up = silu(g * c) * (up / c): the same kernel serves both.

@@ -27,12 +27,13 @@ struct adapter {
     struct str identity; /* of its file, as gguf_add_identity has it */
 };
 
-static const char *const matrix_names[ADAPTED_MATRICES] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+static const char *const matrix_names[ADAPTED_MATRICES] = {"attn_q", "attn_k",   "attn_v",            "attn_output",       "ffn_gate",
+                                                           "ffn_up", "ffn_down", "shortconv.in_proj", "shortconv.out_proj"};
 
 static const struct matrix *matrix_of(const struct weights *w, int layer, enum adapted which)
 {
     const struct layer *y = &w->layers[layer];
-    const struct matrix *all[ADAPTED_MATRICES] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down};
+    const struct matrix *all[ADAPTED_MATRICES] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down, &y->mix_in, &y->mix_out};
     return all[which];
 }
 
@@ -72,23 +73,68 @@ static int expand(const struct gguf *g, const struct gguf_tensor *t, int64_t n, 
     return 0;
 }
 
+/* The two halves of NAME.weight's pair; both NULL where the adapter has none. */
+static int find_pair(const struct gguf *g, int layer, const char *matrix, const struct gguf_tensor **ta, const struct gguf_tensor **tb,
+                     struct err *e)
+{
+    char name[96];
+
+    snprintf(name, sizeof name, "blk.%d.%s.weight.lora_a", layer, matrix);
+    *ta = gguf_find_tensor(g, name);
+    name[strlen(name) - 1] = 'b';
+    *tb = gguf_find_tensor(g, name);
+    if (!*ta != !*tb)
+        return err_set(e, ERR_FILE, "%s: tensor %.*s is without its other half", gguf_path(g), (int)(*ta ? *ta : *tb)->name.n,
+                       (*ta ? *ta : *tb)->name.p);
+    if (*ta && (*ta)->dims[1] > LIMIT_RANK)
+        return err_set(e, ERR_FILE, "%s: a rank of %lld, over %d", gguf_path(g), (long long)(*ta)->dims[1], LIMIT_RANK);
+    return 0;
+}
+
+/* A pair for n matrices from `first` on that lie under one another in the model's file: A is for all of them, B is cut. */
+static int load_fused(struct adapter *a, const struct gguf *g, int layer, const char *matrix, enum adapted first, int n, size_t *n_claimed,
+                      struct err *e)
+{
+    const struct gguf_tensor *ta, *tb;
+    float *low = NULL, *high = NULL, *rows;
+    int64_t n_in = matrix_of(&a->m->w, layer, first)->n_in, n_out = 0;
+    int rc;
+
+    if ((rc = find_pair(g, layer, matrix, &ta, &tb, e)) || !ta) return rc;
+    for (int k = 0; k < n; k++) n_out += matrix_of(&a->m->w, layer, (enum adapted)((int)first + k))->n_out;
+    const int rank = (int)ta->dims[1];
+    if (!(rc = expand(g, ta, n_in, rank, &low, e))) rc = expand(g, tb, rank, n_out, &high, e);
+    rows = high;
+    for (int k = 0; k < n && !rc; k++) {
+        struct pair *p = &a->pairs[(size_t)layer * ADAPTED_MATRICES + (size_t)first + (size_t)k];
+        p->rank = rank;
+        p->n_in = (int)n_in;
+        p->n_out = (int)matrix_of(&a->m->w, layer, (enum adapted)((int)first + k))->n_out;
+        size_t na = (size_t)n_in * (size_t)rank, nb = (size_t)p->n_out * (size_t)rank;
+        p->a = floats_new(na);
+        p->b = floats_new(nb);
+        if (!p->a || !p->b) {
+            rc = err_set(e, ERR_NOMEM, "%s: out of memory", gguf_path(g));
+            break;
+        }
+        memcpy(p->a, low, na * sizeof *low);
+        memcpy(p->b, rows, nb * sizeof *rows);
+        rows += nb;
+    }
+    free(low);
+    free(high);
+    *n_claimed += 2;
+    return rc;
+}
+
 static int load_pair(struct adapter *a, const struct gguf *g, int layer, enum adapted which, size_t *n_claimed, struct err *e)
 {
     const struct matrix *m = matrix_of(&a->m->w, layer, which);
     struct pair *p = &a->pairs[(size_t)layer * ADAPTED_MATRICES + which];
-    char name[96];
+    const struct gguf_tensor *ta, *tb;
     int rc;
 
-    snprintf(name, sizeof name, "blk.%d.%s.weight.lora_a", layer, matrix_names[which]);
-    const struct gguf_tensor *ta = gguf_find_tensor(g, name);
-    name[strlen(name) - 1] = 'b';
-    const struct gguf_tensor *tb = gguf_find_tensor(g, name);
-    if (!ta && !tb) return 0;
-    if (!ta || !tb)
-        return err_set(e, ERR_FILE, "%s: tensor %.*s is without its other half", gguf_path(g), (int)(ta ? ta : tb)->name.n,
-                       (ta ? ta : tb)->name.p);
-    if (ta->dims[1] > LIMIT_RANK)
-        return err_set(e, ERR_FILE, "%s: a rank of %lld, over %d", gguf_path(g), (long long)ta->dims[1], LIMIT_RANK);
+    if ((rc = find_pair(g, layer, matrix_names[which], &ta, &tb, e)) || !ta) return rc;
     p->rank = (int)ta->dims[1];
     p->n_in = (int)m->n_in;
     p->n_out = (int)m->n_out;
@@ -106,9 +152,14 @@ static int load(struct adapter *a, const struct gguf *g, struct err *e)
     if ((rc = check_kind(a, g, e))) return rc;
     if (!(a->pairs = calloc((size_t)w->n_layer * ADAPTED_MATRICES, sizeof *a->pairs)))
         return err_set(e, ERR_NOMEM, "%s: out of memory", gguf_path(g));
-    for (int i = 0; i < w->n_layer; i++)
+    for (int i = 0; i < w->n_layer; i++) {
+        if (w->fused && ((rc = load_fused(a, g, i, "attn_qkv", ADAPT_Q, 3, &n_claimed, e)) ||
+                         (rc = load_fused(a, g, i, "ffn_up", ADAPT_GATE, 2, &n_claimed, e))))
+            return rc;
         for (int k = 0; k < ADAPTED_MATRICES; k++)
-            if ((rc = load_pair(a, g, i, (enum adapted)k, &n_claimed, e))) return rc;
+            if (!w->fused || k == ADAPT_O || k == ADAPT_DOWN)
+                if ((rc = load_pair(a, g, i, (enum adapted)k, &n_claimed, e))) return rc;
+    }
     if (!n_claimed || n_claimed != gguf_tensor_count(g))
         return err_set(e, ERR_UNSUPPORTED, "%s: %zu of its %zu tensors are for matrices that can be adapted", gguf_path(g), n_claimed,
                        gguf_tensor_count(g));
@@ -209,7 +260,7 @@ static int lora_new(struct lora **out, const struct session *s, const struct ada
     int width = w->n_embd > w->n_q ? w->n_embd : w->n_q, rc = 0;
     struct lora *o = *out = calloc(1, sizeof *o);
 
-    if (w->n_ff > width) width = w->n_ff;
+    if (middle_width(w) > width) width = middle_width(w);
     if (!o) return err_set(e, ERR_NOMEM, "out of memory for adapters");
     o->n = n;
     o->n_workers = pool_threads(s->pool);

@@ -9,7 +9,7 @@
 
 #include "model/forward.h"
 
-enum adapted { ADAPT_Q, ADAPT_K, ADAPT_V, ADAPT_O, ADAPT_GATE, ADAPT_UP, ADAPT_DOWN, ADAPTED_MATRICES };
+enum adapted { ADAPT_Q, ADAPT_K, ADAPT_V, ADAPT_O, ADAPT_GATE, ADAPT_UP, ADAPT_DOWN, ADAPT_MIX_IN, ADAPT_MIX_OUT, ADAPTED_MATRICES };
 
 /* A session's adapters and a scratch for each worker. */
 struct lora;

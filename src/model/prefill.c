@@ -70,8 +70,8 @@ static void store_row(struct prefill *p, int row, const float *unused)
     const struct weights *w = &p->s->m->w;
 
     (void)unused;
-    qkv_finish(p->s, p->layer, p->base + row, row_of(p->cos_sin, row, angles_width(w)), row_of(p->q, row, w->n_q), row_of(p->k, row, w->n_kv),
-               row_of(p->v, row, w->n_kv));
+    qkv_finish(p->s, p->layer, p->base + row, row_of(p->cos_sin, row, angles_width(w)), row_of(p->q, row, w->n_q),
+               row_of(p->k, row, w->n_kv), row_of(p->v, row, w->n_kv));
 }
 
 static void attention_residual_row(struct prefill *p, int row, const float *bias)
@@ -163,6 +163,40 @@ static void attention_half(struct prefill *p, const struct layer *y, int rows)
     run_rows(p, attention_residual_row, y->bo, p->lo, p->hi);
 }
 
+static void keep_row(struct prefill *p, int row, const float *unused)
+{
+    (void)unused;
+    conv_keep(p->s, p->layer, p->base + row, row_of(p->ff, row, 3 * p->s->m->w.n_embd));
+}
+
+static void conv_row(struct prefill *p, int row, const float *unused)
+{
+    int n = p->s->m->w.n_embd;
+    (void)unused;
+    conv_apply(p->s, p->layer, p->base + row, row_of(p->ff, row, 3 * n), row_of(p->in, row, n));
+}
+
+/* In place of attention. Also where few rows are wanted, those that come later need what all of them keep. */
+static void conv_half(struct prefill *p, const struct layer *y, int rows)
+{
+    int lo = p->lo, hi = p->hi;
+
+    run_rows(p, norm_row, y->attn_norm, 0, rows);
+    p->lo = 0;
+    p->hi = rows;
+    gemm_run(p, &y->mix_in, p->in, p->ff);
+    adapt(p, ADAPT_MIX_IN, &y->mix_in, p->in, p->ff, 0, rows);
+    mark(p->s, STAGE_QKV);
+    p->lo = lo;
+    p->hi = hi;
+    run_rows(p, keep_row, NULL, p->first, p->end);
+    run_rows(p, conv_row, NULL, lo > p->first ? lo : p->first, hi < p->end ? hi : p->end);
+    gemm_run(p, &y->mix_out, p->in, p->t);
+    adapt(p, ADAPT_MIX_OUT, &y->mix_out, p->in, p->t, lo, hi);
+    mark(p->s, STAGE_OUT);
+    run_rows(p, attention_residual_row, NULL, lo, hi);
+}
+
 static void ffn_half(struct prefill *p, const struct layer *y)
 {
     run_rows(p, norm_row, y->ffn_norm, p->lo, p->hi);
@@ -192,7 +226,8 @@ static int run_chunk(struct prefill *p, const struct progress *g, bool keep_last
             p->hi = keep_last ? rows : p->lo;
         }
         if (!go_on(g, 2 * p->layer)) return ERR_STOPPED;
-        attention_half(p, &w->layers[p->layer], rows);
+        if (w->layers[p->layer].mix_in.data) conv_half(p, &w->layers[p->layer], rows);
+        else attention_half(p, &w->layers[p->layer], rows);
         if (!go_on(g, 2 * p->layer + 1)) return ERR_STOPPED;
         ffn_half(p, &w->layers[p->layer]);
     }
@@ -223,16 +258,16 @@ static int rows_cap_of(int n_ctx)
 static size_t row_floats(const struct weights *w)
 {
     size_t in = (size_t)(w->n_embd > w->n_q ? w->n_embd : w->n_q);
-    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)w->n_ff + (size_t)angles_width(w);
+    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)middle_width(w) + (size_t)angles_width(w);
 }
 
 static bool needs_blas(const struct weights *w)
 {
     for (int i = 0; i < w->n_layer; i++) {
         const struct layer *y = &w->layers[i];
-        const struct matrix *all[] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down};
+        const struct matrix *all[] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down, &y->mix_in, &y->mix_out};
         for (size_t k = 0; k < ARRAY_LEN(all); k++)
-            if (!gemm_in_core(all[k])) return true;
+            if (all[k]->data && !gemm_in_core(all[k])) return true;
     }
     return false;
 }
@@ -300,7 +335,7 @@ static bool fill(struct prefill *p)
     } buffers[] = {
         {&p->x, w->n_embd}, {&p->t, w->n_embd},      {&p->in, w->n_embd > w->n_q ? w->n_embd : w->n_q},
         {&p->q, w->n_q},    {&p->k, w->n_kv},        {&p->v, w->n_kv},
-        {&p->ff, w->n_ff},  {&p->cos_sin, angles_width(w)},
+        {&p->ff, middle_width(w)},  {&p->cos_sin, angles_width(w)},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(buffers); i++)

@@ -55,7 +55,7 @@ struct prefill {
     float *x, *t;                   /* [row][n_embd]: residual stream; a half layer's result */
     float *in;                      /* [row][max(n_embd, n_q)]: normed input; attention's output */
     float *q, *k, *v;               /* [row][n_q], [row][n_kv] */
-    float *ff;                      /* [row][n_ff] */
+    float *ff;                      /* [row][middle_width] */
     float *up;                      /* [row][n_ff]; NULL until there are adapters, which part gate and up */
     float *cos_sin;                 /* [row][angles_width] */
     struct prefill_worker *workers;
@@ -81,7 +81,8 @@ void gemm_run_qkv(struct prefill *p, const struct layer *y);
 void gemm_run_gate_up(struct prefill *p, const struct layer *y);
 
 /* prefill_attend.c */
-/* in[row] = causal attention of q[row] over the cache, within the layer's window, for the tokens among rows p->lo to p->hi; zero for its padding. */
+/* in[row] = causal attention of q[row] over the cache, within the layer's window, for the tokens among rows p->lo to p->hi; zero for its
+ * padding. */
 void prefill_attend(struct prefill *p);
 
 #endif

@@ -205,7 +205,8 @@ static void attend_tile(void *arg, int item, int worker)
     /* the longest pieces, those of the last tile, are handed out first */
     int64_t tile = j->first_tile + (j->n_tiles - 1 - item / w->n_head_kv), q0 = tile * p->query_tile, q1 = q0 + p->query_tile;
     struct attend_item a = {
-        .p = p, .own = &p->workers[worker], .layer = &w->layers[p->layer], .head = item % w->n_head_kv, .n_group = w->n_head / w->n_head_kv, .dim = w->head_dim,
+        .p = p, .own = &p->workers[worker], .layer = &w->layers[p->layer],
+        .head = item % w->n_head_kv, .n_group = w->n_head / w->n_head_kv, .dim = w->head_dim,
         .rows = p->query_tile * (w->n_head / w->n_head_kv), .q0 = q0, .first = q0 > j->first ? q0 : j->first,
         .end = q1 < j->end ? q1 : j->end,
     };

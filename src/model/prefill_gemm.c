@@ -231,7 +231,7 @@ static void fill_probe(float *x, size_t n)
 int gemm_probe(struct prefill *p, size_t n, struct err *e)
 {
     const struct layer *y = p->s->m->w.layers;
-    const struct matrix *all[] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down};
+    const struct matrix *all[] = {&y->wq, &y->wk, &y->wv, &y->wo, &y->gate, &y->up, &y->down, &y->mix_in, &y->mix_out};
     size_t n_x = (size_t)BULK_ROWS_MAX * SLICE_IN, n_y = (size_t)BULK_ROWS_MAX * SLICE_OUT;
     float *x = NULL, *weights = p->workers[0].weights;
 

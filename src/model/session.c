@@ -24,7 +24,7 @@ float *floats_new(size_t n)
 /* Bytes of the cache; false when they do not fit a size. */
 static bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
 {
-    size_t a_position = 2 * sizeof(uint16_t) * (size_t)w->n_layer * (size_t)w->n_kv;
+    size_t a_position = 2 * sizeof(uint16_t) * (size_t)w->n_layer * (size_t)w->n_cached * (size_t)w->head_dim;
     return !__builtin_mul_overflow(a_position, (size_t)n_ctx, bytes);
 }
 

@@ -44,8 +44,8 @@ static int read_scores(struct spm *s, const struct gguf_array *tokens, const str
     return ERR_OK;
 }
 
-int spm_new(struct spm **out, const struct bpe *index, const struct gguf_array *tokens, const struct gguf_array *scores, const uint8_t *types,
-            const int32_t byte_tokens[256], int32_t unknown, const char *path, struct err *e)
+int spm_new(struct spm **out, const struct bpe *index, const struct gguf_array *tokens, const struct gguf_array *scores,
+            const uint8_t *types, const int32_t byte_tokens[256], int32_t unknown, const char *path, struct err *e)
 {
     struct spm *s = calloc(1, sizeof *s);
 

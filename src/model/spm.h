@@ -12,8 +12,8 @@ struct spm;
 
 /* index and types (an enum token_type a token) outlive it. scores: NULL for none, all equal then; byte_tokens as in bpe.h; unknown: the
  * token for what has none, or -1. ERR_FILE for scores that are no numbers. */
-int spm_new(struct spm **out, const struct bpe *index, const struct gguf_array *tokens, const struct gguf_array *scores, const uint8_t *types,
-            const int32_t byte_tokens[256], int32_t unknown, const char *path, struct err *e);
+int spm_new(struct spm **out, const struct bpe *index, const struct gguf_array *tokens, const struct gguf_array *scores,
+            const uint8_t *types, const int32_t byte_tokens[256], int32_t unknown, const char *path, struct err *e);
 void spm_free(struct spm *s);
 /* Appends the ids of n bytes; space: as if a space stood in front. ERR_NOMEM, ERR_TOO_LONG. */
 int spm_encode(const struct spm *s, struct bpe_work *w, const char *text, size_t n, bool space, struct tokens *out);

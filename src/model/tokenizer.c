@@ -1,8 +1,8 @@
 /*
  * tokenizer.c - builds a tokenizer from the metadata of a GGUF file, and answers questions about its tokens.
  *
- * Taken are byte-level BPE vocabularies ("gpt2") with a pre-tokenizer of presplit.c, and SentencePiece's with scores ("llama"). All ids are checked against the
- * vocabulary, and the arrays against each other, before anything uses them. Encoding is in tokenizer_encode.c.
+ * Taken are byte-level BPE vocabularies ("gpt2") with a pre-tokenizer of presplit.c, and SentencePiece's with scores ("llama"). All ids
+ * are checked against the vocabulary, and the arrays against each other, before anything uses them. Encoding is in tokenizer_encode.c.
  */
 #include "model/tokenizer_impl.h"
 

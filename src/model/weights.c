@@ -21,7 +21,6 @@ enum {
     LIMIT_WIDTH = 1 << 17,
     LIMIT_FF = 1 << 20,
     LIMIT_HEADS = 1024,
-    LIMIT_HEAD_DIM = 1024,
     LIMIT_VOCAB = 1 << 22,
     LIMIT_CTX = 1 << 24,
 };
@@ -35,9 +34,11 @@ static const struct arch {
     bool long_rope; /* may have frequency factors for short and for long contexts */
     int no_rope;    /* every so many layers one has no position embedding; 0: none */
     bool gemma;     /* norms behind both halves of a layer, a gate with GELU, scaled embeddings */
+    bool conv;      /* layers without key/value heads have a convolution; the list says which */
     int windows;    /* where attention has a window: every so many layers one has none, unless the file says another number */
 } archs[] = {
     {.name = "gemma3", .pairs = ROPE_HALVES, .head_norm = true, .gemma = true, .windows = 6},
+    {.name = "lfm2", .pairs = ROPE_HALVES, .head_norm = true, .conv = true},
     {.name = "llama", .pairs = ROPE_ADJACENT},
     {.name = "phi3", .pairs = ROPE_HALVES, .fused = true, .long_rope = true},
     {.name = "qwen2", .pairs = ROPE_HALVES, .qkv_bias = true},
@@ -108,7 +109,8 @@ static int find_arch(struct loader *l)
     for (size_t i = 0; i < ARRAY_LEN(archs); i++)
         if (s.n == strlen(archs[i].name) && !memcmp(s.p, archs[i].name, s.n)) l->arch = &archs[i];
     if (!l->arch)
-        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (gemma3, llama, phi3, qwen2, qwen3 and smollm3 are)",
+        return err_set(l->e, ERR_UNSUPPORTED,
+                       "%s: architecture \"%.*s\" is not supported (gemma3, lfm2, llama, phi3, qwen2, qwen3 and smollm3 are)",
                        gguf_path(l->g), (int)(s.n < 64 ? s.n : 64), s.p);
     snprintf(l->w->arch, sizeof(l->w->arch), "%s", l->arch->name);
     l->w->pairs = l->arch->pairs;
@@ -124,22 +126,61 @@ static int find_arch(struct loader *l)
     return 0;
 }
 
+/* Key/value heads of each layer: 0 for those with a convolution. */
+static int get_kv_heads(struct loader *l)
+{
+    static const char name[] = "attention.head_count_kv";
+    struct weights *w = l->w;
+    struct gguf_array a;
+    char key[96];
+
+    if (!l->arch->conv || !gguf_get_array(l->g, key_of(l, key, name), &a)) return get_count(l, name, w->n_head, LIMIT_HEADS, &w->n_head_kv);
+    if (a.n != (uint64_t)w->n_layer)
+        return err_set(l->e, ERR_FILE, "%s: %s has %zu entries for %d layers", gguf_path(l->g), key, (size_t)a.n, w->n_layer);
+    for (int i = 0; i < w->n_layer; i++) {
+        int64_t v;
+        if (!gguf_array_int(&a, (uint64_t)i, &v) || v < 0 || v > LIMIT_HEADS)
+            return err_set(l->e, ERR_FILE, "%s: %s is not a list of small numbers", gguf_path(l->g), key);
+        if (v && w->n_head_kv && v != w->n_head_kv)
+            return err_set(l->e, ERR_UNSUPPORTED, "%s: %s differs between layers, which is not supported", gguf_path(l->g), key);
+        if (v) w->n_head_kv = (int)v;
+        else w->conv = true;
+    }
+    if (!w->n_head_kv) return err_set(l->e, ERR_FILE, "%s: %s is zero for all layers", gguf_path(l->g), key);
+    return 0;
+}
+
+/* Whether layer i has a convolution. */
+static bool has_conv(const struct loader *l, int i)
+{
+    struct gguf_array a;
+    char key[96];
+    int64_t v = 1;
+
+    if (!l->w->conv || !gguf_get_array(l->g, key_of(l, key, "attention.head_count_kv"), &a)) return false;
+    gguf_array_int(&a, (uint64_t)i, &v);
+    return !v;
+}
+
 static int read_numbers(struct loader *l)
 {
     struct weights *w = l->w;
     double eps;
-    int rc = 0, value_dim;
+    int rc = 0, value_dim, taps = CONV_TAPS;
 
     if ((rc = get_count(l, "block_count", 0, LIMIT_LAYERS, &w->n_layer))) return rc;
     if ((rc = get_count(l, "embedding_length", 0, LIMIT_WIDTH, &w->n_embd))) return rc;
     if ((rc = get_count(l, "feed_forward_length", 0, LIMIT_FF, &w->n_ff))) return rc;
     if ((rc = get_count(l, "context_length", 0, LIMIT_CTX, &w->ctx_train))) return rc;
     if ((rc = get_count(l, "attention.head_count", 0, LIMIT_HEADS, &w->n_head))) return rc;
-    if ((rc = get_count(l, "attention.head_count_kv", w->n_head, LIMIT_HEADS, &w->n_head_kv))) return rc;
+    if ((rc = get_kv_heads(l))) return rc;
     if ((rc = get_count(l, "attention.key_length", w->n_embd / w->n_head, LIMIT_HEAD_DIM, &w->head_dim))) return rc;
     if ((rc = get_count(l, "attention.value_length", w->head_dim, LIMIT_HEAD_DIM, &value_dim))) return rc;
     if ((rc = get_count(l, "rope.dimension_count", w->head_dim, LIMIT_HEAD_DIM, &w->n_rot))) return rc;
     if ((rc = get_positive(l, "attention.layer_norm_rms_epsilon", 0, &eps))) return rc;
+    if (l->arch->conv && (rc = get_count(l, "shortconv.l_cache", CONV_TAPS, INT32_MAX, &taps))) return rc;
+    if (taps != CONV_TAPS)
+        return err_set(l->e, ERR_UNSUPPORTED, "%s: convolutions over %d positions are not supported", gguf_path(l->g), taps);
     if (eps > 1) return err_set(l->e, ERR_FILE, "%s: the norm's epsilon is %g", gguf_path(l->g), eps);
     w->norm_eps = (float)eps;
 
@@ -152,6 +193,7 @@ static int read_numbers(struct loader *l)
                        value_dim, w->head_dim);
     if (w->n_rot % 2 || w->n_rot > w->head_dim)
         return err_set(l->e, ERR_FILE, "%s: %d rotary dimensions in heads of %d", gguf_path(l->g), w->n_rot, w->head_dim);
+    w->fused = l->arch->fused;
     w->gelu = l->arch->gemma;
     w->embed_scale = l->arch->gemma ? sqrtf((float)w->n_embd) : 1;
     /* files do not say that the 27B, alone with 62 layers, was trained with another scale */
@@ -164,6 +206,9 @@ static int read_numbers(struct loader *l)
         w->ctx_train = (int)window;
     w->n_q = w->n_head * w->head_dim;
     w->n_kv = w->n_head_kv * w->head_dim;
+    w->n_cached = w->n_head_kv;
+    if (w->conv && w->n_cached < (w->n_embd + 2 * w->head_dim - 1) / (2 * w->head_dim))
+        w->n_cached = (w->n_embd + 2 * w->head_dim - 1) / (2 * w->head_dim);
     return 0;
 }
 
@@ -226,7 +271,8 @@ static int get_vector(struct loader *l, const char *name, int64_t n, bool option
 static int plan_arena(struct loader *l)
 {
     struct weights *w = l->w;
-    size_t a_layer = 5 * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->head_dim + 10 * 16;
+    size_t a_layer = (l->arch->conv ? 5 + CONV_TAPS : 5) * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv +
+                     2 * (size_t)w->head_dim + 10 * 16;
 
     w->arena_cap = a_layer * (size_t)w->n_layer + (size_t)w->n_embd + 3 * (size_t)w->n_rot + 4 * 16;
     size_t bytes = (w->arena_cap * sizeof(float) + 63) / 64 * 64;
@@ -300,6 +346,43 @@ static int get_fused_matrices(struct loader *l, int i)
     return 0;
 }
 
+/* A matrix of small rows as floats: n_rows of n_in. Into the arena as well. */
+static int get_floats(struct loader *l, const char *name, int64_t n_in, int64_t n_rows, const float **out)
+{
+    int rc;
+    const struct gguf_tensor *t = find(l, name, n_in, n_rows, false, &rc);
+
+    if (!t) return rc;
+    if (t->type != TENSOR_F32 && t->type != TENSOR_F16 && t->type != TENSOR_BF16)
+        return err_set(l->e, ERR_UNSUPPORTED, "%s: tensor %s is quantised", gguf_path(l->g), name);
+    float *v = l->w->arena + l->w->arena_used;
+    dequant_row(t->type, t->data, v, n_in * n_rows);
+    l->w->arena_used += (size_t)(n_in * n_rows + 15) / 16 * 16;
+    *out = v;
+    return 0;
+}
+
+static int get_conv_layer(struct loader *l, int i)
+{
+    struct weights *w = l->w;
+    struct layer *y = &w->layers[i];
+    const struct matrix_spec list[] = {
+        {"shortconv.in_proj", w->n_embd, 3 * w->n_embd, &y->mix_in}, {"shortconv.out_proj", w->n_embd, w->n_embd, &y->mix_out},
+        {"ffn_gate", w->n_embd, w->n_ff, &y->gate},                  {"ffn_up", w->n_embd, w->n_ff, &y->up},
+        {"ffn_down", w->n_ff, w->n_embd, &y->down},
+    };
+    char name[64];
+    int rc = get_listed(l, i, list, ARRAY_LEN(list));
+
+    if (rc) return rc;
+    snprintf(name, sizeof(name), "blk.%d.shortconv.conv.weight", i);
+    if ((rc = get_floats(l, name, CONV_TAPS, w->n_embd, &y->taps))) return rc;
+    snprintf(name, sizeof(name), "blk.%d.attn_norm.weight", i);
+    if ((rc = get_vector(l, name, w->n_embd, false, &y->attn_norm))) return rc;
+    snprintf(name, sizeof(name), "blk.%d.ffn_norm.weight", i);
+    return get_vector(l, name, w->n_embd, false, &y->ffn_norm);
+}
+
 static int get_layer(struct loader *l, int i)
 {
     struct weights *w = l->w;
@@ -331,7 +414,7 @@ static int get_layer(struct loader *l, int i)
     return 0;
 }
 
-/* Which layers see a window only: all but every so-manieth, or those that a list says. */
+/* Which layers see a window only: all but those at the end of a period, or those that a list says. */
 static int get_windows(struct loader *l)
 {
     static const char name[] = "attention.sliding_window_pattern";
@@ -349,7 +432,8 @@ static int get_windows(struct loader *l)
         if (a.n != (uint64_t)w->n_layer)
             return err_set(l->e, ERR_FILE, "%s: %s has %zu entries for %d layers", gguf_path(l->g), key, (size_t)a.n, w->n_layer);
         for (int i = 0; i < w->n_layer; i++) {
-            if (!gguf_array_int(&a, (uint64_t)i, &v)) return err_set(l->e, ERR_FILE, "%s: %s is not a list of numbers", gguf_path(l->g), key);
+            if (!gguf_array_int(&a, (uint64_t)i, &v))
+                return err_set(l->e, ERR_FILE, "%s: %s is not a list of numbers", gguf_path(l->g), key);
             w->layers[i].window = v ? window : 0;
         }
         return 0;
@@ -373,7 +457,9 @@ static int get_ends(struct loader *l)
     if ((rc = get_matrix(l, "token_embd.weight", w->n_embd, w->n_vocab, false, &w->embed))) return rc;
     w->output = w->embed;
     if ((rc = get_matrix(l, "output.weight", w->n_embd, w->n_vocab, true, &w->output))) return rc;
-    return get_vector(l, "output_norm.weight", w->n_embd, false, &w->output_norm);
+    /* files of lfm2 have the last norm by the name of one that other models have first */
+    bool odd = l->arch->conv && gguf_find_tensor(l->g, "token_embd_norm.weight");
+    return get_vector(l, odd ? "token_embd_norm.weight" : "output_norm.weight", w->n_embd, false, &w->output_norm);
 }
 
 static int scale_by_metadata(struct loader *l, bool has_factors)
@@ -478,7 +564,7 @@ static int load(struct loader *l)
     if ((rc = find_arch(l)) || (rc = read_numbers(l)) || (rc = plan_arena(l))) return rc;
     if ((rc = get_ends(l)) || (rc = get_rope(l)) || (rc = get_windows(l))) return rc;
     for (int i = 0; i < l->w->n_layer; i++)
-        if ((rc = get_layer(l, i))) return rc;
+        if ((rc = has_conv(l, i) ? get_conv_layer(l, i) : get_layer(l, i))) return rc;
     return check_all_claimed(l);
 }
 

@@ -18,8 +18,12 @@ struct matrix {
     uint32_t type;
 };
 
-/* Biases and norms of heads are NULL where a model has none. n_q = n_head * head_dim, n_kv = n_head_kv * head_dim. */
+/* Biases and norms of heads are NULL where a model has none. n_q = n_head * head_dim, n_kv = n_head_kv * head_dim.
+ * A layer with a convolution has mix_in, taps and mix_out in place of attention: (b, c, x) = mix_in . input, and what goes into mix_out is
+ * c times the sum over the last CONV_TAPS positions of tap times b x. */
 struct layer {
+    struct matrix mix_in, mix_out;           /* n_embd -> 3 n_embd, n_embd -> n_embd; data NULL in layers with attention */
+    const float *taps;                       /* [n_embd][CONV_TAPS], oldest position first */
     const float *attn_norm;                  /* n_embd */
     struct matrix wq, wk, wv;                /* n_embd -> n_q, n_kv, n_kv */
     const float *bq, *bk, *bv;
@@ -35,10 +39,17 @@ struct layer {
     const float *ffn_post_norm;              /* as attn_post_norm */
 };
 
+#define CONV_TAPS 3
+/* Far above every model of these families. */
+#define LIMIT_HEAD_DIM 1024
+
 struct weights {
     char arch[32];
     int n_vocab, n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim, n_rot;
     int n_q, n_kv;
+    int n_cached;                            /* heads' worth of f16 that a layer keeps of a position, twice: keys and values, or b x */
+    bool conv;                               /* some layers have a convolution */
+    bool fused;                              /* the file has Q, K and V in one matrix, gate and up in another */
     int ctx_train;
     float norm_eps;
     enum rope_pairs pairs;

@@ -23,8 +23,14 @@ SPECS = [
     Spec("phi3", "phi3", kv=4, fused=True, tied=False),
     Spec("phi3-long", "phi3", kv=4, fused=True, tied=False, long=True),
     Spec("gemma3", "gemma3", layers=7, kv=1, dim=128, head_norm=True, gemma=True, window=64),
+    Spec("lfm2", "lfm2", layers=5, head_norm=True, conv=True),
     Spec("gemma3-scaled", "gemma3", layers=7, kv=2, dim=64, head_norm=True, gemma=True, window=48, linear=8.0),
 ]
+
+
+def is_conv(s, i):
+    """Whether layer i has a convolution in place of attention."""
+    return s.more.get("conv") and i % 2 == 0
 
 
 def byte_vocabulary(w):
@@ -65,13 +71,15 @@ def scored_vocabulary(w, seed=5, size=VOCAB, prefix=True, letters="abcdefgh Ã©æ—
 
 def keys(w, s):
     """Metadata of the architecture."""
-    w.add_name(s.name)
+    w.add_name("tiny")  # the peer takes models called phi3 for one whose tokens it knows
     w.add_block_count(s.layers)
     w.add_context_length(CTX)
     w.add_embedding_length(WIDTH)
     w.add_feed_forward_length(FF)
     w.add_head_count(s.heads)
-    w.add_head_count_kv(s.kv)
+    w.add_head_count_kv([0 if is_conv(s, i) else s.kv for i in range(s.layers)] if s.more.get("conv") else s.kv)
+    if s.more.get("conv"):
+        w.add_shortconv_l_cache(3)
     w.add_layer_norm_rms_eps(1e-5)
     w.add_rope_freq_base(10000.0)
     w.add_rope_dimension_count(s.dim)
@@ -103,7 +111,7 @@ def tensors(s, seed=1):
     # small beside what the layers add: where input and output share a matrix, each token would but foretell itself
     embed = 1 / 64 if more.get("gemma") else 1 / 4 if s.tied else 1.0
     yield "token_embd.weight", (embed * rng.standard_normal((VOCAB, WIDTH))).astype(np.float32)
-    yield "output_norm.weight", vector(WIDTH, 0.2 / embed, 0.04 / embed)
+    yield "token_embd_norm.weight" if more.get("conv") else "output_norm.weight", vector(WIDTH, 0.2 / embed, 0.04 / embed)
     if not s.tied:
         yield "output.weight", rng.standard_normal((VOCAB, WIDTH)).astype(np.float32)
     if more.get("factors"):
@@ -115,7 +123,11 @@ def tensors(s, seed=1):
         b = "blk.%d." % i
         yield b + "attn_norm.weight", vector(WIDTH)
         yield b + "ffn_norm.weight", vector(WIDTH)
-        if more.get("fused"):
+        if is_conv(s, i):
+            yield b + "shortconv.in_proj.weight", matrix(3 * WIDTH, WIDTH)
+            yield b + "shortconv.conv.weight", vector(3 * WIDTH, 0, 0.6).reshape(WIDTH, 3)
+            yield b + "shortconv.out_proj.weight", matrix(WIDTH, WIDTH)
+        elif more.get("fused"):
             yield b + "attn_qkv.weight", matrix(n_q + 2 * n_kv, WIDTH)
         else:
             yield b + "attn_q.weight", matrix(n_q, WIDTH)
@@ -125,13 +137,14 @@ def tensors(s, seed=1):
             yield b + "attn_q.bias", vector(n_q, 0, 0.5)
             yield b + "attn_k.bias", vector(n_kv, 0, 0.5)
             yield b + "attn_v.bias", vector(n_kv, 0, 0.5)
-        if more.get("head_norm"):
+        if more.get("head_norm") and not is_conv(s, i):
             yield b + "attn_q_norm.weight", vector(s.dim)
             yield b + "attn_k_norm.weight", vector(s.dim)
         if more.get("gemma"):
             yield b + "post_attention_norm.weight", vector(WIDTH, 0.5)
             yield b + "post_ffw_norm.weight", vector(WIDTH, 0.5)
-        yield b + "attn_output.weight", matrix(WIDTH, n_q)
+        if not is_conv(s, i):
+            yield b + "attn_output.weight", matrix(WIDTH, n_q)
         if not more.get("fused"):
             yield b + "ffn_gate.weight", matrix(FF, WIDTH)
         yield b + "ffn_up.weight", matrix(2 * FF if more.get("fused") else FF, WIDTH)
@@ -156,7 +169,7 @@ def write(path, s, **writer):
 
 
 def is_matrix(name):
-    return name.endswith(".weight") and "norm" not in name and "rope" not in name
+    return name.endswith(".weight") and not any(word in name for word in ("norm", "rope", "shortconv.conv"))
 
 
 def write_mxfp4(path, s):
@@ -185,7 +198,7 @@ def write_adapter(path, s, rank=8, alpha=16.0, seed=9):
             continue
         rows, cols = data.shape
         w.add_tensor(name + ".lora_a", (rng.standard_normal((rank, cols)) / np.sqrt(cols)).astype(np.float32))
-        w.add_tensor(name + ".lora_b", (0.2 * rng.standard_normal((rows, rank))).astype(np.float32))
+        w.add_tensor(name + ".lora_b", (0.06 * rng.standard_normal((rows, rank))).astype(np.float32))
     finish(w)
 
 

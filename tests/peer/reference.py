@@ -57,6 +57,7 @@ def frequencies(m, base, dim):
 def attention(m, i, x, n_ctx, cache):
     arch, b = m.arch, "blk.%d." % i
     heads, kv, dim = m.key("attention.head_count"), m.key("attention.head_count_kv"), m.key("attention.key_length")
+    kv = kv[i] if isinstance(kv, list) else kv
     eps, n = m.key("attention.layer_norm_rms_epsilon"), len(x)
     if b + "attn_qkv.weight" in m.tensors:
         q, k, v = np.split(x @ m.tensors[b + "attn_qkv.weight"].T, [heads * dim, (heads + kv) * dim], axis=-1)
@@ -85,6 +86,17 @@ def attention(m, i, x, n_ctx, cache):
     return np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, heads * dim) @ m.tensors[b + "attn_output.weight"].T
 
 
+def convolution(m, i, x, cache):
+    b = "blk.%d.shortconv." % i
+    gate, c, x = np.split(x @ m.tensors[b + "in_proj.weight"].T, 3, axis=-1)
+    now, taps = gate * x, m.tensors[b + "conv.weight"]
+    kept = now.astype(cache).astype(np.float64)
+    y = taps[:, 2] * now
+    for back in (1, 2):
+        y[back:] += taps[:, 2 - back] * kept[:-back]
+    return (c * y) @ m.tensors[b + "out_proj.weight"].T
+
+
 def feed_forward(m, i, x):
     b = "blk.%d." % i
     up = x @ m.tensors[b + "ffn_up.weight"].T
@@ -103,7 +115,8 @@ def logits(m, ids, n_ctx, cache=np.float64):
         x = x * np.sqrt(x.shape[-1])
     for i in range(m.key("block_count")):
         b = "blk.%d." % i
-        a = attention(m, i, norm(x, m.tensors[b + "attn_norm.weight"], eps), n_ctx, cache)
+        a = norm(x, m.tensors[b + "attn_norm.weight"], eps)
+        a = convolution(m, i, a, cache) if b + "shortconv.conv.weight" in m.tensors else attention(m, i, a, n_ctx, cache)
         if b + "post_attention_norm.weight" in m.tensors:
             a = norm(a, m.tensors[b + "post_attention_norm.weight"], eps)
         x = x + a
@@ -111,7 +124,8 @@ def logits(m, ids, n_ctx, cache=np.float64):
         if b + "post_ffw_norm.weight" in m.tensors:
             f = norm(f, m.tensors[b + "post_ffw_norm.weight"], eps)
         x = x + f
-    return norm(x, m.tensors["output_norm.weight"], eps) @ m.tensors.get("output.weight", m.tensors["token_embd.weight"]).T
+    last = m.tensors["token_embd_norm.weight" if m.arch == "lfm2" else "output_norm.weight"]
+    return norm(x, last, eps) @ m.tensors.get("output.weight", m.tensors["token_embd.weight"]).T
 
 
 def adapt(m, adapter, scale):

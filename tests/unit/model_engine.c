@@ -5,14 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "model/model.h"
-#include "tiny_model.h"
+#include "engine_help.h"
 
 #include <sys/wait.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/ponder-engine-XXXXXX";
-static char file[128];
 
 /* Shapes chosen so that every special path is met: two slices of output rows and two of inputs (1056 > 1024), heads that are not
  * n_embd / n_head wide, rotary parts of a head, groups of 1, 3 and 4 query heads, odd numbers of heads. */
@@ -35,11 +30,14 @@ static const struct tiny_spec specs[] = {
     {"smollm3 f32", "smollm3", TENSOR_F32, 5, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
     {"gemma3 f32", "gemma3", TENSOR_F32, 3, 64, 96, 4, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"gemma3 q8", "gemma3", TENSOR_Q8_0, 3, 96, 1056, 3, 1, 32, 32, 300, 2048, true, false, SCALING_LINEAR},
+    {"lfm2 f32", "lfm2", TENSOR_F32, 3, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
+    {"lfm2 q8", "lfm2", TENSOR_Q8_0, 4, 96, 1056, 3, 1, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"gemma3 f16", "gemma3", TENSOR_F16, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
 };
-/* The one that the tests of bits use, and one with windows. */
+/* The one that the tests of bits use, one with windows, and one with convolutions. */
 #define MAIN_SPEC   1
 #define WINDOW_SPEC 17
+#define CONV_SPEC   18
 
 static struct engine *open_spec(struct tiny_model *m, const struct tiny_spec *spec)
 {
@@ -50,20 +48,6 @@ static struct engine *open_spec(struct tiny_model *m, const struct tiny_spec *sp
     assert_int_equal(gw_save(&m->w, file, SIZE_MAX), 0);
     if (engine_open(&engine, file, &e)) fail_msg("%s", e.text);
     return engine;
-}
-
-static void fill_ids(int32_t *ids, size_t n, int n_vocab)
-{
-    for (size_t i = 0; i < n; i++) ids[i] = (int32_t)((i * 7919 + i / 5 + 1) % (size_t)n_vocab);
-}
-
-static struct session *new_session(const struct engine *m, int n_ctx, int n_threads)
-{
-    struct session *s;
-    struct err e = {0};
-
-    if (session_new(&s, m, n_ctx, n_threads, &e)) fail_msg("%s", e.text);
-    return s;
 }
 
 static void sync_to(struct session *s, const int32_t *ids, size_t n)
@@ -91,28 +75,6 @@ static float *copy_logits(struct session *s, int n_vocab)
 }
 
 /* ---- against the reference ----------------------------------------------------------------------------------------- */
-
-struct comparison {
-    const double *want; /* [n][n_vocab] */
-    int n_vocab;
-    size_t next;
-    double worst; /* distance over the row's largest logit */
-};
-
-static void compare_row(void *arg, size_t position, const float *logits)
-{
-    struct comparison *c = arg;
-    const double *want = c->want + position * (size_t)c->n_vocab;
-    double largest = 0, distance = 0;
-
-    assert_int_equal(position, c->next++);
-    for (int i = 0; i < c->n_vocab; i++) {
-        largest = fabs(want[i]) > largest ? fabs(want[i]) : largest;
-        double d = fabs(want[i] - (double)logits[i]);
-        if (!(d <= distance)) distance = d; /* a NaN sticks */
-    }
-    if (!(distance / largest <= c->worst)) c->worst = distance / largest;
-}
 
 static void logits_match_the_reference(void **state)
 {
@@ -143,43 +105,6 @@ static void logits_match_the_reference(void **state)
     }
 }
 
-/* One layer of gemma3, whose file says nothing of windows yet. */
-static void init_gemma(struct tiny_model *m)
-{
-    static const struct tiny_spec spec = {"gemma3", "gemma3", TENSOR_F32, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE};
-    tiny_init(m, &spec);
-}
-
-/* Files may list which layers have a window. */
-static void windows_may_be_listed(void **state)
-{
-    (void)state;
-    for (uint32_t has = 0; has < 2; has++) {
-        struct tiny_model m;
-        struct engine *engine;
-        int32_t ids[45];
-        struct err e = {0};
-        init_gemma(&m);
-        gw_u32(&m.w, "gemma3.attention.sliding_window", 8);
-        gw_f32(&m.w, "gemma3.rope.freq_base_swa", TINY_LOCAL_BASE);
-        gw_array(&m.w, "gemma3.attention.sliding_window_pattern", 4, 1);
-        gw_put_u32(&m.w.kv, has);
-        m.layers[0].window = has ? 8 : 0;
-        assert_int_equal(gw_save(&m.w, file, SIZE_MAX), 0);
-        if (engine_open(&engine, file, &e)) fail_msg("%s", e.text);
-        struct session *s = new_session(engine, 64, 1);
-        fill_ids(ids, 45, 300);
-        double *want = tiny_forward(&m, ids, 45);
-        struct comparison c = {.want = want, .n_vocab = 300};
-        assert_int_equal(session_score(s, ids, 45, false, compare_row, &c, &e), 0);
-        assert_true(c.worst < 2e-4);
-        free(want);
-        session_free(s);
-        engine_free(engine);
-        tiny_release(&m);
-    }
-}
-
 /* ---- bit for bit --------------------------------------------------------------------------------------------------- */
 
 static void prompt_does_not_depend_on_its_cuts(void **state)
@@ -190,7 +115,7 @@ static void prompt_does_not_depend_on_its_cuts(void **state)
     enum { N = 700 };
     int32_t ids[N];
 
-    static const size_t some[] = {MAIN_SPEC, MAIN_SPEC + 1, WINDOW_SPEC - 1, WINDOW_SPEC};
+    static const size_t some[] = {MAIN_SPEC, MAIN_SPEC + 1, WINDOW_SPEC - 1, WINDOW_SPEC, CONV_SPEC, CONV_SPEC + 1};
     for (size_t k = 0; k < ARRAY_LEN(some); k++) {
         struct engine *engine = open_spec(&m, &specs[some[k]]);
         struct session *s = new_session(engine, 800, 2);
@@ -503,18 +428,6 @@ static void wrong_calls_change_nothing(void **state)
 
 /* ---- files that are refused ---------------------------------------------------------------------------------------- */
 
-/* Opens what the writer holds; the error must be one line that begins with the file's name and says `why`. */
-static void assert_refused(const struct gguf_writer *w, size_t limit, int code, const char *why)
-{
-    struct engine *engine;
-    struct err e = {0};
-
-    assert_int_equal(gw_save(w, file, limit), 0);
-    int rc = engine_open(&engine, file, &e);
-    if (rc != code || engine || strncmp(e.text, file, strlen(file)) || !strstr(e.text, why))
-        fail_msg("wanted error %d with \"%s\", got %d: %s", code, why, rc, e.text);
-}
-
 /* Model metadata and tensors of a spec with one change of the numbers, but the tensors of the unchanged one. */
 struct wrong_numbers {
     struct tiny_spec change; /* 0 and NULL: as it is */
@@ -672,32 +585,6 @@ static void unknown_scalings_are_refused(void **state)
     tiny_release(&m);
 }
 
-static void wrong_windows_are_refused(void **state)
-{
-    (void)state;
-    struct tiny_model m;
-
-    init_gemma(&m);
-    gw_u32(&m.w, "gemma3.attention.sliding_window", UINT32_MAX);
-    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "attention.sliding_window");
-    tiny_release(&m);
-    init_gemma(&m);
-    gw_u32(&m.w, "gemma3.attention.sliding_window", 8);
-    gw_array(&m.w, "gemma3.attention.sliding_window_pattern", 4, 2);
-    gw_put_u64(&m.w.kv, 0);
-    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "2 entries for 1 layers");
-    tiny_release(&m);
-    init_gemma(&m);
-    gw_u32(&m.w, "gemma3.attention.sliding_window", 8);
-    gw_f32(&m.w, "gemma3.rope.freq_base_swa", 0);
-    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "freq_base_swa");
-    tiny_release(&m);
-    init_gemma(&m);
-    gw_f32(&m.w, "gemma3.final_logit_softcapping", 30);
-    assert_refused(&m.w, SIZE_MAX, ERR_UNSUPPORTED, "final_logit_softcapping");
-    tiny_release(&m);
-}
-
 static void truncated_files_are_refused(void **state)
 {
     (void)state;
@@ -819,21 +706,6 @@ static void a_model_goes_by_its_files_name(void **state)
 
 /* ---------------------------------------------------------------------------------------------------------------------- */
 
-static int make_folder(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(file, sizeof(file), "%s/model.gguf", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    remove(file);
-    return rmdir(folder);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest bits[] = {
@@ -849,7 +721,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(wrong_tensors_are_refused),       cmocka_unit_test(unknown_scalings_are_refused),
         cmocka_unit_test(truncated_files_are_refused),     cmocka_unit_test(info_describes_the_file),
         cmocka_unit_test(a_model_goes_by_its_files_name),  cmocka_unit_test(a_window_bounds_the_context),
-        cmocka_unit_test(windows_may_be_listed),           cmocka_unit_test(wrong_windows_are_refused),
     };
     if (argc > 1 && !strcmp(argv[1], OTHER_BLAS)) return cmocka_run_group_tests(bits, make_folder, remove_folder);
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -290,7 +290,8 @@ static void scales_stand_behind_the_name(void **state)
         const char *tail;
         double scale;
         int rc;
-    } cases[] = {{"", 1, 0}, {":0.5", 0.5, 0}, {":-2", -2, 0}, {":1e2,more", 1, ERR_FILE}, {":", 1, ERR_FILE}, {":nan", 1, ERR_FILE}, {":2000", 1, ERR_FILE}};
+    } cases[] = {{"", 1, 0}, {":0.5", 0.5, 0}, {":-2", -2, 0}, {":1e2,more", 1, ERR_FILE},
+                 {":", 1, ERR_FILE}, {":nan", 1, ERR_FILE}, {":2000", 1, ERR_FILE}};
     struct tiny_model m;
     struct engine *engine;
 

@@ -9,6 +9,7 @@
 #include "model/tokenizer.h"
 
 #include <math.h>
+#include <time.h>
 
 enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER = 4, UNUSED = 5, BYTE = 6 }; /* as in files */
 
@@ -55,7 +56,8 @@ static struct gguf_writer make(const struct change *c)
     }
     gw_array(&w, "tokenizer.ggml.token_type", 5, n);
     for (size_t i = 0; i < n; i++)
-        gw_put_u32(&w.kv, i == 0 ? UNKNOWN : i < 3 ? CONTROL : i < FIRST ? (c->no_bytes ? NORMAL : BYTE) : (uint32_t)pieces[i - FIRST].type);
+        gw_put_u32(&w.kv, i == 0 ? UNKNOWN : i < 3 ? CONTROL : i < FIRST ? (c->no_bytes ? NORMAL : BYTE)
+                                                                            : (uint32_t)pieces[i - FIRST].type);
     gw_u32(&w, "tokenizer.ggml.unknown_token_id", 0);
     if (c->space_prefix) gw_bool(&w, "tokenizer.ggml.add_space_prefix", c->space_prefix > 0);
     if (c->add_bos) gw_bool(&w, "tokenizer.ggml.add_bos_token", c->add_bos > 0);
@@ -278,10 +280,10 @@ static void long_texts_take_no_time(void **state)
 
     assert_non_null(text);
     memset(text, 'a', N);
-    int64_t before = clock_mono_us();
+    clock_t before = clock(); /* of this process: others may be busy */
     assert_int_equal(tokenizer_encode(o.t, text, N, PARSE_NONE, &ids, NULL), 0);
     assert_true(ids.n >= N / 4);
-    assert_true(clock_mono_us() - before < 4000000);
+    assert_true(clock() - before < 4 * CLOCKS_PER_SEC);
     tokens_release(&ids);
     free(text);
     close_opened(&o);
@@ -318,13 +320,51 @@ static void odd_files(void **state)
     close_opened(&o);
 }
 
+/* Files with wrong bytes are refused or give some tokens; nothing else happens. */
+static void damaged_files_do_no_harm(void **state)
+{
+    (void)state;
+    struct gguf_writer w = make(&(struct change){0});
+    size_t n;
+    uint8_t *whole = gw_finish(&w, &n), *bytes = malloc(n);
+    uint32_t seed = 5;
+    int opened = 0;
+
+    assert_non_null(bytes);
+    gw_release(&w);
+    for (int round = 0; round < 2000; round++) {
+        struct gguf *g;
+        struct tokenizer *t;
+        struct tokens ids = {0};
+        memcpy(bytes, whole, n);
+        for (int i = 0; i <= round % 3; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            bytes[(seed >> 4) % n] ^= (uint8_t)(1u << (seed >> 28 & 7));
+        }
+        if (gguf_open_memory(&g, bytes, n, "damaged", NULL)) continue;
+        if (!tokenizer_new(&t, g, NULL)) {
+            size_t len;
+            opened++;
+            assert_int_equal(tokenizer_encode(t, "abcbc <s>é\n\n<user>\xff", 20, PARSE_CONTROL, &ids, NULL), 0);
+            for (size_t i = 0; i < ids.n; i++) assert_true(ids.ids[i] >= 0 && ids.ids[i] < tokenizer_size(t));
+            for (int i = 0; i < tokenizer_size(t); i++) assert_non_null(tokenizer_piece(t, i, &len));
+            tokens_release(&ids);
+            tokenizer_free(t);
+        }
+        gguf_close(g);
+    }
+    assert_true(opened > 100);
+    free(whole);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_score_is_joined_first), cmocka_unit_test(text_becomes_no_control_token),
         cmocka_unit_test(spaces_in_front),                cmocka_unit_test(pieces_are_plain_text),
         cmocka_unit_test(joins_equal_a_plain_search),     cmocka_unit_test(long_texts_take_no_time),
-        cmocka_unit_test(odd_files),
+        cmocka_unit_test(odd_files),                      cmocka_unit_test(damaged_files_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
