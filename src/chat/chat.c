@@ -110,42 +110,38 @@ void chat_free(struct chat *c)
 
 /* ---- the branch ------------------------------------------------------------------------------------------------ */
 
-static int load_branch(struct chat *c, struct err *e)
+static int take_branch(struct chat *c, const struct message_list *l, struct err *e)
 {
-    struct message_list l = {0};
     struct branch b = {0};
-    int rc = store_load_branch(c->store, c->conversation, &l, e);
-    for (size_t i = 0; !rc && i < l.n; i++) {
-        const struct message *m = &l.items[i];
-        if (branch_add(&b, m->id, m->role == MESSAGE_USER ? ROLE_USER : ROLE_ASSISTANT, m->text, m->text_len, m->thought, m->thought_len))
-            rc = err_set(e, ERR_NOMEM, "out of memory for the conversation");
-    }
-    message_list_release(&l);
-    if (rc) {
-        branch_release(&b);
-        return rc;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct message *m = &l->items[i];
+        if (branch_add(&b, m->id, m->role == MESSAGE_USER ? ROLE_USER : ROLE_ASSISTANT, m->text, m->text_len, m->thought, m->thought_len)) {
+            branch_release(&b);
+            return err_set(e, ERR_NOMEM, "out of memory for the conversation");
+        }
     }
     branch_release(&c->branch);
     c->branch = b;
     return 0;
 }
 
-int chat_select(struct chat *c, int64_t conversation, struct err *e)
+int chat_select_loaded(struct chat *c, int64_t conversation, const struct message_list *branch, struct err *e)
 {
     if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
-    if (!conversation) {
-        c->conversation = 0;
-        branch_release(&c->branch);
-        post_ahead(c);
-        return 0;
-    }
-    int64_t old = c->conversation;
+    int rc = take_branch(c, branch, e);
+    if (rc) return rc;
     c->conversation = conversation;
-    int rc = load_branch(c, e);
-    if (rc)
-        c->conversation = old;
-    else
-        post_ahead(c);
+    post_ahead(c);
+    return 0;
+}
+
+int chat_select(struct chat *c, int64_t conversation, struct err *e)
+{
+    struct message_list l = {0};
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    int rc = conversation ? store_load_branch(c->store, conversation, &l, e) : 0;
+    if (!rc) rc = chat_select_loaded(c, conversation, &l, e);
+    message_list_release(&l);
     return rc;
 }
 

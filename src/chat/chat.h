@@ -31,6 +31,8 @@ void chat_free(struct chat *c);
 
 /* Continues a stored conversation, or starts a new one with 0 (made in the store with its first prompt). ERR_BUSY while a reply runs. */
 int chat_select(struct chat *c, int64_t conversation, struct err *e);
+/* The same where the caller has loaded the active branch already; it is copied. Nothing changes on an error. */
+int chat_select_loaded(struct chat *c, int64_t conversation, const struct message_list *branch, struct err *e);
 int64_t chat_conversation(const struct chat *c);        /* 0: none yet */
 /* Sends a prompt below the active leaf; CHAT_PROMPT follows at once, from inside this call the prompt is on disk. While a reply runs the
  * prompt waits as queued (chat_queued) and is sent when the reply has ended. */

@@ -82,7 +82,5 @@ const struct catalogue_entry *catalogue_find(const char *name);
 int model_path_of(struct str *out, const char *name, struct err *e);
 /* Names for completion and pickers: catalogue entries, then other .gguf files of the models folder. note: "98 MB, here". */
 bool model_name_at(size_t i, struct str *name, struct str *note);
-/* A file shipped with the program ("models/catalogue.ini"): beside the sources of a build tree, or under the installation. ERR_NOT_FOUND. */
-int shared_file(struct str *out, const char *name, struct err *e);
 
 #endif

@@ -16,7 +16,7 @@
 #define TICK_MS   100
 
 const struct chat_port chat_port_real = {
-    .select = chat_select,
+    .select = chat_select_loaded,
     .conversation = chat_conversation,
     .send = chat_send,
     .edit = chat_edit,
@@ -208,15 +208,12 @@ static void load_draft(struct app *a)
 
 /* ---- conversations ------------------------------------------------------------------------------------------------ */
 
-static int load_messages(struct app *a, int64_t conversation, struct err *e)
+/* Moves the messages into the transcript. */
+static int show_messages(struct app *a, struct message_list *l, struct err *e)
 {
-    struct message_list l = {0};
-    int rc = store_load_branch(a->store, conversation, &l, e);
-    for (size_t i = 0; !rc && i < l.n; i++) {
-        if (!transcript_add_message(&a->t, &l.items[i])) rc = err_set(e, ERR_NOMEM, "out of memory for the conversation");
-    }
-    message_list_release(&l);
-    return rc;
+    for (size_t i = 0; i < l->n; i++)
+        if (!transcript_add_message(&a->t, &l->items[i])) return err_set(e, ERR_NOMEM, "out of memory for the conversation");
+    return 0;
 }
 
 static void take_system(struct app *a, int64_t conversation)
@@ -234,17 +231,21 @@ int app_open(struct app *a, int64_t conversation, struct err *e)
     if (app_running(a)) return err_set(e, ERR_BUSY, "a reply is still being written: Esc stops it");
     app_leave_mode(a);
     app_save_draft(a);
-    int rc = a->port->select(a->chat, conversation, e);
-    if (rc) return rc;
+    struct message_list l = {0};
+    int rc = conversation ? store_load_branch(a->store, conversation, &l, e) : 0;
+    if (!rc) rc = a->port->select(a->chat, conversation, &l, e);
+    if (rc) {
+        message_list_release(&l);
+        return rc;
+    }
     a->reply = SIZE_MAX;
     a->focus = FOCUS_INPUT;
     rating_forget(a);
     a->last.context_used = 0;
     transcript_clear(&a->t);
-    if (conversation) {
-        rc = load_messages(a, conversation, e);
-        take_system(a, conversation);
-    }
+    rc = show_messages(a, &l, e);
+    message_list_release(&l);
+    if (conversation) take_system(a, conversation);
     load_draft(a);
     transcript_follow(&a->t);
     a->dirty = true;

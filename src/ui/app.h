@@ -23,7 +23,7 @@
 
 /* What the app wants of a chat: chat.h's own functions, or a test's. */
 struct chat_port {
-    int (*select)(struct chat *c, int64_t conversation, struct err *e);
+    int (*select)(struct chat *c, int64_t conversation, const struct message_list *branch, struct err *e);
     int64_t (*conversation)(const struct chat *c);
     int (*send)(struct chat *c, const char *text, size_t len, struct err *e);
     int (*edit)(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
