@@ -88,13 +88,12 @@ static inline int fake_edit(struct chat *c, int64_t prompt, const char *text, si
 
 static inline int fake_regenerate(struct chat *c, int64_t reply, struct err *e)
 {
-    (void)reply;
     struct fake_chat *f = fake_of(c);
     if (f->running) return err_set(e, ERR_BUSY, "a reply is still being written");
     if (!f->leaf) return err_set(e, ERR_NOT_FOUND, "there is no reply to write again");
     str_add(&f->log, "regenerate\n");
     struct message_list l = {0};
-    if (!store_load_message(f->store, f->leaf, &l, NULL) && l.n && l.items[0].role == MESSAGE_REPLY) f->leaf = l.items[0].parent;
+    if (!store_load_message(f->store, reply ? reply : f->leaf, &l, NULL) && l.n && l.items[0].role == MESSAGE_REPLY) f->leaf = l.items[0].parent;
     message_list_release(&l);
     f->running = true;
     return 0;
@@ -235,10 +234,29 @@ static inline void headless_start(struct headless *t, int w, int h, int64_t conv
     grid_init(&t->grid);
 }
 
+/* A configuration of the tests' own, made when a test first needs it, gone at the end. */
+static char headless_config[64];
+
+static inline void headless_remove_config(void)
+{
+    static const char *const parts[] = {"/ponder/ponder.ini", "/ponder", ""};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        char path[100];
+        snprintf(path, sizeof path, "%s%s", headless_config, parts[i]);
+        remove(path);
+    }
+}
+
 static inline void headless_open(struct headless *t)
 {
     struct err e = {0};
     *t = (struct headless){0};
+    if (!headless_config[0]) {
+        snprintf(headless_config, sizeof headless_config, "/tmp/ponder-config-%ld", (long)getpid());
+        atexit(headless_remove_config);
+    }
+    headless_remove_config();
+    setenv("XDG_CONFIG_HOME", headless_config, 1);
     if (store_open(&t->store, NULL, &e) || settings_init(&t->set, &e) || settings_set(&t->set, "theme", "default", &e)) {
         fprintf(stderr, "headless: %s\n", e.text);
         abort();

@@ -203,6 +203,11 @@ int sandbox_files(const char *const *writable, size_t n, struct err *e);
 /* Takes sockets from all threads, and with programs_too running other programs. */
 int sandbox_calls(bool programs_too, struct err *e);
 
+/* ---- machine ------------------------------------------------------------------------------------------------- */
+
+/* Bytes of memory that new work can have without pushing other programs out; 0 where it cannot be told. */
+uint64_t memory_available(void);
+
 /* ---- queue -------------------------------------------------------------------------------------------------- */
 
 /* A first-in first-out queue of pointers between threads, with a descriptor that is readable while it is not empty.

@@ -139,6 +139,8 @@ int app_new(struct app **out, const struct app_config *c, struct err *e)
 void app_free(struct app *a)
 {
     if (!a) return;
+    app_erase_deleted(a);
+    free(a->deleted);
     popup_close_all(a);
     line_free(a->line);
     transcript_release(&a->t);
@@ -238,6 +240,7 @@ int app_open(struct app *a, int64_t conversation, struct err *e)
         message_list_release(&l);
         return rc;
     }
+    app_keep_conversation(a, conversation);
     a->reply = SIZE_MAX;
     a->focus = FOCUS_INPUT;
     rating_forget(a);
@@ -274,7 +277,7 @@ int app_set(struct app *a, const char *name, const char *value, struct err *e)
     const struct setting *d = settings_find(name);
     if (!d) return err_set(e, ERR_USAGE, "there is no setting \"%s\": /set lists them", name);
     if (!strcmp(d->name, "model")) return app_load_model(a, value, e);
-    if (!strcmp(d->name, "db") || !strcmp(d->name, "private") || !strcmp(d->name, "keys"))
+    if (setting_is_of_start(d))
         return err_set(e, ERR_USAGE, "%s is chosen at the start: ponder --%s ...", d->name, d->name);
     if (!strcmp(d->name, "theme")) {
         struct theme t;
@@ -583,6 +586,7 @@ void app_tick(struct app *a, int64_t now_ms)
         a->dirty = true;
     }
     if (a->draft_at && now_ms - a->draft_at >= DRAFT_MS) app_save_draft(a);
+    if (a->erase_at && now_ms >= a->erase_at) app_erase_deleted(a);
     if (waits(a)) a->dirty = true;
 }
 
@@ -592,6 +596,7 @@ int app_next_tick(const struct app *a)
     if (waits(a)) next = TICK_MS;
     if (a->notice.len && a->notice_until && (next < 0 || a->notice_until - a->now < next)) next = a->notice_until - a->now;
     if (a->draft_at && (next < 0 || a->draft_at + DRAFT_MS - a->now < next)) next = a->draft_at + DRAFT_MS - a->now;
+    if (a->erase_at && (next < 0 || a->erase_at - a->now < next)) next = a->erase_at - a->now;
     return next < 0 ? -1 : next > 60000 ? 60000 : (int)(next > 0 ? next : 0);
 }
 

@@ -5,7 +5,7 @@
  * the editor, leaving) is asked for in struct requests and done by the loop. Time comes in as now_ms, so that a state can be made twice.
  * The chat is reached through a table of functions, which tests replace.
  *
- *   app.c        life, settings, opening conversations, sending      popup.c     lists and pages over the transcript
+ *   app.c        life, settings, opening conversations, sending      popup*.c    lists and pages over the transcript
  *   events.c     chat events                                         commands.c  slash commands
  *   act.c        what keys do                                        complete.c  Tab
  *   keymap.c     which key does what, by focus                       help.c      texts from the tables
@@ -122,6 +122,10 @@ struct app {
     struct str draft; /* as saved last */
     int64_t draft_at; /* when the line changed, 0: it is saved */
 
+    int64_t *deleted; /* conversations that left the list and are not yet erased */
+    size_t n_deleted, cap_deleted;
+    int64_t erase_at; /* 0: nothing to erase */
+
     struct requests want;
     struct geometry geo;       /* made by screen_layout */
     struct hit hits[HITS_MAX]; /* made by screen_draw */
@@ -201,6 +205,7 @@ void reading_copy(struct app *a);
 void reading_copy_code(struct app *a);
 void reading_edit(struct app *a);
 void reading_branch(struct app *a);
+void reading_sibling(struct app *a, int direction);
 void reading_find(struct app *a, int direction);
 
 /* rate.c */
@@ -289,5 +294,18 @@ void popup_open_conversations(struct app *a);
 void popup_open_models(struct app *a);
 void popup_open_themes(struct app *a);
 void popup_open_palette(struct app *a);
+void popup_open_settings(struct app *a);
+void popup_open_tree(struct app *a);
+
+/* popup_settings.c: keeps the present value of a setting in ponder.ini. */
+int app_keep(struct app *a, const char *name, struct err *e);
+/* Read at the start alone. */
+bool setting_is_of_start(const struct setting *d);
+/* popup_tree.c: shows a message of this conversation, whichever branch it is on, and gives it the reading focus. */
+int app_go_to(struct app *a, int64_t message, struct err *e);
+/* popup_conversations.c: deletes for good what was deleted in the list; called before leaving. */
+void app_erase_deleted(struct app *a);
+/* It is wanted after all. */
+void app_keep_conversation(struct app *a, int64_t id);
 
 #endif

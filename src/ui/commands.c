@@ -114,23 +114,10 @@ static void set_and_say(struct app *a, const char *name, const char *value)
     str_release(&now);
 }
 
-static void show_settings(struct app *a)
-{
-    struct str page = STR_EMPTY;
-    for (size_t i = 0; i < settings_count; i++) {
-        struct str v = STR_EMPTY;
-        settings_get(&a->set, &settings_table[i], &v);
-        str_addf(&page, "%-15s %s\n%-15s   %s\n", settings_table[i].name, v.len ? v.data : "(empty)", "", settings_table[i].help);
-        str_release(&v);
-    }
-    popup_open_page(a, "settings: /set NAME VALUE", &page);
-    str_release(&page);
-}
-
 static void cmd_set(struct app *a, const char *args)
 {
     if (!*args) {
-        show_settings(a);
+        popup_open_settings(a);
         return;
     }
     size_t n = word_end(args);
@@ -150,6 +137,12 @@ static void cmd_set(struct app *a, const char *args)
         set_and_say(a, name, value);
     }
     free(name);
+}
+
+static void cmd_tree(struct app *a, const char *args)
+{
+    (void)args;
+    popup_open_tree(a);
 }
 
 static void cmd_system(struct app *a, const char *args)
@@ -404,10 +397,11 @@ const struct command_def commands_table[] = {
     {"help", "[COMMAND]", "keys and commands", cmd_help, COMPLETE_COMMAND, NULL},
     {"new", "", "begin a new conversation", cmd_new, COMPLETE_NONE, NULL},
     {"open", "[ID]", "another conversation; without a number the list of all", cmd_open, COMPLETE_CONVERSATION, NULL},
+    {"tree", "", "the branches of this conversation", cmd_tree, COMPLETE_NONE, NULL},
     {"title", "TEXT", "name this conversation", cmd_title, COMPLETE_NONE, NULL},
     {"model", "[NAME|FILE]", "load another model", cmd_model, COMPLETE_MODEL, NULL},
     {"system", "[TEXT|none]", "the system text of this conversation", cmd_system, COMPLETE_WORDS, "none"},
-    {"set", "[NAME VALUE]", "show or change a setting", cmd_set, COMPLETE_SETTING, NULL},
+    {"set", "[NAME VALUE]", "the settings; one changed this way holds until you leave", cmd_set, COMPLETE_SETTING, NULL},
     {"budget", "[N|Ns|off|unlimited]", "how much this reply and those after it may think", cmd_budget, COMPLETE_WORDS,
      "100 200 400 1000 10s 30s off unlimited"},
     {"think", "on|off", "let the model think, from the next reply", cmd_think, COMPLETE_WORDS, "on off"},

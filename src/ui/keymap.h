@@ -37,9 +37,11 @@
     X(START, "to the beginning", true) \
     X(REDRAW, "draw the screen anew", true) \
     X(SUSPEND, "suspend to the shell", true) \
-    X(CONVERSATIONS, "conversations: open, find, rename, delete", true) \
+    X(CONVERSATIONS, "conversations: open, find, rename, tag, delete", true) \
     X(MODELS, "choose a model", true) \
     X(THEMES, "choose a theme", true) \
+    X(SETTINGS, "settings: look, change, keep", true) \
+    X(TREE, "branches of this conversation", true) \
     X(LEAVE_READING, "back to the input line", false) \
     X(NEXT, "next message", false) \
     X(PREVIOUS, "previous message", false) \
@@ -55,6 +57,8 @@
     X(EDIT, "edit the prompt (a branch), correct the answer", false) \
     X(REGENERATE, "write the reply again", true) \
     X(BRANCH, "another prompt from here", false) \
+    X(SIBLING_NEXT, "the next version of the message", false) \
+    X(SIBLING_PREVIOUS, "the version before", false) \
     X(UNDO, "take the last rating back", false) \
     X(FIND, "find", false) \
     X(FIND_NEXT, "next match", false) \

@@ -122,6 +122,29 @@ void reading_branch(struct app *a)
     app_notice(a, "another prompt in place of this one; the old branch stays in the record");
 }
 
+void reading_sibling(struct app *a, int direction)
+{
+    struct err e = {0};
+    struct message_tree t = {0};
+    const struct item *it = focused(a);
+    if (!it || it->id <= 0) return;
+    int rc = app_running(a) ? err_set(&e, ERR_BUSY, "a reply is still being written: Esc stops it")
+                            : store_load_siblings(a->store, it->id, &t, &e);
+    size_t i = 0;
+    while (i < t.n && t.items[i].id != it->id) i++;
+    bool there = direction > 0 ? i + 1 < t.n : i > 0;
+    if (!rc && there) rc = app_go_to(a, t.items[direction > 0 ? i + 1 : i - 1].id, &e);
+    if (rc)
+        app_error(a, "%s", e.text);
+    else if (t.n < 2)
+        app_notice(a, "this is its only version: r writes another, e edits a prompt");
+    else if (!there)
+        app_notice(a, direction > 0 ? "this is the newest version" : "this is the first version");
+    else
+        app_notice(a, "version %zu of %zu", i + (direction > 0 ? 2 : 0), t.n);
+    message_tree_release(&t);
+}
+
 /* ---- find --------------------------------------------------------------------------------------------------------- */
 
 static char lower(char c)

@@ -71,7 +71,8 @@ static void test_siblings(void **state)
 static void test_tags_of_a_conversation(void **state)
 {
     struct store *s = open_store(NULL);
-    int64_t c = conversation(s, ""), p = prompt(s, c, 0, "p"), a = reply(s, c, p, "", "a"), b = reply(s, c, p, "", "b"), empty = conversation(s, "");
+    int64_t c = conversation(s, ""), p = prompt(s, c, 0, "p"), a = reply(s, c, p, "", "a"), b = reply(s, c, p, "", "b"),
+            empty = conversation(s, "");
     struct conversation_list l;
     struct undone u;
     assert_works(store_tag(s, a, "maths", true, e));
@@ -102,7 +103,8 @@ static void test_speeds(void **state)
     model_speeds_release(&m);
     for (int i = 0; i < 3; i++) reply(s, c, p, "t", "a");
     sql(s, "UPDATE replies SET tokens_per_s = 10 WHERE message = (SELECT max(message) FROM replies)");
-    sql(s, "UPDATE replies SET thought_tokens = 1, answer_tokens = 1, tokens_per_s = 900 WHERE message = (SELECT min(message) FROM replies)");
+    sql(s,
+        "UPDATE replies SET thought_tokens = 1, answer_tokens = 1, tokens_per_s = 900 WHERE message = (SELECT min(message) FROM replies)");
     assert_works(store_model_speeds(s, &m, e));
     assert_int_equal(m.n, 1);
     assert_string_equal(m.items[0].file, "/m/tiny.gguf");
@@ -116,8 +118,10 @@ static void test_speeds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree_has_every_branch),  cmocka_unit_test(test_starts_are_short_and_whole),
-        cmocka_unit_test(test_siblings),               cmocka_unit_test(test_tags_of_a_conversation),
+        cmocka_unit_test(test_tree_has_every_branch),
+        cmocka_unit_test(test_starts_are_short_and_whole),
+        cmocka_unit_test(test_siblings),
+        cmocka_unit_test(test_tags_of_a_conversation),
         cmocka_unit_test(test_speeds),
     };
     return cmocka_run_group_tests_name("store_tree", tests, NULL, NULL);
