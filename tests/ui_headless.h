@@ -99,6 +99,14 @@ static inline int fake_regenerate(struct chat *c, int64_t reply, struct err *e)
     return 0;
 }
 
+static inline int fake_rethink(struct chat *c, int64_t reply, size_t bytes, struct err *e)
+{
+    struct fake_chat *f = fake_of(c);
+    int rc = fake_regenerate(c, reply, e);
+    if (!rc) str_addf(&f->log, "rethink m%lld %zd\n", (long long)reply, (ssize_t)bytes);
+    return rc;
+}
+
 static inline size_t fake_queued(const struct chat *c)
 {
     return fake_of(c)->n_queued;
@@ -172,6 +180,7 @@ static const struct chat_port fake_port = {
     .send = fake_send,
     .edit = fake_edit,
     .regenerate = fake_regenerate,
+    .rethink = fake_rethink,
     .queued = fake_queued,
     .queued_text = fake_queued_text,
     .drop_queued = fake_drop_queued,

@@ -59,6 +59,9 @@ struct chat_script {
     bool timeless;                   /* the clock stands still: seconds of a budget end where a cue says so */
 };
 int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e);    /* copied; used up by one reply */
+/* Another reply to the prompt of `reply`, a saved one of this branch, that begins with its thought: SIZE_MAX bytes are the whole thought, and the
+ * answer alone is written anew; fewer (cut back to a whole character) are gone on with. */
+int chat_rethink(struct chat *c, int64_t reply, size_t bytes, struct err *e);
 size_t chat_queued(const struct chat *c);
 const char *chat_queued_text(const struct chat *c, size_t i, size_t *len);
 void chat_drop_queued(struct chat *c, size_t i);

@@ -39,6 +39,8 @@ int cmd_pull(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_completions(int argc, char **argv);
+int cmd_man(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 /* Parts of inspect; argv[0] is the part's word. */
 int cmd_inspect_tokenize(int argc, char **argv);

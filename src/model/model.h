@@ -375,6 +375,12 @@ struct think_config {
     int answer_reserve;          /* tokens of the context that thought may not use */
     int context_left;            /* tokens the session can still take after the prompt */
     bool loop_guard;             /* close softly on repetition; otherwise only report it */
+    /* A thought to begin with, put before anything is sampled: the thought goes on behind it, or with given_closed is closed there and ends as
+     * given_ending says. It counts as thought and is no span: a model wrote it. NULL: none. Copied. */
+    const char *given;
+    size_t given_len;
+    bool given_closed;
+    enum thought_ending given_ending;
 };
 
 /* The user's live commands, obeyed at the very next token.

@@ -192,6 +192,8 @@ static void act_reading(struct app *a, enum action act)
     case ACT_COPY_CODE: reading_copy_code(a); break;
     case ACT_EDIT: reading_edit(a); break;
     case ACT_BRANCH: reading_branch(a); break;
+    case ACT_REROLL: reading_reroll(a); break;
+    case ACT_RETHINK: reading_rethink(a); break;
     case ACT_SIBLING_NEXT: reading_sibling(a, 1); break;
     case ACT_SIBLING_PREVIOUS: reading_sibling(a, -1); break;
     case ACT_UNDO: reading_undo(a); break;

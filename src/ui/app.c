@@ -21,6 +21,7 @@ const struct chat_port chat_port_real = {
     .send = chat_send,
     .edit = chat_edit,
     .regenerate = chat_regenerate,
+    .rethink = chat_rethink,
     .queued = chat_queued,
     .queued_text = chat_queued_text,
     .drop_queued = chat_drop_queued,
@@ -420,14 +421,9 @@ void app_send(struct app *a, const char *text, size_t n)
     a->dirty = true;
 }
 
-void app_regenerate(struct app *a, int64_t reply)
+/* The item of a reply that was asked for in place of the one at i (SIZE_MAX: of none). */
+static void reply_in_place(struct app *a, size_t i)
 {
-    struct err e = {0};
-    size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
-    if (a->port->regenerate(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e)) {
-        app_error(a, "%s", e.text);
-        return;
-    }
     int n = i < a->t.n ? a->t.items[i].n_siblings : 0;
     if (i < a->t.n) transcript_truncate(&a->t, i);
     struct item *it = transcript_add(&a->t, MESSAGE_REPLY);
@@ -443,6 +439,27 @@ void app_regenerate(struct app *a, int64_t reply)
     transcript_follow(&a->t);
     reply_asked(a);
     a->dirty = true;
+}
+
+void app_regenerate(struct app *a, int64_t reply)
+{
+    struct err e = {0};
+    size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
+    if (a->port->regenerate(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e))
+        app_error(a, "%s", e.text);
+    else
+        reply_in_place(a, i);
+}
+
+void app_rethink(struct app *a, int64_t reply, size_t bytes)
+{
+    struct err e = {0};
+    if (a->port->rethink(a->chat, reply, bytes, &e)) {
+        app_error(a, "%s", e.text);
+        return;
+    }
+    reply_in_place(a, transcript_find(&a->t, reply));
+    app_notice(a, bytes == SIZE_MAX ? "the thought stays, the answer is written again" : "the thought goes on from there");
 }
 
 static void send_edited(struct app *a, int64_t prompt, const char *text, size_t n)

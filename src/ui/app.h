@@ -28,6 +28,7 @@ struct chat_port {
     int (*send)(struct chat *c, const char *text, size_t len, struct err *e);
     int (*edit)(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
     int (*regenerate)(struct chat *c, int64_t reply, struct err *e);
+    int (*rethink)(struct chat *c, int64_t reply, size_t bytes, struct err *e);
     size_t (*queued)(const struct chat *c);
     const char *(*queued_text)(const struct chat *c, size_t i, size_t *len);
     void (*drop_queued)(struct chat *c, size_t i);
@@ -168,6 +169,8 @@ int app_open(struct app *a, int64_t conversation, struct err *e);
 void app_submit(struct app *a, const char *text, size_t n);
 void app_send(struct app *a, const char *text, size_t n);
 void app_regenerate(struct app *a, int64_t reply);
+/* The same, but with the first bytes of the reply's thought (SIZE_MAX: all of it, and the answer anew). */
+void app_rethink(struct app *a, int64_t reply, size_t bytes);
 /* Changes one setting for the replies from now on, and whatever of the screen hangs on it. */
 int app_set(struct app *a, const char *name, const char *value, struct err *e);
 int app_load_model(struct app *a, const char *name, struct err *e);
@@ -205,6 +208,8 @@ void reading_copy(struct app *a);
 void reading_copy_code(struct app *a);
 void reading_edit(struct app *a);
 void reading_branch(struct app *a);
+void reading_reroll(struct app *a);
+void reading_rethink(struct app *a);
 void reading_sibling(struct app *a, int direction);
 void reading_find(struct app *a, int direction);
 
@@ -296,6 +301,7 @@ void popup_open_themes(struct app *a);
 void popup_open_palette(struct app *a);
 void popup_open_settings(struct app *a);
 void popup_open_tree(struct app *a);
+void popup_open_steps(struct app *a, int64_t reply);
 
 /* popup_settings.c: keeps the present value of a setting in ponder.ini. */
 int app_keep(struct app *a, const char *name, struct err *e);

@@ -75,6 +75,18 @@ static void cmd_regen(struct app *a, const char *args)
     app_act(a, ACT_REGENERATE);
 }
 
+static void cmd_reroll(struct app *a, const char *args)
+{
+    (void)args;
+    app_act(a, ACT_REROLL);
+}
+
+static void cmd_rethink(struct app *a, const char *args)
+{
+    (void)args;
+    app_act(a, ACT_RETHINK);
+}
+
 static void cmd_drop(struct app *a, const char *args)
 {
     (void)args;
@@ -414,6 +426,8 @@ const struct command_def commands_table[] = {
     {"unlimited", "", "lift the budget of this reply, or of the next", cmd_unlimited, COMPLETE_NONE, NULL},
     {"stop", "", "stop the reply; what is there stays", cmd_stop, COMPLETE_NONE, NULL},
     {"regen", "", "write the newest reply again", cmd_regen, COMPLETE_NONE, NULL},
+    {"reroll", "", "write the newest answer again and keep its thought", cmd_reroll, COMPLETE_NONE, NULL},
+    {"rethink", "", "go on from a point of the newest thought", cmd_rethink, COMPLETE_NONE, NULL},
     {"drop", "", "drop the prompts that are queued", cmd_drop, COMPLETE_NONE, NULL},
     {"rate", "up|down|none [thought]", "rate the newest answer, or its thought", cmd_rate, COMPLETE_WORDS, "up down none"},
     {"fold", "[folded|tail|full]", "how the newest thought is shown", cmd_fold, COMPLETE_WORDS, "folded tail full"},

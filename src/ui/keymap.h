@@ -56,6 +56,8 @@
     X(COPY_CODE, "copy its code; again the next block", false) \
     X(EDIT, "edit the prompt (a branch), correct the answer", false) \
     X(REGENERATE, "write the reply again", true) \
+    X(REROLL, "write the answer again, keep the thought", true) \
+    X(RETHINK, "go on from a point of the thought", true) \
     X(BRANCH, "another prompt from here", false) \
     X(SIBLING_NEXT, "the next version of the message", false) \
     X(SIBLING_PREVIOUS, "the version before", false) \

@@ -21,6 +21,7 @@ static const struct popup_kind_def *const kinds[POPUP_KINDS] = {
     [POPUP_PALETTE] = &popup_kind_palette,
     [POPUP_SETTINGS] = &popup_kind_settings,
     [POPUP_TREE] = &popup_kind_tree,
+    [POPUP_STEPS] = &popup_kind_steps,
 };
 
 static bool is_page(const struct popup *p)
@@ -49,6 +50,8 @@ void popup_close(struct app *a)
     str_release(&p->filter);
     conversation_list_release(&p->conversations);
     message_tree_release(&p->tree);
+    thought_steps_release(&p->steps);
+    str_release(&p->thought);
     for (size_t i = 0; i < p->n_models; i++) {
         str_release(&p->models[i].name);
         str_release(&p->models[i].note);

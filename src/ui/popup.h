@@ -18,6 +18,7 @@ enum popup_kind {
     POPUP_PALETTE,
     POPUP_SETTINGS,
     POPUP_TREE,
+    POPUP_STEPS,
     POPUP_KINDS
 };
 
@@ -47,7 +48,7 @@ struct popup_kind_def {
     void (*about)(const struct app *a, const struct popup *p, struct str *out); /* a line about the selected row */
 };
 extern const struct popup_kind_def popup_kind_conversations, popup_kind_models, popup_kind_themes, popup_kind_palette, popup_kind_settings,
-    popup_kind_tree;
+    popup_kind_tree, popup_kind_steps;
 
 struct popup {
     struct popup *below;
@@ -60,6 +61,9 @@ struct popup {
     size_t n, cap, selected, top;
     struct conversation_list conversations; /* POPUP_CONVERSATIONS */
     struct message_tree tree;               /* POPUP_TREE */
+    struct str thought;                     /* POPUP_STEPS: exact bytes */
+    struct thought_steps steps;
+    int64_t reply;
     struct model_line *models;              /* POPUP_MODELS */
     size_t n_models, cap_models;
     struct settings at_start; /* POPUP_SETTINGS: what the next start will have, where that differs */

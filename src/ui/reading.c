@@ -122,6 +122,33 @@ void reading_branch(struct app *a)
     app_notice(a, "another prompt in place of this one; the old branch stays in the record");
 }
 
+/* The reply that keys about a thought mean; NULL with a line for the user where there is none that can be gone on with. */
+static const struct item *with_thought(struct app *a)
+{
+    size_t i = app_target_reply(a);
+    if (app_running(a))
+        app_error(a, "a reply is still being written: Esc stops it");
+    else if (i == SIZE_MAX || !item_has_thought(&a->t.items[i]))
+        app_error(a, "this reply has no thought");
+    else if (a->t.items[i].id <= 0)
+        app_error(a, "this reply is not saved yet");
+    else
+        return &a->t.items[i];
+    return NULL;
+}
+
+void reading_reroll(struct app *a)
+{
+    const struct item *it = with_thought(a);
+    if (it) app_rethink(a, it->id, SIZE_MAX);
+}
+
+void reading_rethink(struct app *a)
+{
+    const struct item *it = with_thought(a);
+    if (it) popup_open_steps(a, it->id);
+}
+
 void reading_sibling(struct app *a, int direction)
 {
     struct err e = {0};

@@ -217,6 +217,12 @@ static void state_tree(struct headless *t)
     headless_keys(t, "/tree\r");
 }
 
+static void state_steps(struct headless *t)
+{
+    finish(t);
+    headless_keys(t, "\tB");
+}
+
 static void state_found(struct headless *t)
 {
     headless_model(t);
@@ -260,6 +266,7 @@ static const struct {
     {"folded", state_folded},     {"unfolded", state_unfolded}, {"queued", state_queued},         {"rated", state_rated},
     {"error", state_error},       {"trouble", state_trouble},   {"more_below", state_more_below}, {"help", state_help},
     {"settings", state_settings}, {"setting_typed", state_setting_typed}, {"tree", state_tree}, {"found", state_found},
+    {"steps", state_steps},
     {"models", state_models},     {"typo", state_typo},         {"multiline", state_multiline},   {"hostile", state_hostile},
 };
 

@@ -217,6 +217,43 @@ static void test_tree_of_nothing(void **state)
     assert_true(headless_shows(t, "there is no conversation yet"));
 }
 
+/* ---- thoughts gone on with ------------------------------------------------------------------------------------------ */
+
+static void test_reroll_keeps_the_thought(void **state)
+{
+    struct headless *t = *state;
+    headless_exchange(t, "question", "the thought", "the answer");
+    char want[64];
+    snprintf(want, sizeof want, "rethink m%lld -1\n", (long long)t->app->t.items[1].id);
+    headless_keys(t, "\tR");
+    assert_true(headless_logged(t, want));
+    assert_true(headless_shows(t, "the answer is written again"));
+    assert_int_equal(t->app->t.items[1].phase, PHASE_WAITING);
+    headless_prefill(t, 1, 1);
+    headless_answer(t, "another answer");
+    headless_ended(t, THOUGHT_NONE, ANSWER_COMPLETE, NULL);
+    headless_keys(t, "/reroll\r"); /* that one has no thought */
+    assert_true(headless_shows(t, "this reply has no thought"));
+}
+
+static void test_thought_is_gone_on_with_from_a_step(void **state)
+{
+    struct headless *t = *state;
+    headless_exchange(t, "question", "Two and 2.5.  That is four\n\nOr is it? Yes: it is", "Four.");
+    char want[64];
+    snprintf(want, sizeof want, "rethink m%lld 37\n", (long long)t->app->t.items[1].id);
+    headless_keys(t, "\tB");
+    assert_true(headless_shows(t, "│ Two and 2.5. "));
+    assert_true(headless_shows(t, "│ That is four "));
+    assert_true(headless_shows(t, "│ it is "));
+    assert_true(headless_shows(t, "5 of 5"));
+    headless_keys(t, ESC "[A" ESC "[A\r");
+    assert_true(headless_logged(t, want)); /* up to "Or is it?" */
+    assert_null(t->app->popup);
+    headless_keys(t, "/rethink\r");
+    assert_true(headless_shows(t, "still being written"));
+}
+
 /* ---- conversations -------------------------------------------------------------------------------------------------- */
 
 static void test_tags_of_conversations(void **state)
@@ -299,6 +336,8 @@ int main(void)
         T(test_siblings_are_switched_in_place),
         T(test_branches_wait_for_the_reply),
         T(test_tree_of_nothing),
+        T(test_reroll_keeps_the_thought),
+        T(test_thought_is_gone_on_with_from_a_step),
         T(test_tags_of_conversations),
         T(test_found_by_thought_prompt_and_answer),
         T(test_columns_of_models),
