@@ -12,10 +12,11 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n';
 }
 
-/* Whether a sentence or a line ends with the byte at i. */
-static bool ends_at(const char *text, size_t n, size_t i)
+/* Whether what begins at `from` and ends with the byte at i is a sentence or a line. The number of a list's entry is neither. */
+static bool ends_at(const char *text, size_t n, size_t from, size_t i)
 {
-    return i + 1 >= n || text[i + 1] == '\n' || (strchr(".!?:", text[i]) && is_blank(text[i + 1]));
+    if (i + 1 >= n || text[i + 1] == '\n') return true;
+    return strchr(".!?:", text[i]) && is_blank(text[i + 1]) && strspn(text + from, "0123456789") != i - from;
 }
 
 /* The sentences of a text, without the blanks around them. False when memory runs out. */
@@ -24,7 +25,7 @@ static bool cut(struct thought_steps *out, const char *text, size_t n)
     size_t cap = 0, from = 0;
     for (size_t i = 0; i < n; i++) {
         if (is_blank(text[i]) && i == from) from++;
-        if (i < from || !ends_at(text, n, i)) continue;
+        if (i < from || !ends_at(text, n, from, i)) continue;
         if (!mem_grow(&out->items, &cap, out->n + 1, sizeof *out->items)) return false;
         out->items[out->n++] = (struct thought_step){.offset = from, .length = i + 1 - from};
         from = i + 1;

@@ -103,7 +103,7 @@ def the_machine_alone():
 
 
 def keys_while_it_writes():
-    t = Terminal("-m", MODEL, "--seed", "3", "--think-min", "1000000", "--budget", "unlimited", "--ctx", "8192", "--private")
+    t = Terminal("-m", MODEL, "--seed", "3", "--think-min", "1000000", "--budget", "unlimited", "--ctx", "8192")
     t.wait("Ask something")
     t.drain(0.3)
     for c in "xyzzy":  # warm

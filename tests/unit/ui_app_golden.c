@@ -364,12 +364,18 @@ static void test_every_size_draws(void **unused)
             assert_int_equal(t.grid.h, h);
             assert_true(t.grid.cursor_x < w && t.grid.cursor_y < h);
         }
-    headless_keys(&t, "\033OP");
-    for (int w = 1; w <= 50; w++)
-        for (int h = 1; h <= 14; h++) {
-            app_resize(t.app, w, h);
-            headless_screen(&t, false);
-        }
+    static const char *const lists[] = {"\033OP", "\033OQ", "\033OR", "\033OS", "\033[20~"}; /* F1 to F4, F9 */
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        headless_keys(&t, lists[i]);
+        for (int w = 1; w <= 50; w++)
+            for (int h = 1; h <= 14; h++) {
+                app_resize(t.app, w, h);
+                headless_screen(&t, false);
+                assert_true(t.grid.cursor_x < w && t.grid.cursor_y < h);
+            }
+        headless_keys(&t, "\033");
+        assert_null(t.app->popup);
+    }
     headless_close(&t);
 }
 

@@ -239,11 +239,11 @@ static void test_reroll_keeps_the_thought(void **state)
 static void test_thought_is_gone_on_with_from_a_step(void **state)
 {
     struct headless *t = *state;
-    headless_exchange(t, "question", "Two and 2.5.  That is four\n\nOr is it? Yes: it is", "Four.");
+    headless_exchange(t, "question", "1. Two and 2.5.  That is four\n\nOr is it? Yes: it is", "Four.");
     char want[64];
-    snprintf(want, sizeof want, "rethink m%lld 37\n", (long long)t->app->t.items[1].id);
+    snprintf(want, sizeof want, "rethink m%lld 40\n", (long long)t->app->t.items[1].id);
     headless_keys(t, "\tB");
-    assert_true(headless_shows(t, "│ Two and 2.5. "));
+    assert_true(headless_shows(t, "│ 1. Two and 2.5. "));
     assert_true(headless_shows(t, "│ That is four "));
     assert_true(headless_shows(t, "│ it is "));
     assert_true(headless_shows(t, "5 of 5"));
