@@ -274,7 +274,7 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
 }
 
 /* A thought that was written before is shown at once and evaluated with the prompt. */
-static int put_given(struct turn *t, struct err *e)
+static int begin_with_given(struct turn *t, struct err *e)
 {
     char from[48];
     int32_t id = -1;
@@ -471,7 +471,7 @@ void turn_run(struct worker *w, struct job *job)
         rc = err_set(&e, ERR_FILE, "no model is loaded");
     }
     recorder_flush(&t.rec, true);
-    if (!rc) rc = put_given(&t, &e);
+    if (!rc) rc = begin_with_given(&t, &e);
     if (!rc) rc = prefill(&t, &e);
     if (!rc && !over(&t)) rc = decode(&t, &e);
     finish(&t, rc, &e);
