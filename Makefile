@@ -51,7 +51,7 @@ PONDER   = $(BUILD)/ponder
 UNIT     = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
 SCRIPTS  = $(wildcard tests/cli/*.sh tests/pty/*.sh tests/fault/*.py)
 
-.PHONY: all build bench-store run test check test-long tests model model-1.5b install uninstall asan help clean deps deps-test format-check
+.PHONY: all build run test check test-long bench-ui bench-store tests model model-1.5b install uninstall asan help clean deps deps-test format-check
 .DEFAULT_GOAL := all
 
 ## all          install what is missing, build build/ponder (the default)
@@ -91,6 +91,10 @@ asan: deps-test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT="-O1 -g" SANITIZE=address,undefined build tests
 	@PONDER=$(abspath $(BUILD)/asan/ponder) PONDER_QUICK=1 ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 tests/run $(UNIT:$(BUILD)/%=$(BUILD)/asan/%)
 
+## bench-ui     measure the interface through a pseudo terminal: keys while the model writes, a conversation of 10,000 messages
+bench-ui: build
+	@PONDER=$(abspath $(PONDER)) python3 tests/bench/ui.py
+
 tests: $(UNIT)
 
 ## bench-store  a record of 100,000 messages: opened below 100 ms, searched below 50 ms
@@ -100,15 +104,22 @@ $(BUILD)/bench/store: tests/bench/store.c $(call archives,store base)
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS_ALL) $< -o $@ $(call archives,store base) $(LDFLAGS_ALL) $(LIBS)
 
-## install      copy program, catalogue and themes below PREFIX (default /usr/local)
+## install      copy program, catalogue, themes, manual page and completions below PREFIX (default /usr/local)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ponder/models $(DESTDIR)$(PREFIX)/share/ponder/themes
 	install -m 755 $(PONDER) $(DESTDIR)$(PREFIX)/bin/ponder
 	install -m 644 models/catalogue.ini $(DESTDIR)$(PREFIX)/share/ponder/models/
 	install -m 644 $(wildcard themes/*.ini) $(DESTDIR)$(PREFIX)/share/ponder/themes/
+	@for made in $(MADE); do set -- $$(echo $$made | tr : ' '); install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $$1); \
+	    echo "$(PONDER) $$(echo $$2 | tr , ' ') > $(DESTDIR)$(PREFIX)/share/$$1"; \
+	    $(PONDER) $$(echo $$2 | tr , ' ') > $(DESTDIR)$(PREFIX)/share/$$1 && chmod 644 $(DESTDIR)$(PREFIX)/share/$$1 || exit 1; done
+
+# what the program prints of itself: place below share, and the command
+MADE = man/man1/ponder.1:man bash-completion/completions/ponder:completions,bash zsh/site-functions/_ponder:completions,zsh \
+       fish/vendor_completions.d/ponder.fish:completions,fish
 
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/bin/ponder $(DESTDIR)$(PREFIX)/share/ponder
+	rm -rf $(DESTDIR)$(PREFIX)/bin/ponder $(DESTDIR)$(PREFIX)/share/ponder $(foreach m,$(MADE),$(DESTDIR)$(PREFIX)/share/$(firstword $(subst :, ,$(m))))
 
 ## clean        remove build/
 clean:

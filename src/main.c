@@ -35,6 +35,8 @@ const struct command cli_commands[] = {
      "measure prefill and decode speed beside what this machine allows; --profile: where the time goes"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
+    {"completions", cmd_completions, "bash|zsh|fish", "completion for a shell, to be sourced or put where it looks"},
+    {"man", cmd_man, "", "this program's manual page, ponder(1), as roff"},
     {"help", cmd_help, "[COMMAND]", "this text, or a command's own"},
     {NULL, NULL, NULL, NULL},
 };

@@ -36,17 +36,13 @@ static inline struct fake_chat *fake_of(const struct chat *c)
     return (struct fake_chat *)(uintptr_t)(const void *)c;
 }
 
-static inline int fake_select(struct chat *c, int64_t id, struct err *e)
+static inline int fake_select(struct chat *c, int64_t id, const struct message_list *branch, struct err *e)
 {
     struct fake_chat *f = fake_of(c);
-    struct message_list l = {0};
+    (void)e;
     f->conversation = id;
-    f->leaf = 0;
-    if (!id) return 0;
-    int rc = store_load_branch(f->store, id, &l, e);
-    if (!rc && l.n) f->leaf = l.items[l.n - 1].id;
-    message_list_release(&l);
-    return rc;
+    f->leaf = branch->n ? branch->items[branch->n - 1].id : 0;
+    return 0;
 }
 
 static inline int64_t fake_conversation(const struct chat *c)
@@ -92,13 +88,12 @@ static inline int fake_edit(struct chat *c, int64_t prompt, const char *text, si
 
 static inline int fake_regenerate(struct chat *c, int64_t reply, struct err *e)
 {
-    (void)reply;
     struct fake_chat *f = fake_of(c);
     if (f->running) return err_set(e, ERR_BUSY, "a reply is still being written");
     if (!f->leaf) return err_set(e, ERR_NOT_FOUND, "there is no reply to write again");
     str_add(&f->log, "regenerate\n");
     struct message_list l = {0};
-    if (!store_load_message(f->store, f->leaf, &l, NULL) && l.n && l.items[0].role == MESSAGE_REPLY) f->leaf = l.items[0].parent;
+    if (!store_load_message(f->store, reply ? reply : f->leaf, &l, NULL) && l.n && l.items[0].role == MESSAGE_REPLY) f->leaf = l.items[0].parent;
     message_list_release(&l);
     f->running = true;
     return 0;
@@ -108,6 +103,14 @@ static inline int fake_reroll(struct chat *c, int64_t reply, struct err *e)
 {
     str_addf(&fake_of(c)->log, "reroll %lld\n", (long long)reply);
     return fake_regenerate(c, reply, e);
+}
+
+static inline int fake_rethink(struct chat *c, int64_t reply, size_t bytes, struct err *e)
+{
+    struct fake_chat *f = fake_of(c);
+    int rc = fake_regenerate(c, reply, e);
+    if (!rc) str_addf(&f->log, "rethink m%lld %zd\n", (long long)reply, (ssize_t)bytes);
+    return rc;
 }
 
 static inline size_t fake_queued(const struct chat *c)
@@ -184,6 +187,7 @@ static const struct chat_port fake_port = {
     .edit = fake_edit,
     .regenerate = fake_regenerate,
     .reroll = fake_reroll,
+    .rethink = fake_rethink,
     .queued = fake_queued,
     .queued_text = fake_queued_text,
     .drop_queued = fake_drop_queued,
@@ -246,10 +250,29 @@ static inline void headless_start(struct headless *t, int w, int h, int64_t conv
     grid_init(&t->grid);
 }
 
+/* A configuration of the tests' own, made when a test first needs it, gone at the end. */
+static char headless_config[64];
+
+static inline void headless_remove_config(void)
+{
+    static const char *const parts[] = {"/ponder/ponder.ini", "/ponder", ""};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        char path[100];
+        snprintf(path, sizeof path, "%s%s", headless_config, parts[i]);
+        remove(path);
+    }
+}
+
 static inline void headless_open(struct headless *t)
 {
     struct err e = {0};
     *t = (struct headless){0};
+    if (!headless_config[0]) {
+        snprintf(headless_config, sizeof headless_config, "/tmp/ponder-config-%ld", (long)getpid());
+        atexit(headless_remove_config);
+    }
+    headless_remove_config();
+    setenv("XDG_CONFIG_HOME", headless_config, 1);
     if (store_open(&t->store, NULL, &e) || settings_init(&t->set, &e) || settings_set(&t->set, "theme", "default", &e)) {
         fprintf(stderr, "headless: %s\n", e.text);
         abort();

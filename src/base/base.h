@@ -165,6 +165,12 @@ enum path_kind { PATH_CONFIG, PATH_DATA, PATH_STATE, PATH_CACHE };
 /* Appends the program's folder of a kind, or a file in it when name is not NULL: $XDG_<KIND>_HOME/ponder[/name], a relative or
  * empty variable ignored as the XDG base directory specification 0.8 says, $HOME/.config and so on otherwise. */
 int path_of(struct str *out, enum path_kind kind, const char *name, struct err *e);
+/* Appends the i-th place where a file or folder shipped with the program ("themes", "models/catalogue.ini") may be, best first: the folder that
+ * $PONDER_DATADIR names, beside the build folder of a source tree, share/ponder beside the program's own folder, the installation. False at the
+ * end. A place may not exist. */
+bool path_shared_at(size_t i, const char *name, struct str *out);
+/* Appends the first of these that can be read. ERR_NOT_FOUND. */
+int path_shared(struct str *out, const char *name, struct err *e);
 /* Makes the folder and its missing parents, the ones it makes 0700 whatever the umask. Folders that exist keep their mode. A
  * symbolic link as the last part is refused. */
 int path_make_folder(const char *path, struct err *e);
@@ -196,6 +202,11 @@ int sandbox_landlock_version(void);
 int sandbox_files(const char *const *writable, size_t n, struct err *e);
 /* Takes sockets from all threads, and with programs_too running other programs. */
 int sandbox_calls(bool programs_too, struct err *e);
+
+/* ---- machine ------------------------------------------------------------------------------------------------- */
+
+/* Bytes of memory that new work can have without pushing other programs out; 0 where it cannot be told. */
+uint64_t memory_available(void);
 
 /* ---- queue -------------------------------------------------------------------------------------------------- */
 
@@ -284,6 +295,9 @@ int settings_copy(struct settings *out, const struct settings *s, struct err *e)
 /* ponder.ini: names in the section [ponder] or in none. A bad line or value is ERR_FILE with file and line, and the lines
  * before it stay applied. A missing file is fine. */
 int settings_load(struct settings *s, const char *ini_path, struct err *e);
+/* Keeps the present value of one setting in ponder.ini: its line is replaced, or added at the end; comments and all other lines stay as they
+ * are. The file and its folder are made where missing, a link is followed. ERR_INVALID for a text that a line of the file cannot hold. */
+int settings_save(const struct settings *s, const struct setting *d, const char *ini_path, struct err *e);
 /* PONDER_NAME for every setting; an empty variable counts as unset. A bad value is ERR_USAGE with the variable's name. */
 int settings_load_env(struct settings *s, struct err *e);
 const struct setting *settings_find(const char *name);

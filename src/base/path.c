@@ -139,3 +139,45 @@ int path_make_folder(const char *path, struct err *e)
     close(dir);
     return 0;
 }
+
+/* ---- what is shipped with the program --------------------------------------------------------------------------- */
+
+#ifndef PONDER_DATADIR
+#define PONDER_DATADIR "/usr/local/share/ponder"
+#endif
+
+bool path_shared_at(size_t i, const char *name, struct str *out)
+{
+    static const char *const beside[] = {"../", "../share/ponder/"};
+    char exe[4096];
+    const char *env;
+
+    if (i == 0) {
+        env = getenv("PONDER_DATADIR");
+        return env && env[0] ? (str_addf(out, "%s/%s", env, name), true) : path_shared_at(1, name, out);
+    }
+    if (i > ARRAY_LEN(beside)) {
+        if (i == ARRAY_LEN(beside) + 1) str_addf(out, "%s/%s", PONDER_DATADIR, name);
+        return i == ARRAY_LEN(beside) + 1;
+    }
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe));
+    if (n <= 0 || (size_t)n >= sizeof(exe)) return path_shared_at(ARRAY_LEN(beside) + 1, name, out);
+    while (n > 0 && exe[n - 1] != '/') n--;
+    str_add_bytes(out, exe, (size_t)n);
+    str_addf(out, "%s%s", beside[i - 1], name);
+    return true;
+}
+
+int path_shared(struct str *out, const char *name, struct err *e)
+{
+    struct str path = STR_EMPTY;
+    bool found = false;
+
+    for (size_t i = 0; !found && path_shared_at(i, name, &path); i++) {
+        found = str_ok(&path) && access(str_cstr(&path), R_OK) == 0;
+        if (found) str_add_bytes(out, path.data, path.len);
+        str_clear(&path);
+    }
+    str_release(&path);
+    return found ? 0 : err_set(e, ERR_NOT_FOUND, "%s is not where ponder is installed", name);
+}

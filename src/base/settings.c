@@ -12,6 +12,7 @@
 
 #define AT(field) offsetof(struct settings, field)
 #define INT64_TOP 9223372036854775807.0
+#define SAVED_MAX 150 /* bytes of a value: some builds of inih take lines of 200 */
 
 const struct setting settings_table[] = {
     {"model", "-m", SETTING_TEXT, SETTING_SHARED, AT(model), "smollm2-135m", 0, 0, "NAME|FILE", "model: a catalogue name or a GGUF file"},
@@ -359,6 +360,67 @@ int settings_load(struct settings *s, const char *ini_path, struct err *e)
 {
     int r = ini_read(ini_path, on_ini_value, s, e);
     return r == ERR_NOT_FOUND ? 0 : r;
+}
+
+/* Whether what ini_read makes of "name = value" is this value. */
+static bool fits_a_line(const char *value)
+{
+    size_t n = strlen(value);
+
+    if (n > SAVED_MAX || strpbrk(value, "\n\r")) return false;
+    if (n && (strchr(" \t", value[0]) || strchr(" \t", value[n - 1]))) return false;
+    for (const char *p = strchr(value, ';'); p; p = strchr(p + 1, ';'))
+        if (p == value || p[-1] == ' ' || p[-1] == '\t') return false;
+    return true;
+}
+
+/* Copies the lines of the old file, each that sets d replaced by `line` (once; the last word would win anyway). Returns whether one was. */
+static bool replace_line(const struct setting *d, const struct str *old, const char *line, struct str *out)
+{
+    bool put = false;
+
+    for (size_t at = 0; at < old->len;) {
+        const char *start = old->data + at, *newline = memchr(start, '\n', old->len - at);
+        size_t n = newline ? (size_t)(newline - start) + 1 : old->len - at, blanks = 0, name = 0;
+        while (blanks < n && (start[blanks] == ' ' || start[blanks] == '\t')) blanks++;
+        while (blanks + name < n && !strchr("=: \t\n", start[blanks + name])) name++;
+        bool is_it = name && start[blanks] != ';' && start[blanks] != '#' && same_name(d->name, start + blanks, name);
+        if (!is_it) str_add_bytes(out, start, n);
+        if (is_it && !put) str_add(out, line);
+        put = put || is_it;
+        at += n;
+    }
+    return put;
+}
+
+int settings_save(const struct settings *s, const struct setting *d, const char *ini_path, struct err *e)
+{
+    struct str value = STR_EMPTY, line = STR_EMPTY, old = STR_EMPTY, out = STR_EMPTY;
+    char *real = realpath(ini_path, NULL); /* a file that is kept elsewhere and linked here stays so */
+    const char *path = real ? real : ini_path;
+
+    settings_get(s, d, &value);
+    str_addf(&line, "%s = %s\n", d->name, str_cstr(&value));
+    int rc = fits_a_line(str_cstr(&value)) ? 0 : err_set(e, ERR_INVALID, "%s: this text does not fit a line of ponder.ini", d->name);
+    if (!rc) rc = file_read(&old, path, 1 << 20, e);
+    if (rc == ERR_NOT_FOUND) {
+        const char *slash = strrchr(path, '/');
+        char *folder = slash ? mem_dup_text(path, (size_t)(slash - path)) : NULL;
+        rc = folder && folder[0] ? path_make_folder(folder, e) : 0;
+        free(folder);
+    }
+    if (!rc && !replace_line(d, &old, str_cstr(&line), &out)) {
+        if (out.len && out.data[out.len - 1] != '\n') str_add_char(&out, '\n');
+        str_add(&out, str_cstr(&line));
+    }
+    if (!rc && !(str_ok(&out) && str_ok(&line))) rc = err_set(e, ERR_NOMEM, "out of memory");
+    if (!rc) rc = file_write_atomic(path, out.data, out.len, e);
+    free(real);
+    str_release(&value);
+    str_release(&line);
+    str_release(&old);
+    str_release(&out);
+    return rc;
 }
 
 int settings_load_env(struct settings *s, struct err *e)

@@ -110,42 +110,38 @@ void chat_free(struct chat *c)
 
 /* ---- the branch ------------------------------------------------------------------------------------------------ */
 
-static int load_branch(struct chat *c, struct err *e)
+static int take_branch(struct chat *c, const struct message_list *l, struct err *e)
 {
-    struct message_list l = {0};
     struct branch b = {0};
-    int rc = store_load_branch(c->store, c->conversation, &l, e);
-    for (size_t i = 0; !rc && i < l.n; i++) {
-        const struct message *m = &l.items[i];
-        if (branch_add(&b, m->id, m->role == MESSAGE_USER ? ROLE_USER : ROLE_ASSISTANT, m->text, m->text_len, m->thought, m->thought_len))
-            rc = err_set(e, ERR_NOMEM, "out of memory for the conversation");
-    }
-    message_list_release(&l);
-    if (rc) {
-        branch_release(&b);
-        return rc;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct message *m = &l->items[i];
+        if (branch_add(&b, m->id, m->role == MESSAGE_USER ? ROLE_USER : ROLE_ASSISTANT, m->text, m->text_len, m->thought, m->thought_len)) {
+            branch_release(&b);
+            return err_set(e, ERR_NOMEM, "out of memory for the conversation");
+        }
     }
     branch_release(&c->branch);
     c->branch = b;
     return 0;
 }
 
-int chat_select(struct chat *c, int64_t conversation, struct err *e)
+int chat_select_loaded(struct chat *c, int64_t conversation, const struct message_list *branch, struct err *e)
 {
     if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
-    if (!conversation) {
-        c->conversation = 0;
-        branch_release(&c->branch);
-        post_ahead(c);
-        return 0;
-    }
-    int64_t old = c->conversation;
+    int rc = take_branch(c, branch, e);
+    if (rc) return rc;
     c->conversation = conversation;
-    int rc = load_branch(c, e);
-    if (rc)
-        c->conversation = old;
-    else
-        post_ahead(c);
+    post_ahead(c);
+    return 0;
+}
+
+int chat_select(struct chat *c, int64_t conversation, struct err *e)
+{
+    struct message_list l = {0};
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    int rc = conversation ? store_load_branch(c->store, conversation, &l, e) : 0;
+    if (!rc) rc = chat_select_loaded(c, conversation, &l, e);
+    message_list_release(&l);
     return rc;
 }
 
@@ -167,14 +163,32 @@ static bool cut_before(struct chat *c, int64_t id)
 
 /* ---- sending --------------------------------------------------------------------------------------------------- */
 
-static int post_reply(struct chat *c, struct err *e)
+/* A job for another reply; the caller may put more into it, and hands it to post_job. */
+static struct job *new_job(struct err *e)
 {
     struct job *job = calloc(1, sizeof *job);
-    if (!job) return err_set(e, ERR_NOMEM, "out of memory");
-    job->kind = JOB_REPLY;
+    if (!job)
+        err_set(e, ERR_NOMEM, "out of memory");
+    else
+        job->kind = JOB_REPLY;
+    return job;
+}
+
+/* Who goes on with a thought wants one, whatever is set for other replies. */
+static int think_again(struct settings *set, struct err *e)
+{
+    int rc = settings_set(set, "think", "on", e);
+    if (!rc) rc = settings_set(set, "cot", "step", e);
+    return !rc && set->budget.kind == BUDGET_OFF ? settings_set(set, "budget", settings_find("budget")->initial, e) : rc;
+}
+
+/* Takes the job over, whatever comes of it. */
+static int post_job(struct chat *c, struct job *job, struct err *e)
+{
     job->conversation = c->conversation;
     job->reply = c->next_provisional--;
     int rc = settings_copy(&job->set, &c->set, e);
+    if (!rc && job->given.len) rc = think_again(&job->set, e);
     if (!rc && branch_copy(&job->branch, &c->branch)) rc = err_set(e, ERR_NOMEM, "out of memory");
     int64_t id = job->reply;
     job->script = c->script;
@@ -190,6 +204,12 @@ static int post_reply(struct chat *c, struct err *e)
     c->running = id;
     c->paused = false;
     return 0;
+}
+
+static int post_reply(struct chat *c, struct err *e)
+{
+    struct job *job = new_job(e);
+    return job ? post_job(c, job, e) : ERR_NOMEM;
 }
 
 static int save_reply(struct chat *c, struct line_message *m, int64_t parent, struct err *e)
@@ -306,6 +326,49 @@ int chat_reroll(struct chat *c, int64_t reply, struct err *e)
     if (!rc) rc = chat_regenerate(c, reply, e);
     if (rc) script_release(&c->script);
     return rc;
+}
+
+/* How a thought that is kept whole ends: as it did, unless something cut it. */
+static enum thought_ending kept_ending(const char *name)
+{
+    static const enum thought_ending whole[] = {THOUGHT_NATURAL, THOUGHT_BUDGET_SOFT, THOUGHT_BUDGET_HARD, THOUGHT_LOOP};
+    for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+        if (name && !strcmp(name, thought_ending_name(whole[i]))) return whole[i];
+    return THOUGHT_ANSWER_NOW;
+}
+
+/* Puts the thought of a message into the job. */
+static int give_thought(struct job *job, const struct message *m, size_t bytes, struct err *e)
+{
+    if (m->role != MESSAGE_REPLY || !m->thought_len) return err_set(e, ERR_INVALID, "this reply has no thought");
+    size_t n = bytes < m->thought_len ? utf8_complete_prefix(m->thought, bytes) : m->thought_len;
+    if (!n) return err_set(e, ERR_INVALID, "nothing of the thought would be left");
+    str_add_bytes(&job->given, m->thought, n);
+    job->given_from = m->id;
+    job->given_ms = m->thought_ms * (int64_t)n / (int64_t)m->thought_len;
+    job->given_closed = bytes == SIZE_MAX;
+    job->given_ending = kept_ending(m->ended);
+    return str_ok(&job->given) ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+int chat_rethink(struct chat *c, int64_t reply, size_t bytes, struct err *e)
+{
+    struct message_list l = {0};
+    size_t n = c->branch.n;
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    while (n && c->branch.items[n - 1].id != reply) n--;
+    if (n < 2 || reply <= 0) return err_set(e, ERR_NOT_FOUND, "this reply is not saved yet, or not on this branch");
+    struct job *job = new_job(e);
+    if (!job) return ERR_NOMEM;
+    int rc = store_load_message(c->store, reply, &l, e);
+    if (!rc) rc = give_thought(job, &l.items[0], bytes, e);
+    message_list_release(&l);
+    if (rc) {
+        job_free(job);
+        return rc;
+    }
+    branch_truncate(&c->branch, n - 1);
+    return post_job(c, job, e);
 }
 
 size_t chat_queued(const struct chat *c)

@@ -31,6 +31,8 @@ void chat_free(struct chat *c);
 
 /* Continues a stored conversation, or starts a new one with 0 (made in the store with its first prompt). ERR_BUSY while a reply runs. */
 int chat_select(struct chat *c, int64_t conversation, struct err *e);
+/* The same where the caller has loaded the active branch already; it is copied. Nothing changes on an error. */
+int chat_select_loaded(struct chat *c, int64_t conversation, const struct message_list *branch, struct err *e);
 int64_t chat_conversation(const struct chat *c);        /* 0: none yet */
 /* Sends a prompt below the active leaf; CHAT_PROMPT follows at once, from inside this call the prompt is on disk. While a reply runs the
  * prompt waits as queued (chat_queued) and is sent when the reply has ended. */
@@ -57,6 +59,9 @@ struct chat_script {
     bool timeless;                   /* the clock stands still: seconds of a budget end where a cue says so */
 };
 int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e);    /* copied; used up by one reply */
+/* Another reply to the prompt of `reply`, a saved one of this branch, that begins with its thought: SIZE_MAX bytes are the whole thought, and the
+ * answer alone is written anew; fewer (cut back to a whole character) are gone on with. */
+int chat_rethink(struct chat *c, int64_t reply, size_t bytes, struct err *e);
 size_t chat_queued(const struct chat *c);
 const char *chat_queued_text(const struct chat *c, size_t i, size_t *len);
 void chat_drop_queued(struct chat *c, size_t i);

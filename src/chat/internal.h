@@ -61,6 +61,10 @@ struct job {
     int64_t conversation;        /* 0: could not be saved yet */
     int64_t reply;               /* provisional id, below 0 */
     struct script script;
+    struct str given;            /* JOB_REPLY: a thought to begin with; "" none */
+    int64_t given_from, given_ms;        /* the reply it is of, and how long it took there */
+    bool given_closed;           /* it is whole: the answer follows */
+    enum thought_ending given_ending;
 };
 void job_free(void *job);
 

@@ -29,7 +29,8 @@ struct turn {
     int64_t answer_start_ms;                          /* running time when the answer began, -1 before */
     int64_t prefill_ms, last_progress_ms;
     int evaluated;                                    /* tokens of the prompt that were not found evaluated */
-    int generated;
+    int generated;                                    /* tokens of the reply so far */
+    int given;                                        /* of them, those of a thought that was there before */
     int extensions;
 };
 
@@ -68,9 +69,9 @@ static void refresh_stats(struct turn *t)
         .thought_tokens = s.thought_tokens,
         .answer_tokens = s.answer_tokens,
         .escaped = s.escaped,
-        .thought_ms = !t->opened ? 0 : t->answer_start_ms >= 0 ? t->answer_start_ms : ms,
+        .thought_ms = !t->opened ? 0 : t->job->given_ms + (t->answer_start_ms >= 0 ? t->answer_start_ms : ms),
         .answer_ms = !t->opened ? ms : t->answer_start_ms >= 0 ? ms - t->answer_start_ms : 0,
-        .tokens_per_s = ms > 0 ? 1000.0 * t->generated / (double)ms : 0,
+        .tokens_per_s = ms > 0 ? 1000.0 * (t->generated - t->given) / (double)ms : 0,
         .context_used = (int)used,
         .context = session_ctx(t->w->session),
         .drafted = (int)drafted,
@@ -255,6 +256,10 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
         .answer_reserve = left / 2 < ANSWER_RESERVE ? left / 2 : ANSWER_RESERVE,
         .context_left = left,
         .loop_guard = set->loop_guard,
+        .given = t->job->given.data,
+        .given_len = t->job->given.len,
+        .given_closed = t->job->given_closed,
+        .given_ending = t->job->given_ending,
     };
     if (t->job->script.has_thought) {     /* it is put to its end, whatever a thought may be now */
         c.budget = (struct budget){.kind = BUDGET_UNLIMITED};
@@ -266,6 +271,27 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
     /* a thought that is given is put behind the speculator's back */
     if (!rc && !t->job->script.has_thought) begin_speculation(t);
     return rc;
+}
+
+/* A thought that was written before is shown at once and evaluated with the prompt. */
+static int begin_with_given(struct turn *t, struct err *e)
+{
+    char from[48];
+    int32_t id = -1;
+    bool keep = true;
+    if (!t->job->given.len) return 0;
+    snprintf(from, sizeof from, "m%lld %zu", (long long)t->job->given_from, t->job->given.len);
+    recorder_event(&t->rec, 0, "given", from);
+    while (think_next(t->think, NULL, 0, &id) == THINK_DO_FORCE) {
+        int rc = think_accept(t->think, id, true, &keep, e);
+        if (!rc) rc = tokens_push(&t->prompt, id) ? err_set(e, ERR_NOMEM, "out of memory for the prompt") : 0;
+        if (rc) return rc;
+        t->generated++;
+        t->given++;
+    }
+    drain(t);
+    refresh_stats(t);
+    return t->prompt.n < (size_t)session_ctx(t->w->session) ? 0 : err_set(e, ERR_TOO_LONG, "the thought does not fit the context (see --ctx)");
 }
 
 /* Evaluates the prompt. A pause during it only takes hold afterwards, a stop at once. */
@@ -445,6 +471,7 @@ void turn_run(struct worker *w, struct job *job)
         rc = err_set(&e, ERR_FILE, "no model is loaded");
     }
     recorder_flush(&t.rec, true);
+    if (!rc) rc = begin_with_given(&t, &e);
     if (!rc) rc = prefill(&t, &e);
     if (!rc && !over(&t)) rc = decode(&t, &e);
     finish(&t, rc, &e);

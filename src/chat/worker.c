@@ -57,6 +57,7 @@ void job_free(void *p)
     settings_release(&job->set);
     branch_release(&job->branch);
     script_release(&job->script);
+    str_release(&job->given);
     free(job);
 }
 
@@ -201,23 +202,11 @@ static int apply_adapters(struct worker *w, const char *list, bool fresh, struct
     return rc;
 }
 
-/* Bytes that can be had without swapping, as the kernel estimates; UINT64_MAX where it does not say. */
-static uint64_t memory_available(void)
-{
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
-    unsigned long long kb = 0;
-    bool known = false;
-    while (f && !known && fgets(line, sizeof line, f)) known = sscanf(line, "MemAvailable: %llu kB", &kb) == 1;
-    if (f) fclose(f);
-    return known ? (uint64_t)kb << 10 : UINT64_MAX;
-}
-
 /* Linux hands out what it does not have and later kills whoever uses it: so what a session will need is looked at before. */
 static int check_memory(const struct engine *m, int ctx, struct err *e)
 {
     uint64_t need = engine_session_bytes(m, ctx), have = memory_available();
-    if (need <= have) return 0;
+    if (!have || need <= have) return 0;
     int fits = ctx;
     while (fits > 256 && engine_session_bytes(m, fits) > have) fits /= 2;
     return err_set(e, ERR_NOMEM, "a context of %d tokens needs %.1f GB of memory and %.1f GB are free: try --ctx %d, or close something", ctx,

@@ -40,6 +40,8 @@ int cmd_pull(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_completions(int argc, char **argv);
+int cmd_man(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 /* Parts of inspect; argv[0] is the part's word. */
 int cmd_inspect_tokenize(int argc, char **argv);
@@ -83,7 +85,5 @@ const struct catalogue_entry *catalogue_find(const char *name);
 int model_path_of(struct str *out, const char *name, struct err *e);
 /* Names for completion and pickers: catalogue entries, then other .gguf files of the models folder. note: "98 MB, here". */
 bool model_name_at(size_t i, struct str *name, struct str *note);
-/* A file shipped with the program ("models/catalogue.ini"): beside the sources of a build tree, or under the installation. ERR_NOT_FOUND. */
-int shared_file(struct str *out, const char *name, struct err *e);
 
 #endif

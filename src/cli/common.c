@@ -160,7 +160,7 @@ int cmd_help(int argc, char **argv)
 {
     if (argc > 1) return cli_command_help(argv[1]);
     printf("ponder %s - talk to a local reasoning model, and steer how long it thinks\n\nusage: ponder [COMMAND] [options]\n\n", PONDER_VERSION);
-    for (const struct command *c = cli_commands; c->name; c++) printf("  %-9s %s\n", c->name, c->help);
+    for (const struct command *c = cli_commands; c->name; c++) printf("  %-11s %s\n", c->name, c->help);
     printf("\n`ponder help COMMAND` shows its options. Exit codes: 0 done, 1 failed, 2 usage, 3 unusable file.\n");
     return cli_finish(0);
 }

@@ -18,36 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef PONDER_DATADIR
-#define PONDER_DATADIR "/usr/local/share/ponder"
-#endif
-
-int shared_file(struct str *out, const char *name, struct err *e)
-{
-    char exe[4096];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    struct str path = STR_EMPTY;
-    const char *env = getenv("PONDER_DATADIR");
-    if (n > 0) {
-        exe[n] = '\0';
-        char *slash = strrchr(exe, '/');
-        if (slash) *slash = '\0';
-    }
-    const char *tries[][2] = {{env, ""}, {n > 0 ? exe : NULL, "/.."}, {n > 0 ? exe : NULL, "/../share/ponder"}, {PONDER_DATADIR, ""}};
-    for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
-        if (!tries[i][0]) continue;
-        str_clear(&path);
-        str_addf(&path, "%s%s/%s", tries[i][0], tries[i][1], name);
-        if (str_ok(&path) && !access(path.data, R_OK)) {
-            str_add_bytes(out, path.data, path.len);
-            str_release(&path);
-            return 0;
-        }
-    }
-    str_release(&path);
-    return err_set(e, ERR_NOT_FOUND, "%s is not where ponder is installed", name);
-}
-
 /* ---- catalogue ------------------------------------------------------------------------------------------------- */
 
 static struct catalogue_entry *entries;
@@ -92,7 +62,7 @@ const struct catalogue_entry *catalogue_at(size_t i, struct err *e)
     if (!catalogue_read) {
         catalogue_read = true;
         struct str path = STR_EMPTY;
-        int rc = shared_file(&path, "models/catalogue.ini", e);
+        int rc = path_shared(&path, "models/catalogue.ini", e);
         if (!rc) rc = ini_read(str_cstr(&path), catalogue_value, NULL, e);
         str_release(&path);
         if (rc) n_entries = 0;

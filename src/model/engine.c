@@ -90,11 +90,11 @@ static int name_model(struct model_info *info, const struct gguf *g)
     return ok ? 0 : ERR_NOMEM;
 }
 
-static int describe(struct engine *m, struct err *e)
+/* All but the family, which is the tokenizer's. */
+static int describe_file(struct engine *m, struct err *e)
 {
     struct model_info *info = &m->info;
     const struct weights *w = &m->w;
-    size_t n = 0;
 
     info->path = gguf_path(m->file);
     name_quant(info, m->file);
@@ -110,9 +110,44 @@ static int describe(struct engine *m, struct err *e)
     info->ctx_train = w->ctx_train;
     info->n_params = w->n_params;
     info->file_bytes = gguf_file_bytes(m->file);
-    const char *template = tokenizer_template(m->tokenizer, &n);
-    info->family = family_of_template(template, template ? n : 0, &info->template_recognised);
     return 0;
+}
+
+static int describe(struct engine *m, struct err *e)
+{
+    size_t n = 0;
+
+    int rc = describe_file(m, e);
+    const char *template = tokenizer_template(m->tokenizer, &n);
+    m->info.family = family_of_template(template, template ? n : 0, &m->info.template_recognised);
+    return rc;
+}
+
+#define LOOK_CTX 8192
+
+int model_look(struct model_look *out, const char *path, int n_ctx, struct err *e)
+{
+    struct engine *m = calloc(1, sizeof(*m));
+    int rc;
+
+    *out = (struct model_look){0};
+    if (!m) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    rc = kernels_init(e);
+    if (!rc) rc = gguf_open_parts(&m->file, path, e);
+    if (!rc) rc = weights_init(&m->w, m->file, e);
+    if (!rc) rc = describe_file(m, e);
+    if (!rc) {
+        int ctx = n_ctx > 0 ? n_ctx : m->info.ctx_train > 0 && m->info.ctx_train < LOOK_CTX ? m->info.ctx_train : LOOK_CTX;
+        snprintf(out->name, sizeof(out->name), "%s", m->info.name);
+        snprintf(out->arch, sizeof(out->arch), "%s", m->info.arch);
+        snprintf(out->quant, sizeof(out->quant), "%s", m->info.quant);
+        out->ctx_train = m->info.ctx_train;
+        out->n_params = m->info.n_params;
+        out->file_bytes = m->info.file_bytes;
+        out->session_bytes = engine_session_bytes(m, ctx);
+    }
+    engine_free(m);
+    return rc;
 }
 
 /* Between two tensors of a file, at the largest alignment. */

@@ -175,6 +175,15 @@ struct model_info {
     bool template_recognised;
 };
 
+/* What a model file is, for lists: read from its header alone, no weight is touched. session_bytes: of a session of n_ctx tokens (0: as many
+ * as it was trained for, at most 8192). */
+struct model_look {
+    char name[128], arch[32], quant[16];
+    int ctx_train;
+    uint64_t n_params, file_bytes, session_bytes;
+};
+int model_look(struct model_look *out, const char *path, int n_ctx, struct err *e);
+
 /* Loads a model through mmap. ERR_FILE, ERR_UNSUPPORTED or ERR_NOMEM with the file and the reason in *e. */
 int engine_open(struct engine **out, const char *path, struct err *e);
 void engine_free(struct engine *m);
@@ -366,6 +375,12 @@ struct think_config {
     int answer_reserve;          /* tokens of the context that thought may not use */
     int context_left;            /* tokens the session can still take after the prompt */
     bool loop_guard;             /* close softly on repetition; otherwise only report it */
+    /* A thought to begin with, put before anything is sampled: the thought goes on behind it, or with given_closed is closed there and ends as
+     * given_ending says. It counts as thought and is no span: a model wrote it. NULL: none. Copied. */
+    const char *given;
+    size_t given_len;
+    bool given_closed;
+    enum thought_ending given_ending;
 };
 
 /* The user's live commands, obeyed at the very next token.

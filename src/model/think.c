@@ -254,6 +254,14 @@ static void queue_close(struct think *t)
 
 static void decide_thought(struct think *t)
 {
+    if (t->given_closed) {
+        t->given_closed = false;
+        t->cause = t->given_ending;
+        t->state = THINK_FORCING;
+        text_settle(t);
+        if (force_close(t, false, NULL)) t->nomem = true;
+        return;
+    }
     if (t->say_waits) {
         if (!text_clean(t) && t->say_waits <= WAIT_MAX) return;
         text_settle(t);
@@ -697,11 +705,27 @@ static int find_tags(struct think *t, struct err *e)
     return rc ? err_set(e, rc, "out of memory in the thinking controller") : 0;
 }
 
+/* A thought that was written before comes first. */
+static int begin_given(struct think *t, const struct think_config *c, struct err *e)
+{
+    if (!c->thought_open && (!c->think || t->family->start == THOUGHT_PROMPTED))
+        return err_set(e, ERR_INVALID, "thinking is off: a thought cannot be gone on with");
+    int rc = 0;
+    if (c->thought_open)
+        think_open_thought(t);
+    else
+        rc = force_open(t, e);
+    t->given_closed = c->given_closed;
+    t->given_ending = c->given_ending;
+    return rc ? rc : force_text(t, FORCE_GIVEN, c->given, c->given_len, e);
+}
+
 /* Where the reply starts. */
 static int begin(struct think *t, const struct think_config *c, struct err *e)
 {
     const struct family *f = t->family;
     think_tell_budget(t, t->budget, "program");
+    if (c->given_len) return begin_given(t, c, e);
     if (!c->thought_open) {
         t->state = c->think && f->start != THOUGHT_PROMPTED ? THINK_IDLE : THINK_ANSWER;
         if (t->state == THINK_ANSWER) text_start_answer(t);

@@ -17,7 +17,8 @@ static const struct {
 } span_facts[] = {
     [FORCE_LEAD] = {"lead", "program"}, [FORCE_WRAP_UP] = {"wrap_up", "program"},
     [FORCE_WAIT] = {"wait", "program"}, [FORCE_SAY] = {"say", "user"},
-    [FORCE_OPEN] = {NULL, NULL},        [FORCE_CLOSE] = {"close", "program"},
+    [FORCE_GIVEN] = {NULL, NULL},       [FORCE_OPEN] = {NULL, NULL},
+    [FORCE_CLOSE] = {"close", "program"},
 };
 
 /* ---- spans --------------------------------------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ struct tag {
     bool phrase; /* words rather than markup: counts at the start of a line only */
 };
 
-enum force_kind { FORCE_LEAD, FORCE_WRAP_UP, FORCE_WAIT, FORCE_SAY, FORCE_OPEN, FORCE_CLOSE };
+enum force_kind { FORCE_LEAD, FORCE_WRAP_UP, FORCE_WAIT, FORCE_SAY, FORCE_GIVEN, FORCE_OPEN, FORCE_CLOSE };
 struct forced {
     int32_t id;
     enum force_kind kind;
@@ -101,6 +101,8 @@ struct think {
     bool by_model;             /* the close under way was begun by the model's own end token */
     bool more_after_close;     /* think more came when the closing tag was half put */
     int waited;                /* tokens in WAITING_UTF8 */
+    bool given_closed;         /* the thought that was given is to be closed behind its last token, */
+    enum thought_ending given_ending; /* as this */
     int more_until;            /* a closing tag sampled below this many thought tokens gives way to the wait phrase, once */
     struct str say;            /* the user's line, waiting for a clean place */
     int say_waits;             /* 0: no line waits; else 1 + the tokens it has waited for a clean place */

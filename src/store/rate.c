@@ -80,29 +80,77 @@ int store_rate(struct store *s, int64_t reply, enum part part, int value, const 
     return rc;
 }
 
-int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct err *e)
+static int check_tag(const char *tag, struct err *e)
 {
-    struct query q;
-
     if (!tag[0] || strlen(tag) > TAG_BYTES) return err_set(e, ERR_INVALID, "a tag has 1 to %d bytes", TAG_BYTES);
     for (const char *p = tag; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f) return err_set(e, ERR_INVALID, "a tag holds no control characters");
+    return 0;
+}
+
+/* Inside a transaction. */
+static int put_tag(struct store *s, int64_t reply, const char *tag, bool on, struct err *e)
+{
+    struct query q;
+
+    int rc = undo_note_tag(s, reply, tag, e);
+    if (rc) return rc;
+    query_init(&q, s,
+               on ? "INSERT INTO tags(message, tag) VALUES(?1, ?2) ON CONFLICT DO NOTHING"
+                  : "DELETE FROM tags WHERE message = ?1 AND tag = ?2",
+               e);
+    query_int(&q, 1, reply);
+    query_cstr(&q, 2, tag);
+    return query_run(&q);
+}
+
+int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct err *e)
+{
+    int rc = check_tag(tag, e);
+    if (rc) return rc;
     store_lock(s);
-    int rc = db_begin(s, e);
+    rc = db_begin(s, e);
     if (!rc) {
         rc = check_reply(s, reply, e);
-        if (!rc) rc = undo_note_tag(s, reply, tag, e);
-        if (!rc) {
-            query_init(&q, s,
-                       on ? "INSERT INTO tags(message, tag) VALUES(?1, ?2) ON CONFLICT DO NOTHING"
-                          : "DELETE FROM tags WHERE message = ?1 AND tag = ?2",
-                       e);
-            query_int(&q, 1, reply);
-            query_cstr(&q, 2, tag);
-            rc = query_run(&q);
-        }
+        if (!rc) rc = put_tag(s, reply, tag, on, e);
         rc = db_end(s, rc, e);
     }
+    store_unlock(s);
+    return rc;
+}
+
+/* The next finished reply behind `after`, 0 none. */
+static int next_reply(struct store *s, int64_t conversation, int64_t after, int64_t *reply, struct err *e)
+{
+    struct query q;
+
+    *reply = 0;
+    query_init(&q, s,
+               "SELECT id FROM messages WHERE conversation = ?1 AND id > ?2 AND role = 'assistant' AND streaming = 0 ORDER BY id LIMIT 1", e);
+    query_int(&q, 1, conversation);
+    query_int(&q, 2, after);
+    if (query_row(&q)) *reply = query_get_int(&q, 0);
+    return query_end(&q);
+}
+
+int store_tag_conversation(struct store *s, int64_t conversation, const char *tag, bool on, struct err *e)
+{
+    int rc = check_tag(tag, e);
+    int64_t reply = 0;
+    int n = 0;
+    if (rc) return rc;
+    store_lock(s);
+    bool grouped = s->undo_open;
+    if (!grouped) s->undo_batch = 0;
+    s->undo_open = true;
+    rc = db_begin(s, e);
+    if (!rc) {
+        while (!(rc = next_reply(s, conversation, reply, &reply, e)) && reply && !(rc = put_tag(s, reply, tag, on, e))) n++;
+        if (!rc && !n) rc = err_set(e, ERR_NOT_FOUND, "conversation %lld has no reply to tag", (long long)conversation);
+        rc = db_end(s, rc, e);
+    }
+    if (!grouped) s->undo_batch = 0;
+    s->undo_open = grouped;
     store_unlock(s);
     return rc;
 }

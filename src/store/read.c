@@ -219,6 +219,92 @@ int store_select_branch(struct store *s, int64_t id, struct err *e)
     return rc;
 }
 
+/* ---- trees -------------------------------------------------------------------------------------------------- */
+
+void message_tree_release(struct message_tree *t)
+{
+    if (!t) return;
+    for (size_t i = 0; i < t->n; i++) {
+        free(t->items[i].start);
+        free(t->items[i].ended);
+    }
+    free(t->items);
+    *t = (struct message_tree){0};
+}
+
+/* clang-format off */
+#define START_LENGTH "200"
+#define NODES \
+    "SELECT m.id, coalesce(m.parent, 0), m.role = 'assistant', m.active, m.created_ms," \
+    " coalesce(nullif(substr(CASE m.streaming WHEN 0 THEN m.text ELSE " PIECES("answer") " END, 1, " START_LENGTH "), '')," \
+    "  substr(CASE m.streaming WHEN 0 THEN m.thought ELSE " PIECES("thought") " END, 1, " START_LENGTH "))," \
+    " r.ended, coalesce(a.value, 0), coalesce(t.value, 0)" \
+    " FROM messages m LEFT JOIN replies r ON r.message = m.id" \
+    " LEFT JOIN ratings t ON t.message = m.id AND t.part = 'thought' LEFT JOIN ratings a ON a.message = m.id AND a.part = 'answer'"
+/* clang-format on */
+
+static int load_nodes(struct query *q, struct message_tree *out)
+{
+    size_t cap = 0;
+
+    while (query_row(q)) {
+        struct tree_node n = {
+            .id = query_get_int(q, 0),
+            .parent = query_get_int(q, 1),
+            .role = query_get_int(q, 2) ? MESSAGE_REPLY : MESSAGE_USER,
+            .active = query_get_int(q, 3) != 0,
+            .created_ms = query_get_int(q, 4),
+            .start = query_get_text(q, 5, NULL),
+            .ended = query_get_text(q, 6, NULL),
+            .answer_rating = (int)query_get_int(q, 7),
+            .thought_rating = (int)query_get_int(q, 8),
+        };
+        if (!q->rc && !mem_grow(&out->items, &cap, out->n + 1, sizeof *out->items)) q->rc = err_set(q->err, ERR_NOMEM, "out of memory");
+        if (q->rc) {
+            free(n.start);
+            free(n.ended);
+        } else {
+            out->items[out->n++] = n;
+        }
+    }
+    int rc = query_end(q);
+    if (rc) message_tree_release(out);
+    return rc;
+}
+
+int store_load_tree(struct store *s, int64_t conversation, struct message_tree *out, struct err *e)
+{
+    struct query q;
+
+    *out = (struct message_tree){0};
+    store_lock(s);
+    int rc = conversation_exists(s, conversation, e);
+    if (!rc) {
+        query_init(&q, s, NODES " WHERE m.conversation = ?1 ORDER BY m.id", e);
+        query_int(&q, 1, conversation);
+        rc = load_nodes(&q, out);
+    }
+    store_unlock(s);
+    return rc;
+}
+
+int store_load_siblings(struct store *s, int64_t id, struct message_tree *out, struct err *e)
+{
+    struct query q;
+
+    *out = (struct message_tree){0};
+    store_lock(s);
+    query_init(&q, s,
+               NODES " JOIN messages self ON self.id = ?1"
+                     " WHERE m.conversation = self.conversation AND m.parent IS self.parent ORDER BY m.id",
+               e);
+    query_int(&q, 1, id);
+    int rc = load_nodes(&q, out);
+    if (!rc && out->n == 0) rc = err_set(e, ERR_NOT_FOUND, "there is no message %lld", (long long)id);
+    store_unlock(s);
+    return rc;
+}
+
 int store_set_fold(struct store *s, int64_t reply, const char *fold, struct err *e)
 {
     struct query q;
@@ -240,6 +326,7 @@ static void conversation_release(struct conversation *c)
     free(c->title);
     free(c->system);
     free(c->model);
+    free(c->tags);
 }
 
 void conversation_list_release(struct conversation_list *l)
@@ -254,7 +341,9 @@ void conversation_list_release(struct conversation_list *l)
 #define CONVERSATIONS \
     "SELECT c.id, coalesce(c.leaf, 0), c.created_ms, c.updated_ms, c.title, c.system," \
     " (SELECT r.model FROM messages m JOIN replies r ON r.message = m.id WHERE m.conversation = c.id ORDER BY m.id DESC LIMIT 1)," \
-    " (SELECT count(*) FROM messages m WHERE m.conversation = c.id)" \
+    " (SELECT count(*) FROM messages m WHERE m.conversation = c.id)," \
+    " (SELECT group_concat(tag, ', ') FROM (SELECT DISTINCT t.tag AS tag FROM tags t JOIN messages m ON m.id = t.message" \
+    "   WHERE m.conversation = c.id ORDER BY t.tag))" \
     " FROM conversations c"
 /* clang-format on */
 
@@ -272,6 +361,7 @@ static int load_conversations(struct query *q, struct conversation_list *out)
             .system = query_get_text(q, 5, NULL),
             .model = query_get_text(q, 6, NULL),
             .n_messages = (int)query_get_int(q, 7),
+            .tags = query_get_text(q, 8, NULL),
         };
         if (!q->rc && !mem_grow(&out->items, &cap, out->n + 1, sizeof *out->items)) q->rc = err_set(q->err, ERR_NOMEM, "out of memory");
         if (q->rc) {
@@ -323,6 +413,44 @@ int store_newest(struct store *s, int64_t *conversation, struct err *e)
     if (query_row(&q)) *conversation = query_get_int(&q, 0);
     int rc = query_end(&q);
     if (!rc && *conversation == 0) rc = err_set(e, ERR_NOT_FOUND, "there is no conversation yet");
+    store_unlock(s);
+    return rc;
+}
+
+/* ---- speeds ------------------------------------------------------------------------------------------------- */
+
+void model_speeds_release(struct model_speeds *l)
+{
+    if (!l) return;
+    for (size_t i = 0; i < l->n; i++) free(l->items[i].file);
+    free(l->items);
+    *l = (struct model_speeds){0};
+}
+
+int store_model_speeds(struct store *s, struct model_speeds *out, struct err *e)
+{
+    struct query q;
+    size_t cap = 0;
+
+    *out = (struct model_speeds){0};
+    store_lock(s);
+    query_init(&q, s,
+               "SELECT model_file, avg(tokens_per_s), count(*) FROM"
+               " (SELECT model_file, tokens_per_s FROM replies WHERE tokens_per_s > 0 AND model_file IS NOT NULL"
+               "  AND coalesce(thought_tokens, 0) + coalesce(answer_tokens, 0) >= 8 ORDER BY message DESC LIMIT 200)"
+               " GROUP BY model_file ORDER BY model_file",
+               e);
+    while (query_row(&q)) {
+        struct model_speed m = {
+            .file = query_get_text(&q, 0, NULL), .tokens_per_s = query_get_real(&q, 1), .replies = (int)query_get_int(&q, 2)};
+        if (!q.rc && !mem_grow(&out->items, &cap, out->n + 1, sizeof *out->items)) q.rc = err_set(e, ERR_NOMEM, "out of memory");
+        if (q.rc)
+            free(m.file);
+        else
+            out->items[out->n++] = m;
+    }
+    int rc = query_end(&q);
+    if (rc) model_speeds_release(out);
     store_unlock(s);
     return rc;
 }

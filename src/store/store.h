@@ -114,6 +114,25 @@ int store_load_branch(struct store *s, int64_t conversation, struct message_list
 int store_load_message(struct store *s, int64_t id, struct message_list *out, struct err *e);           /* a list of one */
 /* The way from the root down to a message, whichever branch is shown. ERR_NOT_FOUND. */
 int store_load_path(struct store *s, int64_t id, struct message_list *out, struct err *e);
+/* Messages without their whole texts: to choose a branch from. */
+struct tree_node {
+    int64_t id, parent;              /* parent 0: a root */
+    enum message_role role;
+    bool active;                     /* on the active branch */
+    char *start;                     /* the first characters of the prompt or answer; of the thought where there is no answer */
+    char *ended;                     /* how the thought ended, "" unknown */
+    int answer_rating, thought_rating;
+    int64_t created_ms;
+};
+struct message_tree {
+    struct tree_node *items;
+    size_t n;
+};
+void message_tree_release(struct message_tree *t);
+/* Every message of a conversation, on all branches, oldest first: a parent comes before its children. */
+int store_load_tree(struct store *s, int64_t conversation, struct message_tree *out, struct err *e);
+/* The messages with the same parent as id, itself among them, oldest first. ERR_NOT_FOUND. */
+int store_load_siblings(struct store *s, int64_t id, struct message_tree *out, struct err *e);
 /* Makes another message the leaf: the newest descendant of id. */
 int store_select_branch(struct store *s, int64_t id, struct err *e);
 
@@ -143,6 +162,7 @@ int store_load_provenance(struct store *s, int64_t reply, struct provenance *out
 struct conversation {
     int64_t id, leaf, created_ms, updated_ms;
     char *title, *system, *model;    /* model of the newest reply */
+    char *tags;                      /* of its replies, each once, between commas; "" none */
     int n_messages;
 };
 struct conversation_list {
@@ -197,6 +217,8 @@ enum part { PART_ANSWER, PART_THOUGHT };
  * drop. ERR_INVALID for a reply still being written, ERR_NOT_FOUND. */
 int store_rate(struct store *s, int64_t reply, enum part part, int value, const char *reasons, const char *comment, struct err *e);
 int store_tag(struct store *s, int64_t reply, const char *tag, bool on, struct err *e);
+/* The same for every finished reply of a conversation, as one change. ERR_NOT_FOUND when it has none. */
+int store_tag_conversation(struct store *s, int64_t conversation, const char *tag, bool on, struct err *e);
 /* A corrected text. NULL takes it back. */
 int store_edit(struct store *s, int64_t reply, enum part part, const char *text, size_t len, struct err *e);
 int store_set_fold(struct store *s, int64_t reply, const char *fold, struct err *e);
@@ -283,6 +305,19 @@ struct reply_ratings {
 };
 void reply_ratings_release(struct reply_ratings *r);
 int store_load_ratings(struct store *s, int64_t reply, struct reply_ratings *out, struct err *e);
+
+/* How fast models were here, over the newest replies. */
+struct model_speed {
+    char *file;                      /* as the replies name it */
+    double tokens_per_s;
+    int replies;
+};
+struct model_speeds {
+    struct model_speed *items;
+    size_t n;
+};
+void model_speeds_release(struct model_speeds *l);
+int store_model_speeds(struct store *s, struct model_speeds *out, struct err *e);
 
 /* ---- other ------------------------------------------------------------------------------------------------- */
 

@@ -539,7 +539,10 @@ int store_save_draft(struct store *s, int64_t conversation, const char *text, si
         query_init(&q, s, "DELETE FROM drafts WHERE conversation = ?1", e);
     }
     query_int(&q, 1, conversation);
+    /* Whoever types waits for this: it outlives the program, as all that is committed, but not a power cut at once. */
+    db_exec(s, "PRAGMA synchronous = NORMAL", NULL);
     int rc = query_run(&q);
+    db_exec(s, "PRAGMA synchronous = FULL", NULL);
     store_unlock(s);
     return rc;
 }

@@ -200,6 +200,10 @@ static void act_reading(struct app *a, enum action act)
     case ACT_TAG: reading_tag(a); break;
     case ACT_COMMENT: reading_comment(a); break;
     case ACT_BRANCH: reading_branch(a); break;
+    case ACT_REROLL: reading_reroll(a); break;
+    case ACT_RETHINK: reading_rethink(a); break;
+    case ACT_SIBLING_NEXT: reading_sibling(a, 1); break;
+    case ACT_SIBLING_PREVIOUS: reading_sibling(a, -1); break;
     case ACT_UNDO: reading_undo(a); break;
     case ACT_FIND: app_set_mode(a, INPUT_FIND, 0, NULL, 0); break;
     case ACT_FIND_NEXT: reading_find(a, 1); break;
@@ -235,6 +239,8 @@ void app_act(struct app *a, enum action act)
     case ACT_CONVERSATIONS: popup_open_conversations(a); break;
     case ACT_MODELS: popup_open_models(a); break;
     case ACT_THEMES: popup_open_themes(a); break;
+    case ACT_SETTINGS: popup_open_settings(a); break;
+    case ACT_TREE: popup_open_tree(a); break;
     case ACT_FOLD: fold_target(a); break;
     case ACT_THINK: toggle_think(a); break;
     case ACT_SHOW_THOUGHTS: toggle_thoughts(a); break;

@@ -19,12 +19,13 @@
 #define TICK_MS   100
 
 const struct chat_port chat_port_real = {
-    .select = chat_select,
+    .select = chat_select_loaded,
     .conversation = chat_conversation,
     .send = chat_send,
     .edit = chat_edit,
     .regenerate = chat_regenerate,
     .reroll = chat_reroll,
+    .rethink = chat_rethink,
     .queued = chat_queued,
     .queued_text = chat_queued_text,
     .drop_queued = chat_drop_queued,
@@ -143,6 +144,8 @@ int app_new(struct app **out, const struct app_config *c, struct err *e)
 void app_free(struct app *a)
 {
     if (!a) return;
+    app_erase_deleted(a);
+    free(a->deleted);
     popup_close_all(a);
     duel_close(a);
     walk_close(a);
@@ -215,15 +218,12 @@ static void load_draft(struct app *a)
 
 /* ---- conversations ------------------------------------------------------------------------------------------------ */
 
-static int load_messages(struct app *a, int64_t conversation, struct err *e)
+/* Moves the messages into the transcript. */
+static int show_messages(struct app *a, struct message_list *l, struct err *e)
 {
-    struct message_list l = {0};
-    int rc = store_load_branch(a->store, conversation, &l, e);
-    for (size_t i = 0; !rc && i < l.n; i++) {
-        if (!transcript_add_message(&a->t, &l.items[i])) rc = err_set(e, ERR_NOMEM, "out of memory for the conversation");
-    }
-    message_list_release(&l);
-    return rc;
+    for (size_t i = 0; i < l->n; i++)
+        if (!transcript_add_message(&a->t, &l->items[i])) return err_set(e, ERR_NOMEM, "out of memory for the conversation");
+    return 0;
 }
 
 static void take_system(struct app *a, int64_t conversation)
@@ -241,17 +241,22 @@ int app_open(struct app *a, int64_t conversation, struct err *e)
     if (app_running(a)) return err_set(e, ERR_BUSY, "a reply is still being written: Esc stops it");
     app_leave_mode(a);
     app_save_draft(a);
-    int rc = a->port->select(a->chat, conversation, e);
-    if (rc) return rc;
+    struct message_list l = {0};
+    int rc = conversation ? store_load_branch(a->store, conversation, &l, e) : 0;
+    if (!rc) rc = a->port->select(a->chat, conversation, &l, e);
+    if (rc) {
+        message_list_release(&l);
+        return rc;
+    }
+    app_keep_conversation(a, conversation);
     a->reply = SIZE_MAX;
     a->focus = FOCUS_INPUT;
     rating_forget(a);
     a->last.context_used = 0;
     transcript_clear(&a->t);
-    if (conversation) {
-        rc = load_messages(a, conversation, e);
-        take_system(a, conversation);
-    }
+    rc = show_messages(a, &l, e);
+    message_list_release(&l);
+    if (conversation) take_system(a, conversation);
     load_draft(a);
     transcript_follow(&a->t);
     a->dirty = true;
@@ -294,7 +299,7 @@ int app_set(struct app *a, const char *name, const char *value, struct err *e)
     const struct setting *d = settings_find(name);
     if (!d) return err_set(e, ERR_USAGE, "there is no setting \"%s\": /set lists them", name);
     if (!strcmp(d->name, "model")) return app_load_model(a, value, e);
-    if (!strcmp(d->name, "db") || !strcmp(d->name, "private") || !strcmp(d->name, "keys"))
+    if (setting_is_of_start(d))
         return err_set(e, ERR_USAGE, "%s is chosen at the start: ponder --%s ...", d->name, d->name);
     if (!strcmp(d->name, "theme")) {
         struct theme t;
@@ -437,14 +442,9 @@ void app_send(struct app *a, const char *text, size_t n)
     a->dirty = true;
 }
 
-static void write_again(struct app *a, int64_t reply, int (*write)(struct chat *, int64_t, struct err *))
+/* The item of a reply that was asked for in place of the one at i (SIZE_MAX: of none). */
+static void reply_in_place(struct app *a, size_t i)
 {
-    struct err e = {0};
-    size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
-    if (write(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e)) {
-        app_error(a, "%s", e.text);
-        return;
-    }
     int n = i < a->t.n ? a->t.items[i].n_siblings : 0;
     if (i < a->t.n) transcript_truncate(&a->t, i);
     struct item *it = transcript_add(&a->t, MESSAGE_REPLY);
@@ -462,14 +462,29 @@ static void write_again(struct app *a, int64_t reply, int (*write)(struct chat *
     a->dirty = true;
 }
 
-void app_regenerate(struct app *a, int64_t reply)
+static void write_again(struct app *a, int64_t reply, int (*write)(struct chat *, int64_t, struct err *))
 {
-    write_again(a, reply, a->port->regenerate);
+    struct err e = {0};
+    size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
+    if (write(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e))
+        app_error(a, "%s", e.text);
+    else
+        reply_in_place(a, i);
 }
 
-void app_reroll(struct app *a, int64_t reply)
+void app_regenerate(struct app *a, int64_t reply) { write_again(a, reply, a->port->regenerate); }
+
+void app_reroll(struct app *a, int64_t reply) { write_again(a, reply, a->port->reroll); }
+
+void app_rethink(struct app *a, int64_t reply, size_t bytes)
 {
-    write_again(a, reply, a->port->reroll);
+    struct err e = {0};
+    if (a->port->rethink(a->chat, reply, bytes, &e)) {
+        app_error(a, "%s", e.text);
+        return;
+    }
+    reply_in_place(a, transcript_find(&a->t, reply));
+    app_notice(a, bytes == SIZE_MAX ? "the thought stays, the answer is written again" : "the thought goes on from there");
 }
 
 static void send_edited(struct app *a, int64_t prompt, const char *text, size_t n)
@@ -623,6 +638,7 @@ void app_tick(struct app *a, int64_t now_ms)
         a->dirty = true;
     }
     if (a->draft_at && now_ms - a->draft_at >= DRAFT_MS) app_save_draft(a);
+    if (a->erase_at && now_ms >= a->erase_at) app_erase_deleted(a);
     if (waits(a)) a->dirty = true;
 }
 
@@ -632,6 +648,7 @@ int app_next_tick(const struct app *a)
     if (waits(a)) next = TICK_MS;
     if (a->notice.len && a->notice_until && (next < 0 || a->notice_until - a->now < next)) next = a->notice_until - a->now;
     if (a->draft_at && (next < 0 || a->draft_at + DRAFT_MS - a->now < next)) next = a->draft_at + DRAFT_MS - a->now;
+    if (a->erase_at && (next < 0 || a->erase_at - a->now < next)) next = a->erase_at - a->now;
     return next < 0 ? -1 : next > 60000 ? 60000 : (int)(next > 0 ? next : 0);
 }
 

@@ -5,7 +5,7 @@
  * the editor, leaving) is asked for in struct requests and done by the loop. Time comes in as now_ms, so that a state can be made twice.
  * The chat is reached through a table of functions, which tests replace.
  *
- *   app.c        life, settings, opening conversations, sending      popup.c     lists and pages over the transcript
+ *   app.c        life, settings, opening conversations, sending      popup*.c    lists and pages over the transcript
  *   events.c     chat events                                         commands.c  slash commands
  *   act.c        what keys do                                        complete.c  Tab
  *   keymap.c     which key does what, by focus                       help.c      texts from the tables
@@ -25,12 +25,13 @@
 
 /* What the app wants of a chat: chat.h's own functions, or a test's. */
 struct chat_port {
-    int (*select)(struct chat *c, int64_t conversation, struct err *e);
+    int (*select)(struct chat *c, int64_t conversation, const struct message_list *branch, struct err *e);
     int64_t (*conversation)(const struct chat *c);
     int (*send)(struct chat *c, const char *text, size_t len, struct err *e);
     int (*edit)(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
     int (*regenerate)(struct chat *c, int64_t reply, struct err *e);
     int (*reroll)(struct chat *c, int64_t reply, struct err *e);
+    int (*rethink)(struct chat *c, int64_t reply, size_t bytes, struct err *e);
     size_t (*queued)(const struct chat *c);
     const char *(*queued_text)(const struct chat *c, size_t i, size_t *len);
     void (*drop_queued)(struct chat *c, size_t i);
@@ -132,6 +133,10 @@ struct app {
     struct str draft; /* as saved last */
     int64_t draft_at; /* when the line changed, 0: it is saved */
 
+    int64_t *deleted; /* conversations that left the list and are not yet erased */
+    size_t n_deleted, cap_deleted;
+    int64_t erase_at; /* 0: nothing to erase */
+
     struct requests want;
     struct geometry geo;       /* made by screen_layout */
     struct hit hits[HITS_MAX]; /* made by screen_draw */
@@ -178,6 +183,8 @@ void app_send(struct app *a, const char *text, size_t n);
 void app_regenerate(struct app *a, int64_t reply);
 /* Another answer to the thought of a reply. */
 void app_reroll(struct app *a, int64_t reply);
+/* The same, but with the first bytes of the reply's thought (SIZE_MAX: all of it, and the answer anew). */
+void app_rethink(struct app *a, int64_t reply, size_t bytes);
 /* Changes one setting for the replies from now on, and whatever of the screen hangs on it. */
 int app_set(struct app *a, const char *name, const char *value, struct err *e);
 int app_load_model(struct app *a, const char *name, struct err *e);
@@ -216,6 +223,9 @@ void reading_copy_code(struct app *a);
 void reading_edit(struct app *a);
 void reading_edit_thought(struct app *a);
 void reading_branch(struct app *a);
+void reading_reroll(struct app *a);
+void reading_rethink(struct app *a);
+void reading_sibling(struct app *a, int direction);
 void reading_find(struct app *a, int direction);
 
 /* rate.c */
@@ -312,5 +322,19 @@ void popup_open_conversations(struct app *a);
 void popup_open_models(struct app *a);
 void popup_open_themes(struct app *a);
 void popup_open_palette(struct app *a);
+void popup_open_settings(struct app *a);
+void popup_open_tree(struct app *a);
+void popup_open_steps(struct app *a, int64_t reply);
+
+/* popup_settings.c: keeps the present value of a setting in ponder.ini. */
+int app_keep(struct app *a, const char *name, struct err *e);
+/* Read at the start alone. */
+bool setting_is_of_start(const struct setting *d);
+/* popup_tree.c: shows a message of this conversation, whichever branch it is on, and gives it the reading focus. */
+int app_go_to(struct app *a, int64_t message, struct err *e);
+/* popup_conversations.c: deletes for good what was deleted in the list; called before leaving. */
+void app_erase_deleted(struct app *a);
+/* It is wanted after all. */
+void app_keep_conversation(struct app *a, int64_t id);
 
 #endif

@@ -76,6 +76,18 @@ static void cmd_regen(struct app *a, const char *args)
     app_act(a, ACT_REGENERATE);
 }
 
+static void cmd_reroll(struct app *a, const char *args)
+{
+    (void)args;
+    app_act(a, ACT_REROLL);
+}
+
+static void cmd_rethink(struct app *a, const char *args)
+{
+    (void)args;
+    app_act(a, ACT_RETHINK);
+}
+
 static void cmd_drop(struct app *a, const char *args)
 {
     (void)args;
@@ -128,23 +140,10 @@ static void set_and_say(struct app *a, const char *name, const char *value)
     str_release(&now);
 }
 
-static void show_settings(struct app *a)
-{
-    struct str page = STR_EMPTY;
-    for (size_t i = 0; i < settings_count; i++) {
-        struct str v = STR_EMPTY;
-        settings_get(&a->set, &settings_table[i], &v);
-        str_addf(&page, "%-15s %s\n%-15s   %s\n", settings_table[i].name, v.len ? v.data : "(empty)", "", settings_table[i].help);
-        str_release(&v);
-    }
-    popup_open_page(a, "settings: /set NAME VALUE", &page);
-    str_release(&page);
-}
-
 static void cmd_set(struct app *a, const char *args)
 {
     if (!*args) {
-        show_settings(a);
+        popup_open_settings(a);
         return;
     }
     size_t n = word_end(args);
@@ -164,6 +163,12 @@ static void cmd_set(struct app *a, const char *args)
         set_and_say(a, name, value);
     }
     free(name);
+}
+
+static void cmd_tree(struct app *a, const char *args)
+{
+    (void)args;
+    popup_open_tree(a);
 }
 
 static void cmd_system(struct app *a, const char *args)
@@ -419,10 +424,11 @@ const struct command_def commands_table[] = {
     {"new", "", "begin a new conversation", cmd_new, COMPLETE_NONE, NULL},
     {"open", "[ID]", "another conversation; without a number the list of all", cmd_open, COMPLETE_CONVERSATION, NULL},
     {"private", "[off]", "begin a conversation that leaves nothing on disk", cmd_private, COMPLETE_WORDS, "off"},
+    {"tree", "", "the branches of this conversation", cmd_tree, COMPLETE_NONE, NULL},
     {"title", "TEXT", "name this conversation", cmd_title, COMPLETE_NONE, NULL},
     {"model", "[NAME|FILE]", "load another model", cmd_model, COMPLETE_MODEL, NULL},
     {"system", "[TEXT|none]", "the system text of this conversation", cmd_system, COMPLETE_WORDS, "none"},
-    {"set", "[NAME VALUE]", "show or change a setting", cmd_set, COMPLETE_SETTING, NULL},
+    {"set", "[NAME VALUE]", "the settings; one changed this way holds until you leave", cmd_set, COMPLETE_SETTING, NULL},
     {"budget", "[N|Ns|off|unlimited]", "how much this reply and those after it may think", cmd_budget, COMPLETE_WORDS,
      "100 200 400 1000 10s 30s off unlimited"},
     {"think", "on|off", "let the model think, from the next reply", cmd_think, COMPLETE_WORDS, "on off"},
@@ -435,6 +441,8 @@ const struct command_def commands_table[] = {
     {"unlimited", "", "lift the budget of this reply, or of the next", cmd_unlimited, COMPLETE_NONE, NULL},
     {"stop", "", "stop the reply; what is there stays", cmd_stop, COMPLETE_NONE, NULL},
     {"regen", "", "write the newest reply again", cmd_regen, COMPLETE_NONE, NULL},
+    {"reroll", "", "write the newest answer again and keep its thought", cmd_reroll, COMPLETE_NONE, NULL},
+    {"rethink", "", "go on from a point of the newest thought", cmd_rethink, COMPLETE_NONE, NULL},
     {"drop", "", "drop the prompts that are queued", cmd_drop, COMPLETE_NONE, NULL},
     {"rate", "up|down|none [thought]", "rate the newest answer, or its thought", cmd_rate, COMPLETE_WORDS, "up down none"},
     {"ab", "[budgets X Y|models X Y|answer] [TEXT]", "two replies, shown when both are written, in random order: which is better?", duel_start,

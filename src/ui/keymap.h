@@ -37,9 +37,11 @@
     X(START, "to the beginning", true) \
     X(REDRAW, "draw the screen anew", true) \
     X(SUSPEND, "suspend to the shell", true) \
-    X(CONVERSATIONS, "conversations: open, find, rename, delete", true) \
+    X(CONVERSATIONS, "conversations: open, find, rename, tag, delete", true) \
     X(MODELS, "choose a model", true) \
     X(THEMES, "choose a theme", true) \
+    X(SETTINGS, "settings: look, change, keep", true) \
+    X(TREE, "branches of this conversation", true) \
     X(LEAVE_READING, "back to the input line", false) \
     X(NEXT, "next message", false) \
     X(PREVIOUS, "previous message", false) \
@@ -59,7 +61,11 @@
     X(COMMENT, "a comment on the part that was rated last", false) \
     X(STEPS, "rate its thought step by step", true) \
     X(COMPARE, "compare it with another version, and vote", true) \
+    X(REROLL, "write the answer again, keep the thought", true) \
+    X(RETHINK, "go on from a point of the thought", true) \
     X(BRANCH, "another prompt from here", false) \
+    X(SIBLING_NEXT, "the next version of the message", false) \
+    X(SIBLING_PREVIOUS, "the version before", false) \
     X(UNDO, "take the last rating back", false) \
     X(FIND, "find", false) \
     X(FIND_NEXT, "next match", false) \

@@ -1,41 +1,32 @@
 /*
- * popup.c - pages and lists over the transcript: help, conversations, models, themes, the palette.
+ * popup.c - pages and lists over the transcript: the stack, searching, moving, drawing; what is in them is in popup_NAME.c.
  *
- * A stack: Esc closes the top one. In lists letters search at once; conversations can be renamed and deleted there. While a popup is open
- * the reply below goes on, and the input line keeps what it holds.
+ * Esc closes the top one. In lists letters search at once. While a popup is open the reply below goes on, and the input line keeps what it
+ * holds.
  */
-#include "ui/keymap.h"
+#include "ui/popup.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum popup_kind { POPUP_PAGE, POPUP_HELP, POPUP_CONVERSATIONS, POPUP_MODELS, POPUP_THEMES, POPUP_PALETTE };
+static const struct popup_kind_def page_def = {.hint = "↑ ↓ PageUp PageDown scroll · Esc close", .page = true};
+static const struct popup_kind_def help_def = {.title = "help", .hint = "↑ ↓ PageUp PageDown scroll · Esc close", .page = true};
 
-struct popup_row {
-    char *text, *note;
-    int64_t id;      /* conversation; palette: action, or -1 - index of a command */
-    int64_t message; /* where in the conversation the words were found, 0: by its title */
-};
-
-struct popup {
-    struct popup *below;
-    enum popup_kind kind;
-    char title[64];
-    struct str filter; /* what was typed to search, or the new name */
-    bool renaming;
-    int64_t deleting; /* the next Delete on this one is meant */
-    struct popup_row *rows;
-    size_t n, cap, selected, top;
-    struct conversation_list conversations;
-    struct flow page; /* POPUP_PAGE and POPUP_HELP */
-    int page_columns; /* POPUP_HELP: what it was made for */
-    struct theme theme_before;
-    int inner_h; /* rows of the list, as drawn last */
+static const struct popup_kind_def *const kinds[POPUP_KINDS] = {
+    [POPUP_PAGE] = &page_def,
+    [POPUP_HELP] = &help_def,
+    [POPUP_CONVERSATIONS] = &popup_kind_conversations,
+    [POPUP_MODELS] = &popup_kind_models,
+    [POPUP_THEMES] = &popup_kind_themes,
+    [POPUP_PALETTE] = &popup_kind_palette,
+    [POPUP_SETTINGS] = &popup_kind_settings,
+    [POPUP_TREE] = &popup_kind_tree,
+    [POPUP_STEPS] = &popup_kind_steps,
 };
 
 static bool is_page(const struct popup *p)
 {
-    return p->kind == POPUP_PAGE || p->kind == POPUP_HELP;
+    return p->def->page;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -58,6 +49,16 @@ void popup_close(struct app *a)
     free(p->rows);
     str_release(&p->filter);
     conversation_list_release(&p->conversations);
+    message_tree_release(&p->tree);
+    thought_steps_release(&p->steps);
+    str_release(&p->thought);
+    for (size_t i = 0; i < p->n_models; i++) {
+        str_release(&p->models[i].name);
+        str_release(&p->models[i].note);
+        str_release(&p->models[i].about);
+    }
+    free(p->models);
+    if (p->has_at_start) settings_release(&p->at_start);
     flow_release(&p->page);
     free(p);
     a->dirty = true;
@@ -68,7 +69,7 @@ void popup_close_all(struct app *a)
     while (a->popup) popup_close(a);
 }
 
-static struct popup *popup_push(struct app *a, enum popup_kind kind, const char *title)
+struct popup *popup_push(struct app *a, enum popup_kind kind, const char *title)
 {
     struct popup *p = calloc(1, sizeof *p);
     if (!p) {
@@ -76,7 +77,8 @@ static struct popup *popup_push(struct app *a, enum popup_kind kind, const char 
         return NULL;
     }
     p->kind = kind;
-    snprintf(p->title, sizeof p->title, "%s", title);
+    p->def = kinds[kind];
+    snprintf(p->title, sizeof p->title, "%s", title ? title : p->def->title);
     flow_init(&p->page, false);
     p->below = a->popup;
     a->popup = p;
@@ -84,19 +86,33 @@ static struct popup *popup_push(struct app *a, enum popup_kind kind, const char 
     return p;
 }
 
-static void add_row(struct popup *p, const char *text, const char *note, int64_t id)
+struct popup_row *popup_add_row(struct popup *p, const char *text, const char *note, int64_t id)
 {
-    if (!mem_grow(&p->rows, &p->cap, p->n + 1, sizeof *p->rows)) return;
+    if (!mem_grow(&p->rows, &p->cap, p->n + 1, sizeof *p->rows)) return NULL;
     struct str t = STR_EMPTY, n = STR_EMPTY;
     text_sanitize(&t, text, strlen(text), TEXT_ONE_LINE);
     text_sanitize(&n, note, strlen(note), TEXT_ONE_LINE);
-    p->rows[p->n] = (struct popup_row){.text = str_detach(&t), .note = str_detach(&n), .id = id};
-    if (p->rows[p->n].text && p->rows[p->n].note) {
+    struct popup_row *r = &p->rows[p->n];
+    *r = (struct popup_row){.text = str_detach(&t), .note = str_detach(&n), .id = id};
+    if (r->text && r->note) {
         p->n++;
-        return;
+        return r;
     }
-    free(p->rows[p->n].text);
-    free(p->rows[p->n].note);
+    free(r->text);
+    free(r->note);
+    return NULL;
+}
+
+struct popup_row *popup_selected(struct popup *p)
+{
+    return p->selected < p->n ? &p->rows[p->selected] : NULL;
+}
+
+void popup_ask(struct popup *p, const char *name, const char *text)
+{
+    snprintf(p->asking, sizeof p->asking, "%s", name);
+    str_clear(&p->filter);
+    text_sanitize(&p->filter, text, strlen(text), TEXT_ONE_LINE);
 }
 
 /* ---- searching ----------------------------------------------------------------------------------------------------- */
@@ -108,8 +124,7 @@ static bool contains(const char *text, const char *word, size_t n)
     return n == 0;
 }
 
-/* Every word typed occurs in the text. */
-static bool matches(const struct popup *p, const char *text)
+bool popup_matches(const struct popup *p, const char *text)
 {
     const char *w = str_cstr(&p->filter);
     while (*w) {
@@ -120,271 +135,33 @@ static bool matches(const struct popup *p, const char *text)
     return true;
 }
 
-static void add_conversation(struct popup *p, const struct conversation *c, const char *why)
-{
-    char note[160], when[32];
-    clock_iso8601(c->updated_ms, when);
-    when[10] = '\0';
-    if (why)
-        snprintf(note, sizeof note, "%s", why);
-    else
-        snprintf(note, sizeof note, "c%lld · %d message%s · %s", (long long)c->id, c->n_messages, c->n_messages == 1 ? "" : "s", when);
-    add_row(p, c->title && c->title[0] ? c->title : "(no title)", note, c->id);
-}
-
-static const struct conversation *conversation_by_id(const struct popup *p, int64_t id)
-{
-    for (size_t i = 0; i < p->conversations.n; i++)
-        if (p->conversations.items[i].id == id) return &p->conversations.items[i];
-    return NULL;
-}
-
-static bool has_row(const struct popup *p, int64_t id)
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (p->rows[i].id == id) return true;
-    return false;
-}
-
-/* By title first, then by what was said in them. */
-static void fill_conversations(struct app *a, struct popup *p)
-{
-    for (size_t i = 0; i < p->conversations.n; i++) {
-        const struct conversation *c = &p->conversations.items[i];
-        if (matches(p, c->title ? c->title : "")) add_conversation(p, c, NULL);
-    }
-    struct search_hits hits = {0};
-    if (p->filter.len < 2 || store_search(a->store, str_cstr(&p->filter), SEARCH_ALL, 50, &hits, NULL)) return;
-    for (size_t i = 0; i < hits.n; i++) {
-        const struct search_hit *h = &hits.items[i];
-        const struct conversation *c = conversation_by_id(p, h->conversation);
-        if (!c || has_row(p, c->id)) continue;
-        struct str s = STR_EMPTY;
-        for (const char *q = h->snippet; q && *q; q++)
-            if (*q != '\x02' && *q != '\x03') str_add_char(&s, *q);
-        size_t before = p->n;
-        add_conversation(p, c, str_cstr(&s));
-        if (p->n > before) p->rows[before].message = h->message;
-        str_release(&s);
-    }
-    search_hits_release(&hits);
-}
-
-static void fill_models(struct app *a, struct popup *p)
-{
-    struct str name = STR_EMPTY, note = STR_EMPTY;
-    for (size_t i = 0; a->model_name_at && a->model_name_at(i, &name, &note); i++) {
-        if (matches(p, str_cstr(&name))) add_row(p, str_cstr(&name), str_cstr(&note), (int64_t)i);
-        str_clear(&name);
-        str_clear(&note);
-    }
-    str_release(&name);
-    str_release(&note);
-}
-
-static void fill_themes(struct app *a, struct popup *p)
-{
-    struct str name = STR_EMPTY;
-    for (size_t i = 0; theme_name_at(i, &name); i++) {
-        if (matches(p, str_cstr(&name))) add_row(p, str_cstr(&name), strcmp(str_cstr(&name), a->set.theme) ? "" : "in use", (int64_t)i);
-        str_clear(&name);
-    }
-    str_release(&name);
-}
-
-static void fill_palette(struct popup *p)
-{
-    for (int act = ACT_NONE + 1; act < ACT_COUNT; act++) {
-        struct str key = STR_EMPTY;
-        keymap_key_name(FOCUS_INPUT, (enum action)act, &key);
-        if (action_in_palette((enum action)act) && matches(p, action_help((enum action)act)))
-            add_row(p, action_help((enum action)act), str_cstr(&key), act);
-        str_release(&key);
-    }
-    for (size_t i = 0; i < commands_count; i++) {
-        const struct command_def *c = &commands_table[i];
-        struct str s = STR_EMPTY;
-        str_addf(&s, "/%s%s%s", c->name, c->args[0] ? " " : "", c->args);
-        struct str all = STR_EMPTY;
-        str_addf(&all, "%s %s", str_cstr(&s), c->help);
-        if (matches(p, str_cstr(&all))) add_row(p, str_cstr(&s), c->help, -1 - (int64_t)i);
-        str_release(&s);
-        str_release(&all);
-    }
-}
-
-static void refill(struct app *a, struct popup *p)
+void popup_refill(struct app *a, struct popup *p)
 {
     clear_rows(p);
     p->selected = p->top = 0;
-    p->deleting = 0;
-    switch (p->kind) {
-    case POPUP_CONVERSATIONS: fill_conversations(a, p); break;
-    case POPUP_MODELS: fill_models(a, p); break;
-    case POPUP_THEMES: fill_themes(a, p); break;
-    case POPUP_PALETTE: fill_palette(p); break;
-    default: break;
-    }
+    if (p->def->fill) p->def->fill(a, p);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+void popup_refill_at(struct app *a, struct popup *p, int64_t id)
+{
+    size_t at = p->selected;
+    popup_refill(a, p);
+    p->selected = at < p->n ? at : p->n ? p->n - 1 : 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (p->rows[i].id == id) p->selected = i;
+}
+
+/* ---- pages --------------------------------------------------------------------------------------------------------- */
 
 void popup_open_help(struct app *a)
 {
-    popup_push(a, POPUP_HELP, "help");
+    popup_push(a, POPUP_HELP, NULL);
 }
 
 void popup_open_page(struct app *a, const char *title, const struct str *text)
 {
     struct popup *p = popup_push(a, POPUP_PAGE, title);
     if (p) flow_feed(&p->page, str_cstr(text), text->len);
-}
-
-static void load_conversations(struct app *a, struct popup *p)
-{
-    struct err e = {0};
-    conversation_list_release(&p->conversations);
-    p->conversations = (struct conversation_list){0};
-    if (store_list(a->store, 0, 0, &p->conversations, &e)) app_error(a, "%s", e.text);
-    refill(a, p);
-}
-
-void popup_open_conversations(struct app *a)
-{
-    struct popup *p = popup_push(a, POPUP_CONVERSATIONS, "conversations");
-    if (p) load_conversations(a, p);
-}
-
-void popup_open_models(struct app *a)
-{
-    struct popup *p = popup_push(a, POPUP_MODELS, "models");
-    if (p) refill(a, p);
-}
-
-void popup_open_themes(struct app *a)
-{
-    struct popup *p = popup_push(a, POPUP_THEMES, "themes");
-    if (!p) return;
-    p->theme_before = a->theme;
-    refill(a, p);
-    for (size_t i = 0; i < p->n; i++)
-        if (!strcmp(p->rows[i].text, a->set.theme)) p->selected = i;
-}
-
-void popup_open_palette(struct app *a)
-{
-    struct popup *p = popup_push(a, POPUP_PALETTE, "commands");
-    if (p) refill(a, p);
-}
-
-/* ---- choosing ------------------------------------------------------------------------------------------------------ */
-
-static void preview_theme(struct app *a, struct popup *p)
-{
-    struct theme t;
-    if (p->kind != POPUP_THEMES || p->selected >= p->n) return;
-    if (theme_load(&t, p->rows[p->selected].text, NULL)) return;
-    a->theme = t;
-    a->want.theme = true;
-}
-
-static void choose_palette(struct app *a, int64_t id)
-{
-    popup_close_all(a);
-    if (id >= 0) {
-        app_act(a, (enum action)id);
-        return;
-    }
-    const struct command_def *c = &commands_table[-1 - id];
-    /* Its arguments are typed where they can be completed. */
-    if (c->args[0] && c->args[0] != '[') {
-        struct str s = STR_EMPTY;
-        str_addf(&s, "/%s ", c->name);
-        line_set(a->line, str_cstr(&s), s.len);
-        app_line_changed(a);
-        str_release(&s);
-    } else {
-        c->run(a, "");
-    }
-}
-
-/* Opens a conversation where the searched words stand. */
-static int open_found(struct app *a, int64_t conversation, int64_t message, const char *words, struct err *e)
-{
-    int rc = app_open(a, conversation, e);
-    size_t i = !rc && message ? transcript_find(&a->t, message) : SIZE_MAX;
-    if (i == SIZE_MAX) return rc;
-    str_clear(&a->find);
-    str_add(&a->find, words);
-    reading_enter(a, i);
-    return 0;
-}
-
-static void choose(struct app *a, struct popup *p)
-{
-    struct err e = {0};
-    if (p->selected >= p->n) return;
-    struct popup_row *r = &p->rows[p->selected];
-    int64_t id = r->id, message = r->message;
-    char *words = mem_dup_text(str_cstr(&p->filter), p->filter.len), *name = mem_dup_text(r->text, strlen(r->text));
-    enum popup_kind kind = p->kind;
-    if (!name || !words) {
-        free(words);
-        free(name);
-        return;
-    }
-    if (kind == POPUP_PALETTE) {
-        choose_palette(a, id);
-    } else {
-        popup_close(a);
-        int rc = kind == POPUP_CONVERSATIONS ? open_found(a, id, message, words, &e)
-                 : kind == POPUP_MODELS      ? app_load_model(a, name, &e)
-                                             : app_set(a, "theme", name, &e);
-        if (!rc && kind == POPUP_THEMES) app_notice(a, "theme = %s, until you leave; theme = %s in ponder.ini keeps it", name, name);
-        if (rc) app_error(a, "%s", e.text);
-    }
-    free(words);
-    free(name);
-}
-
-static void rename_chosen(struct app *a, struct popup *p)
-{
-    struct err e = {0};
-    int64_t id = p->selected < p->n ? p->rows[p->selected].id : 0;
-    p->renaming = false;
-    if (id && p->filter.len && store_set_title(a->store, id, str_cstr(&p->filter), &e)) app_error(a, "%s", e.text);
-    str_clear(&p->filter);
-    load_conversations(a, p);
-    for (size_t i = 0; i < p->n; i++)
-        if (p->rows[i].id == id) p->selected = i;
-}
-
-static void delete_chosen(struct app *a, struct popup *p)
-{
-    struct err e = {0};
-    if (p->selected >= p->n) return;
-    int64_t id = p->rows[p->selected].id;
-    bool open = id == a->port->conversation(a->chat);
-    if (open && app_running(a)) {
-        app_error(a, "a reply is being written in this conversation: stop it first");
-        return;
-    }
-    if (p->deleting != id) {
-        p->deleting = id;
-        app_error(a, "Delete again deletes \"%.60s\" for good", p->rows[p->selected].text);
-        return;
-    }
-    size_t at = p->selected;
-    if (open && app_open(a, 0, &e)) {
-        app_error(a, "%s", e.text);
-        return;
-    }
-    if (app_delete_conversation(a, id, &e))
-        app_error(a, "%s", e.text);
-    else
-        app_notice(a, "deleted");
-    load_conversations(a, p);
-    p->selected = at < p->n ? at : p->n ? p->n - 1 : 0;
 }
 
 /* ---- keys ---------------------------------------------------------------------------------------------------------- */
@@ -405,23 +182,47 @@ static void move(struct app *a, struct popup *p, int by)
         p->selected = p->selected > (size_t)-by ? p->selected - (size_t)-by : 0;
     else
         p->selected = p->selected + (size_t)by < p->n ? p->selected + (size_t)by : p->n - 1;
-    p->deleting = 0;
-    preview_theme(a, p);
+    if (p->def->moved) p->def->moved(a, p);
+}
+
+/* Back to searching. */
+static void stop_asking(struct app *a, struct popup *p)
+{
+    int64_t id = p->selected < p->n ? p->rows[p->selected].id : 0;
+    p->asking[0] = '\0';
+    str_clear(&p->filter);
+    popup_refill_at(a, p, id);
 }
 
 static void leave(struct app *a, struct popup *p)
 {
-    if (p->renaming) {
-        p->renaming = false;
-        str_clear(&p->filter);
-        refill(a, p);
+    if (p->asking[0]) {
+        stop_asking(a, p);
         return;
     }
-    if (p->kind == POPUP_THEMES) {
-        a->theme = p->theme_before;
-        a->want.theme = true;
-    }
+    if (p->def->cancelled) p->def->cancelled(a, p);
     popup_close(a);
+}
+
+static void enter(struct app *a, struct popup *p)
+{
+    if (is_page(p)) {
+        popup_close(a);
+    } else if (p->asking[0]) {
+        char *text = mem_dup_text(str_cstr(&p->filter), p->filter.len);
+        if (text && p->def->answered) p->def->answered(a, p, text);
+        free(text);
+        if (a->popup == p && p->asking[0]) stop_asking(a, p);
+    } else if (p->selected < p->n && p->def->choose) {
+        p->def->choose(a, p);
+    }
+}
+
+static void typed(struct app *a, struct popup *p)
+{
+    if (p->asking[0]) return;
+    popup_refill(a, p);
+    if (p->def->moved) p->def->moved(a, p);
 }
 
 static void named_key(struct app *a, struct popup *p, enum key_name name)
@@ -436,29 +237,14 @@ static void named_key(struct app *a, struct popup *p, enum key_name name)
     case NAMED_HOME: move(a, p, -1000000); break;
     case NAMED_END: move(a, p, 1000000); break;
     case NAMED_F1:
-    case NAMED_ENTER:
-        if (is_page(p))
-            popup_close(a);
-        else if (name == NAMED_ENTER && p->renaming)
-            rename_chosen(a, p);
-        else if (name == NAMED_ENTER)
-            choose(a, p);
+        if (is_page(p)) popup_close(a);
         break;
-    case NAMED_F2:
-        if (p->kind == POPUP_CONVERSATIONS && !p->renaming && p->selected < p->n) {
-            p->renaming = true;
-            str_clear(&p->filter);
-            str_add(&p->filter, p->rows[p->selected].text);
-        }
-        break;
-    case NAMED_DELETE:
-        if (p->kind == POPUP_CONVERSATIONS && !p->renaming) delete_chosen(a, p);
-        break;
+    case NAMED_ENTER: enter(a, p); break;
     case NAMED_BACKSPACE:
         if (!p->filter.len) break;
         do str_truncate(&p->filter, p->filter.len - 1);
         while (p->filter.len && utf8_complete_prefix(p->filter.data, p->filter.len) != p->filter.len);
-        if (!p->renaming) refill(a, p);
+        typed(a, p);
         break;
     default: break;
     }
@@ -479,31 +265,33 @@ static void page_letter(struct app *a, struct popup *p, uint32_t cp)
     }
 }
 
+#define LINE_MOST 8000
+
 void popup_key(struct app *a, const struct key *k)
 {
     struct popup *p = a->popup;
     if (!p) return;
     a->dirty = true;
+    if (!p->asking[0] && p->def->key && p->def->key(a, p, k)) return;
     if (k->kind == KEY_NAMED_) {
         named_key(a, p, k->name);
     } else if (k->kind == KEY_PASTE_ && !is_page(p)) {
-        text_sanitize(&p->filter, k->text, k->text_len < 500 ? k->text_len : 500, TEXT_ONE_LINE);
-        if (!p->renaming) refill(a, p);
+        text_sanitize(&p->filter, k->text, k->text_len < LINE_MOST ? k->text_len : LINE_MOST, TEXT_ONE_LINE);
+        typed(a, p);
     } else if (k->kind == KEY_TEXT_ && k->mods == MOD_CTRL) {
         if (k->cp == 'n') move(a, p, 1);
         if (k->cp == 'p') move(a, p, -1);
         if (k->cp == 'u') {
             str_clear(&p->filter);
-            if (!p->renaming) refill(a, p);
+            typed(a, p);
         }
         if (k->cp == 'l') a->want.redraw = true;
     } else if (k->kind == KEY_TEXT_ && !k->mods) {
         if (is_page(p)) {
             page_letter(a, p, k->cp);
-        } else if (p->filter.len < 500) {
+        } else if (p->filter.len < LINE_MOST) {
             str_add_codepoint(&p->filter, k->cp);
-            if (!p->renaming) refill(a, p);
-            preview_theme(a, p);
+            typed(a, p);
         }
     }
 }
@@ -511,19 +299,16 @@ void popup_key(struct app *a, const struct key *k)
 void popup_click(struct app *a, size_t row)
 {
     struct popup *p = a->popup;
-    if (!p || row >= p->n) return;
+    if (!p || row >= p->n || p->asking[0]) return;
     p->selected = row;
-    choose(a, p);
+    enter(a, p);
 }
 
 const char *popup_hint(const struct app *a)
 {
     const struct popup *p = a->popup;
     if (!p) return NULL;
-    if (is_page(p)) return "↑ ↓ PageUp PageDown scroll · Esc close";
-    if (p->renaming) return "Enter rename · Esc back";
-    if (p->kind == POPUP_CONVERSATIONS) return "type to find · Enter open · F2 rename · Delete · Esc close";
-    return "type to find · Enter choose · Esc close";
+    return p->asking[0] ? "Enter take it · Ctrl-U empty the line · Esc back" : p->def->hint;
 }
 
 /* ---- drawing ------------------------------------------------------------------------------------------------------- */
@@ -592,28 +377,61 @@ static void draw_page(struct app *a, struct grid *g, struct popup *p)
 static void draw_list_row(struct app *a, struct grid *g, const struct popup *p, const struct box *b, int y, size_t i)
 {
     const struct popup_row *r = &p->rows[i];
-    enum style style = i == p->selected ? STYLE_MENU_SELECTED : STYLE_MENU;
+    enum style style = i == p->selected ? STYLE_MENU_SELECTED : r->strong ? STYLE_KEY : STYLE_MENU;
     grid_fill(g, b->x, y, b->w, 1, style);
     int note = utf8_columns(r->note, strlen(r->note)), text = utf8_columns(r->text, strlen(r->text));
     int most = b->w / 2 > b->w - text - 2 ? b->w / 2 : b->w - text - 2;
-    if (note > most) note = most;
+    bool note_cut = note > most;
+    if (note_cut) note = most;
     int note_x = b->x + b->w - note;
     if (b->w >= 24 && note > 0) screen_put(g, note_x, y, b->x + b->w, i == p->selected ? STYLE_MENU_SELECTED : STYLE_HINT, r->note);
     int end = b->w >= 24 && note > 0 ? note_x - 1 : b->x + b->w;
     screen_put(g, b->x, y, end, style, r->text);
     if (text > end - b->x && end > b->x) screen_put(g, end - 1, y, end, style, "…");
+    if (note_cut && b->w >= 24) screen_put(g, b->x + b->w - 1, y, b->x + b->w, i == p->selected ? STYLE_MENU_SELECTED : STYLE_HINT, "…");
     screen_hit(a, HIT_POPUP_ROW, b->x, y, b->w, 1, i);
+}
+
+/* A rule and a line about the selected row, where there is room. Returns the rows it takes. */
+static int draw_about(struct app *a, struct grid *g, const struct popup *p, const struct box *b)
+{
+    struct str s = STR_EMPTY;
+    if (!p->def->about || b->h < 5) return 0;
+    p->def->about(a, p, &s);
+    screen_put(g, b->x, b->y + b->h - 1, b->x + b->w, STYLE_HINT, str_cstr(&s));
+    if (utf8_columns(str_cstr(&s), s.len) > b->w && b->w > 0) screen_put(g, b->x + b->w - 1, b->y + b->h - 1, b->x + b->w, STYLE_HINT, "…");
+    str_release(&s);
+    return 1;
+}
+
+static void draw_line(struct grid *g, const struct popup *p, const struct box *b)
+{
+    struct str mark = STR_EMPTY;
+    str_addf(&mark, "%s%s", p->asking[0] ? p->asking : ">", p->asking[0] ? ": " : " ");
+    int x = screen_put(g, b->x, b->y, b->x + b->w, STYLE_INPUT_MARK, str_cstr(&mark));
+    /* The end of the line is where one types. */
+    const char *text = str_cstr(&p->filter);
+    size_t n = p->filter.len;
+    int columns = utf8_columns(text, n), one;
+    while (n && columns > b->x + b->w - x - 1) {
+        size_t step = utf8_grapheme(text, n, &one);
+        columns -= one;
+        text += step;
+        n -= step;
+    }
+    x = grid_put(g, x, b->y, b->x + b->w, STYLE_INPUT, text, n);
+    g->cursor_x = x < g->w ? x : g->w - 1;
+    g->cursor_y = b->y;
+    str_release(&mark);
 }
 
 static void draw_list(struct app *a, struct grid *g, struct popup *p)
 {
-    struct box b = draw_frame(a, g, p, (int)(p->n > 1000 ? 1000 : p->n < 6 ? 6 : p->n) + 1);
-    int list = b.h - 1;
+    struct box b = draw_frame(a, g, p, (int)(p->n > 1000 ? 1000 : p->n < 6 ? 6 : p->n) + 1 + (p->def->about ? 1 : 0));
+    draw_line(g, p, &b);
+    int list = b.h - 1 - draw_about(a, g, p, &b);
     p->inner_h = list;
-    int x = screen_put(g, b.x, b.y, b.x + b.w, STYLE_INPUT_MARK, p->renaming ? "name: " : "> ");
-    x = grid_put(g, x, b.y, b.x + b.w, STYLE_INPUT, str_cstr(&p->filter), p->filter.len);
-    g->cursor_x = x < g->w ? x : g->w - 1;
-    g->cursor_y = b.y;
+    p->inner_w = b.w;
     if (list < 1) return;
     if (p->selected < p->top) p->top = p->selected;
     if (p->selected >= p->top + (size_t)list) p->top = p->selected - (size_t)list + 1;

@@ -145,6 +145,56 @@ void reading_branch(struct app *a)
     app_notice(a, "another prompt in place of this one; the old branch stays in the record");
 }
 
+/* The reply that keys about a thought mean; NULL with a line for the user where there is none that can be gone on with. */
+static const struct item *with_thought(struct app *a)
+{
+    size_t i = app_target_reply(a);
+    if (app_running(a))
+        app_error(a, "a reply is still being written: Esc stops it");
+    else if (i == SIZE_MAX || !item_has_thought(&a->t.items[i]))
+        app_error(a, "this reply has no thought");
+    else if (a->t.items[i].id <= 0)
+        app_error(a, "this reply is not saved yet");
+    else
+        return &a->t.items[i];
+    return NULL;
+}
+
+void reading_reroll(struct app *a)
+{
+    const struct item *it = with_thought(a);
+    if (it) app_rethink(a, it->id, SIZE_MAX);
+}
+
+void reading_rethink(struct app *a)
+{
+    const struct item *it = with_thought(a);
+    if (it) popup_open_steps(a, it->id);
+}
+
+void reading_sibling(struct app *a, int direction)
+{
+    struct err e = {0};
+    struct message_tree t = {0};
+    const struct item *it = focused(a);
+    if (!it || it->id <= 0) return;
+    int rc = app_running(a) ? err_set(&e, ERR_BUSY, "a reply is still being written: Esc stops it")
+                            : store_load_siblings(a->store, it->id, &t, &e);
+    size_t i = 0;
+    while (i < t.n && t.items[i].id != it->id) i++;
+    bool there = direction > 0 ? i + 1 < t.n : i > 0;
+    if (!rc && there) rc = app_go_to(a, t.items[direction > 0 ? i + 1 : i - 1].id, &e);
+    if (rc)
+        app_error(a, "%s", e.text);
+    else if (t.n < 2)
+        app_notice(a, "this is its only version: r writes another, e edits a prompt");
+    else if (!there)
+        app_notice(a, direction > 0 ? "this is the newest version" : "this is the first version");
+    else
+        app_notice(a, "version %zu of %zu", i + (direction > 0 ? 2 : 0), t.n);
+    message_tree_release(&t);
+}
+
 /* ---- find --------------------------------------------------------------------------------------------------------- */
 
 static char lower(char c)

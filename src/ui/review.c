@@ -23,8 +23,9 @@ static struct review_chat *chat_of(const struct chat *c)
     return (struct review_chat *)(uintptr_t)(const void *)c;
 }
 
-static int no_select(struct chat *c, int64_t conversation, struct err *e)
+static int no_select(struct chat *c, int64_t conversation, const struct message_list *branch, struct err *e)
 {
+    (void)branch;
     (void)e;
     chat_of(c)->conversation = conversation;
     return 0;
@@ -57,6 +58,12 @@ static size_t no_queue(const struct chat *c)
 {
     (void)c;
     return 0;
+}
+
+static int no_rethink(struct chat *c, int64_t reply, size_t bytes, struct err *e)
+{
+    (void)c, (void)reply, (void)bytes;
+    return err_set(e, ERR_UNSUPPORTED, NO_MODEL);
 }
 
 static const char *no_queued(const struct chat *c, size_t i, size_t *len)
@@ -108,6 +115,7 @@ const struct chat_port review_port = {
     .edit = no_edit,
     .regenerate = no_reply,
     .reroll = no_reply,
+    .rethink = no_rethink,
     .queued = no_queue,
     .queued_text = no_queued,
     .drop_queued = no_drop,

@@ -281,32 +281,13 @@ static int read_file(struct theme *t, const char *path, const char *name, struct
 }
 
 /* Appends the i-th folder that themes are looked for in, best first; false at the end. An unset one is empty. */
-static bool folder_at(int i, struct str *out)
+static bool folder_at(size_t i, struct str *out)
 {
-    const char *env;
-    char exe[4096];
-    ssize_t n;
-    switch (i) {
-    case 0: return path_of(out, PATH_CONFIG, "themes", NULL) == ERR_OK || (str_clear(out), true);
-    case 1:
-        env = getenv("PONDER_THEMES");
-        if (env) str_add(out, env);
-        return true;
-    case 2:
-#ifdef PONDER_DATADIR
-        str_add(out, PONDER_DATADIR "/themes");
-#endif
-        return true;
-    case 3:
-    case 4:
-        n = readlink("/proc/self/exe", exe, sizeof(exe));
-        if (n <= 0 || (size_t)n >= sizeof(exe)) return true;
-        while (n > 0 && exe[n - 1] != '/') n--;
-        str_add_bytes(out, exe, (size_t)n);
-        str_add(out, i == 3 ? "../themes" : "../share/ponder/themes");
-        return true;
-    default: return false;
-    }
+    const char *env = getenv("PONDER_THEMES");
+    if (i == 0) return path_of(out, PATH_CONFIG, "themes", NULL) == ERR_OK || (str_clear(out), true);
+    if (i > 1) return path_shared_at(i - 2, "themes", out);
+    if (env) str_add(out, env);
+    return true;
 }
 
 /* A name is a file's, without a way out of the folder. */
@@ -344,7 +325,7 @@ int theme_load(struct theme *t, const char *name, struct err *e)
     if (!name_is_plain(name)) return not_found(name, e);
     struct str path = STR_EMPTY;
     int rc = -1;
-    for (int i = 0; rc == -1; i++) {
+    for (size_t i = 0; rc == -1; i++) {
         str_clear(&path);
         if (!folder_at(i, &path)) break;
         if (path.len == 0) continue;
@@ -395,7 +376,7 @@ bool theme_name_at(size_t i, struct str *name)
     }
     struct names names = {0};
     struct str folder = STR_EMPTY;
-    for (int k = 0; folder_at(k, &folder); k++, str_clear(&folder))
+    for (size_t k = 0; folder_at(k, &folder); k++, str_clear(&folder))
         if (folder.len > 0 && str_ok(&folder)) collect_names(str_cstr(&folder), &names);
     str_release(&folder);
     if (names.n > 1) qsort(names.items, names.n, sizeof(*names.items), compare_names);

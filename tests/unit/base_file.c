@@ -525,6 +525,31 @@ static void hashing(void **state)
     assert_int_equal(file_sha256(at("fifo"), hex, NULL, NULL, &e), ERR_FILE);
 }
 
+static void shared_files_are_found_in_order(void **state)
+{
+    (void)state;
+    struct str s = STR_EMPTY;
+    struct err e = {0};
+    int fd = open(at("shipped.txt"), O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    setenv("PONDER_DATADIR", root, 1);
+    assert_int_equal(path_shared(&s, "shipped.txt", &e), 0);
+    assert_string_equal(str_cstr(&s), at("shipped.txt"));
+    str_clear(&s);
+    /* beside the folder that the program is in */
+    assert_int_equal(path_shared(&s, "tests", &e), 0);
+    str_clear(&s);
+    assert_int_equal(path_shared(&s, "no such file", &e), ERR_NOT_FOUND);
+    assert_int_equal(s.len, 0);
+    unsetenv("PONDER_DATADIR");
+    assert_int_equal(path_shared(&s, "shipped.txt", &e), ERR_NOT_FOUND);
+    size_t n = 0;
+    for (; path_shared_at(n, "themes", &s); n++) assert_true(str_ok(&s) && s.len > 7 && !strcmp(s.data + s.len - 7, "/themes"));
+    assert_true(n >= 3);
+    str_release(&s);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -533,6 +558,7 @@ int main(void)
         cmocka_unit_test(paths_follow_xdg),
         cmocka_unit_test(path_without_home),
         cmocka_unit_test(path_is_appended),
+        IN_FOLDER(shared_files_are_found_in_order),
         IN_FOLDER(folders_are_private),
         IN_FOLDER(folders_that_exist_keep_their_mode),
         IN_FOLDER(folder_names_in_odd_forms),

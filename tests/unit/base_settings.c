@@ -548,6 +548,77 @@ static void ini_of_random_bytes(void **state)
     assert_true(s.temp >= -1 && s.temp <= 5);
 }
 
+static void expect_file(const char *want)
+{
+    struct str text = STR_EMPTY;
+    assert_int_equal(file_read(&text, ini, 1 << 20, &e), 0);
+    assert_string_equal(str_cstr(&text), want);
+    str_release(&text);
+}
+
+static void save(const char *name, const char *value)
+{
+    assert_int_equal(settings_set(&s, name, value, &e), 0);
+    if (settings_save(&s, settings_find(name), ini, &e)) fail_msg("%s", e.text);
+}
+
+static void saving_changes_one_line(void **state)
+{
+    (void)state;
+    static const char text[] = "# mine\n[ponder]\ntemp = 0.7 ; warm\n top-k : 12\ntemp = 1\n\n; the end";
+    put(text, sizeof(text) - 1);
+    save("temp", "0.5");
+    expect_file("# mine\n[ponder]\ntemp = 0.5\n top-k : 12\n\n; the end");
+    save("top_k", "40");
+    save("mouse", "off");
+    expect_file("# mine\n[ponder]\ntemp = 0.5\ntop_k = 40\n\n; the end\nmouse = off\n");
+    save("system", "Be brief; and # kind");
+    save("layout", "side");
+    settings_release(&s);
+    assert_int_equal(settings_init(&s, &e), 0);
+    assert_int_equal(settings_load(&s, ini, &e), 0);
+    expect("temp", "0.5");
+    expect("top_k", "40");
+    expect("mouse", "off");
+    expect("system", "Be brief; and # kind");
+    expect("layout", "side");
+}
+
+static void what_no_line_holds_is_not_saved(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"two\nlines", " blank in front", "blank behind ", "a ; comment", ";", "carriage\rreturn"};
+    put("temp = 1\n", 9);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(settings_set(&s, "system", bad[i], &e), 0);
+        assert_int_equal(settings_save(&s, settings_find("system"), ini, &e), ERR_INVALID);
+        expect_file("temp = 1\n");
+    }
+}
+
+static void saving_makes_the_folder_and_follows_a_link(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/ponder-save-XXXXXX", path[80], target[80];
+    struct stat st;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/new/ponder.ini", folder);
+    assert_int_equal(settings_save(&s, settings_find("temp"), path, &e), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    snprintf(target, sizeof target, "%s/dotfile", folder);
+    assert_int_equal(rename(path, target), 0);
+    assert_int_equal(symlink("../dotfile", path), 0);
+    assert_int_equal(settings_save(&s, settings_find("mouse"), path, &e), 0);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    unlink(path);
+    unlink(target);
+    snprintf(path, sizeof path, "%s/new", folder);
+    rmdir(path);
+    rmdir(folder);
+}
+
 static void environment(void **state)
 {
     (void)state;
@@ -715,6 +786,9 @@ int main(void)
         WITH_SETTINGS(ini_of_too_many_bytes),
         WITH_SETTINGS(ini_reader_for_others),
         WITH_SETTINGS(ini_of_random_bytes),
+        WITH_SETTINGS(saving_changes_one_line),
+        WITH_SETTINGS(what_no_line_holds_is_not_saved),
+        WITH_SETTINGS(saving_makes_the_folder_and_follows_a_link),
         WITH_SETTINGS(environment),
         WITH_SETTINGS(flags_that_are_taken),
         WITH_SETTINGS(flags_of_others),

@@ -663,6 +663,106 @@ static int remove_model(void **state)
     return system(command);
 }
 
+/* ---- thoughts gone on with ------------------------------------------------------------------------------------- */
+
+static void another_seed(struct talk *t)
+{
+    struct err e = {0};
+    assert_int_equal(settings_set(&t->set, "seed", "77", &e), 0);
+    assert_int_equal(chat_set(t->chat, &t->set, NULL, &e), 0);
+    clear(t);
+}
+
+static void the_answer_alone_is_written_again(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    start(&t, "40");
+    say(&t, "hello");
+    pump(&t, 1);
+    struct message_list first = branch(&t), second;
+    another_seed(&t);
+    if (chat_rethink(t.chat, t.reply, SIZE_MAX, &e)) fail_msg("%s", e.text);
+    assert_int_equal(chat_rethink(t.chat, t.reply, SIZE_MAX, &e), ERR_BUSY);
+    pump(&t, 2);
+    assert_string_equal(str_cstr(&t.order), "OtCRaE"); /* the thought is there at once */
+    second = branch(&t);
+    assert_int_equal(second.n, 2);
+    assert_int_equal(second.items[1].n_siblings, 2);
+    assert_true(second.items[1].id != first.items[1].id);
+    assert_string_equal(second.items[1].thought, first.items[1].thought);
+    assert_string_equal(second.items[1].ended, first.items[1].ended);
+    assert_int_equal(second.items[1].thought_ms, first.items[1].thought_ms);
+    assert_int_equal(t.end.answer_tokens, 12);
+    message_list_release(&first);
+    message_list_release(&second);
+    finish(&t);
+}
+
+static void a_thought_goes_on_from_a_point_of_it(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    start(&t, "60");
+    say(&t, "hello");
+    pump(&t, 1);
+    struct message_list first = branch(&t), second;
+    size_t half = first.items[1].thought_len / 2, kept = utf8_complete_prefix(first.items[1].thought, half);
+    another_seed(&t);
+    if (chat_rethink(t.chat, t.reply, half, &e)) fail_msg("%s", e.text);
+    pump(&t, 2);
+    second = branch(&t);
+    assert_true(second.items[1].thought_len > kept);
+    assert_memory_equal(second.items[1].thought, first.items[1].thought, kept);
+    assert_string_not_equal(second.items[1].thought, first.items[1].thought);
+    assert_int_equal(second.items[1].n_siblings, 2);
+    assert_true(t.end.thought_tokens <= 60); /* the budget is a total */
+    message_list_release(&first);
+    message_list_release(&second);
+    finish(&t);
+}
+
+static void what_cannot_be_gone_on_with_is_refused(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    start(&t, "off");
+    say(&t, "hello");
+    pump(&t, 1);
+    assert_int_equal(chat_rethink(t.chat, t.reply, SIZE_MAX, &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "no thought"));
+    assert_int_equal(chat_rethink(t.chat, 4711, SIZE_MAX, &e), ERR_NOT_FOUND);
+    assert_false(chat_running(t.chat));
+    say(&t, "and again"); /* the branch is whole */
+    pump(&t, 2);
+    struct message_list l = branch(&t);
+    assert_int_equal(l.n, 4);
+    message_list_release(&l);
+    finish(&t);
+}
+
+/* Thinking was off when the thought is gone on with: who asks for that wants one. */
+static void going_on_thinks_whatever_is_set(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    start(&t, "40");
+    say(&t, "hello");
+    pump(&t, 1);
+    assert_int_equal(settings_set(&t.set, "budget", "off", &e), 0);
+    assert_int_equal(settings_set(&t.set, "think", "off", &e), 0);
+    another_seed(&t);
+    if (chat_rethink(t.chat, t.reply, SIZE_MAX, &e)) fail_msg("%s", e.text);
+    pump(&t, 2);
+    assert_string_equal(str_cstr(&t.notice), "");
+    assert_true(t.thought.len > 0 && t.answer.len > 0);
+    finish(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -677,6 +777,10 @@ int main(void)
         cmocka_unit_test(control_lines),
         cmocka_unit_test(prompts_wait_their_turn),
         cmocka_unit_test(another_reply_and_another_prompt),
+        cmocka_unit_test(the_answer_alone_is_written_again),
+        cmocka_unit_test(a_thought_goes_on_from_a_point_of_it),
+        cmocka_unit_test(what_cannot_be_gone_on_with_is_refused),
+        cmocka_unit_test(going_on_thinks_whatever_is_set),
         cmocka_unit_test(a_full_disk_loses_nothing_that_memory_holds),
         cmocka_unit_test(leaving_in_the_middle_ends_the_reply),
         cmocka_unit_test(another_answer_to_the_same_thought),

@@ -117,6 +117,65 @@ static void test_unlimited(void **state)
     }
 }
 
+/* A thought that was there before: gone on with, or closed behind its last byte. */
+static void test_given(void **state)
+{
+    (void)state;
+    static const char given[] = "First I add two and three.", rest[] = " That makes five.";
+    for (size_t i = 0; i < ARRAY_LEN(family_names); i++)
+        for (int as_tokens = 0; as_tokens < 2; as_tokens++)
+            for (int closed = 0; closed < 2; closed++) {
+                const struct family *f = family_by_name(family_names[i]);
+                struct vocab v;
+                struct tokens script = {0};
+                struct reply r;
+                struct str want = STR_EMPTY;
+                vocab_init(&v, f, as_tokens);
+                struct think_vocab tv = vocab_functions(&v);
+                struct think_config c = config(f, unlimited);
+                c.given = given;
+                c.given_len = strlen(given);
+                c.given_closed = closed;
+                c.given_ending = THOUGHT_BUDGET_SOFT;
+                reply_start(&r, &c, &tv, v.end_id);
+                str_addf(&want, "%s%s", given, closed ? "" : rest);
+                if (!closed) {
+                    script_text(&v, &script, rest);
+                    script_markup(&v, &script, f->close[0]);
+                }
+                script_text(&v, &script, "\n\n" ANSWER);
+                reply_play(&r, &script, NULL, NULL);
+                reply_check(&r, f);
+                assert_string_equal(str_cstr(&r.thought), str_cstr(&want));
+                assert_string_equal(str_cstr(&r.answer), ANSWER);
+                assert_int_equal(r.thought_ending, closed ? THOUGHT_BUDGET_SOFT : THOUGHT_NATURAL);
+                assert_int_equal(r.opened, 1);
+                assert_int_equal(r.closed, 1);
+                assert_false(reply_has_span(&r, "lead"));
+                assert_false(reply_has_span(&r, "wrap_up"));
+                str_release(&want);
+                tokens_release(&script);
+                reply_free(&r);
+            }
+}
+
+static void test_given_needs_a_thought(void **state)
+{
+    (void)state;
+    const struct family *f = family_by_name("qwen3");
+    struct vocab v;
+    struct think *t = NULL;
+    struct err e = {0};
+    vocab_init(&v, f, true);
+    struct think_vocab tv = vocab_functions(&v);
+    struct think_config c = config(f, unlimited);
+    c.think = false;
+    c.given = "a thought";
+    c.given_len = strlen(c.given);
+    assert_int_equal(think_new_with(&t, &c, &tv, &e), ERR_INVALID);
+    assert_null(t);
+}
+
 static void test_budgets(void **state)
 {
     (void)state;
@@ -418,7 +477,7 @@ static void test_anything(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unlimited), cmocka_unit_test(test_budgets),  cmocka_unit_test(test_split_tags),
+        cmocka_unit_test(test_unlimited), cmocka_unit_test(test_given), cmocka_unit_test(test_given_needs_a_thought), cmocka_unit_test(test_budgets),  cmocka_unit_test(test_split_tags),
         cmocka_unit_test(test_half_tags), cmocka_unit_test(test_commands), cmocka_unit_test(test_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,6 +337,7 @@ static void test_drafts_and_fold(void **state)
     assert_works(store_save_draft(s, c, "half a", 6, e));
     assert_works(store_save_draft(s, c, "half a sent\0ence", 16, e));
     assert_works(store_save_draft(s, 0, "homeless", 8, e));
+    assert_string_equal(one(s, "PRAGMA synchronous"), "2"); /* that drafts do not wait for the disk holds for them alone */
     assert_works(store_set_fold(s, r, "open", e));
     assert_fails(ERR_NOT_FOUND, store_set_fold(s, 99, "open", e));
     store_close(s);

@@ -120,6 +120,36 @@ static void test_live_keys(void **state)
     (void)state;
 }
 
+/* Both keys of each, in either focus. */
+static void test_say_keys(void **unused)
+{
+    (void)unused;
+    static const char *const keys[] = {ESC "[19~", ESC "s", "\t" ESC "[19~", "\t" ESC "s"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        struct headless t;
+        headless_open(&t);
+        headless_start(&t, 80, 24, 0);
+        headless_think(&t);
+        headless_keys(&t, keys[i]);
+        headless_keys(&t, "mind the units\r");
+        if (!headless_logged(&t, "say mind the units\n")) fail_msg("case %zu: %s", i, str_cstr(&t.chat.log));
+        headless_close(&t);
+    }
+}
+
+/* The mouse does nothing that the setting has not allowed: the program asks the terminal for it, and gives it back. */
+static void test_mouse_is_given_back(void **state)
+{
+    struct headless *t = *state;
+    headless_keys(t, "/set mouse off\r");
+    assert_true(t->app->want.mouse);
+    assert_false(t->app->set.mouse);
+    t->app->want.mouse = false;
+    headless_keys(t, "/set mouse on\r");
+    assert_true(t->app->want.mouse);
+    assert_true(t->app->set.mouse);
+}
+
 static void test_pause_and_resume(void **state)
 {
     struct headless *t = *state;
@@ -630,6 +660,8 @@ int main(void)
         T(test_plus_minus_when_idle_mean_the_next_reply_alone),
         T(test_budget_command_holds_for_later_replies),
         ALONE(test_live_keys),
+        cmocka_unit_test(test_say_keys),
+        T(test_mouse_is_given_back),
         T(test_pause_and_resume),
         T(test_say),
         T(test_say_when_nothing_runs),

@@ -181,6 +181,59 @@ static void state_models(struct headless *t)
     headless_keys(t, "/model\r");
 }
 
+static void state_settings(struct headless *t)
+{
+    headless_model(t);
+    headless_keys(t, "\033[20~\033[B\033[B\033[B");
+}
+
+static void state_setting_typed(struct headless *t)
+{
+    headless_model(t);
+    headless_keys(t, "\033[20~system\r");
+    headless_keys(t, "Be brief.");
+}
+
+/* Two first prompts, two replies to the second of them, and one that goes on. */
+static void state_tree(struct headless *t)
+{
+    headless_model(t);
+    headless_exchange(t, "How many balls has Roger?", NULL, "Five.");
+    headless_keys(t, "\tke");
+    headless_keys(t, " He buys two cans of three.\r");
+    headless_prefill(t, 1, 1);
+    headless_answer(t, "He has eleven of them now.");
+    headless_ended(t, THOUGHT_NONE, ANSWER_COMPLETE, NULL);
+    headless_keys(t, "\t+");
+    headless_keys(t, "\033");
+    headless_keys(t, "And if he loses two?\r");
+    headless_prefill(t, 1, 1);
+    headless_answer(t, "Then nine are left.");
+    headless_ended(t, THOUGHT_NONE, ANSWER_COMPLETE, NULL);
+    headless_keys(t, "\tkkr");
+    headless_prefill(t, 1, 1);
+    headless_answer(t, "6, or 11 with those he had.");
+    headless_ended(t, THOUGHT_NONE, ANSWER_COMPLETE, NULL);
+    headless_keys(t, "/tree\r");
+}
+
+static void state_steps(struct headless *t)
+{
+    finish(t);
+    headless_keys(t, "\tB");
+}
+
+static void state_found(struct headless *t)
+{
+    headless_model(t);
+    headless_exchange(t, "How does one bake bread?", "Flour first.", "Mix flour and water, and wait.");
+    headless_keys(t, "/new\r");
+    headless_exchange(t, "What grows in a field?", NULL, "Wheat, of which flour is made.");
+    headless_keys(t, "/new\r");
+    headless_exchange(t, "Name three primes", NULL, "2, 3 and 5.");
+    headless_keys(t, "\033ORflour");
+}
+
 static void state_typo(struct headless *t)
 {
     headless_model(t);
@@ -212,6 +265,8 @@ static const struct {
     {"thinking", state_thinking}, {"seconds", state_seconds},   {"paused", state_paused},         {"answering", state_answering},
     {"folded", state_folded},     {"unfolded", state_unfolded}, {"queued", state_queued},         {"rated", state_rated},
     {"error", state_error},       {"trouble", state_trouble},   {"more_below", state_more_below}, {"help", state_help},
+    {"settings", state_settings}, {"setting_typed", state_setting_typed}, {"tree", state_tree}, {"found", state_found},
+    {"steps", state_steps},
     {"models", state_models},     {"typo", state_typo},         {"multiline", state_multiline},   {"hostile", state_hostile},
 };
 
@@ -235,14 +290,16 @@ static void test_states(void **unused)
 static void test_styles(void **unused)
 {
     (void)unused;
-    static const size_t which[] = {4, 8, 11};
+    static const char *const which[] = {"thinking", "folded", "rated", "settings", "tree", "found"};
     for (size_t i = 0; i < ARRAY_LEN(which); i++) {
         struct headless t;
         char name[80];
+        size_t k = 0;
         headless_open(&t);
         headless_start(&t, 80, 24, 0);
-        states[which[i]].make(&t);
-        snprintf(name, sizeof name, "%s_styles", states[which[i]].name);
+        while (strcmp(states[k].name, which[i])) k++;
+        states[k].make(&t);
+        snprintf(name, sizeof name, "%s_styles", which[i]);
         golden(&t, name, true);
         headless_close(&t);
     }
@@ -262,6 +319,12 @@ static void test_side(void **unused)
     headless_answer(&t, "Eleven.");
     headless_ended(&t, THOUGHT_NATURAL, ANSWER_COMPLETE, NULL);
     golden(&t, "side_done_120x30", false);
+    headless_keys(&t, "\033[20~");
+    golden(&t, "side_settings_120x30", false);
+    headless_keys(&t, "\033");
+    headless_keys(&t, "/tree\r");
+    golden(&t, "side_tree_120x30", false);
+    headless_keys(&t, "\033");
     app_resize(t.app, 100, 30);
     golden(&t, "side_too_narrow_100x30", false);
     headless_close(&t);
@@ -301,12 +364,18 @@ static void test_every_size_draws(void **unused)
             assert_int_equal(t.grid.h, h);
             assert_true(t.grid.cursor_x < w && t.grid.cursor_y < h);
         }
-    headless_keys(&t, "\033OP");
-    for (int w = 1; w <= 50; w++)
-        for (int h = 1; h <= 14; h++) {
-            app_resize(t.app, w, h);
-            headless_screen(&t, false);
-        }
+    static const char *const lists[] = {"\033OP", "\033OQ", "\033OR", "\033OS", "\033[20~"}; /* F1 to F4, F9 */
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        headless_keys(&t, lists[i]);
+        for (int w = 1; w <= 50; w++)
+            for (int h = 1; h <= 14; h++) {
+                app_resize(t.app, w, h);
+                headless_screen(&t, false);
+                assert_true(t.grid.cursor_x < w && t.grid.cursor_y < h);
+            }
+        headless_keys(&t, "\033");
+        assert_null(t.app->popup);
+    }
     headless_close(&t);
 }
 

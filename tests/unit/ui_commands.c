@@ -82,7 +82,7 @@ static void test_set(void **state)
     headless_keys(t, "/set db /tmp/x\r");
     assert_true(headless_shows(t, "chosen at the start"));
     headless_keys(t, "/set\r");
-    assert_true(headless_shows(t, "settings: /set NAME VALUE"));
+    assert_true(headless_shows(t, "─ settings ─"));
     headless_keys(t, ESC);
 }
 
@@ -366,29 +366,56 @@ static void test_rename(void **state)
     assert_true(headless_shows(t, "tennis balls of Roger"));
 }
 
-static void test_delete_asks_once_more(void **state)
+static size_t conversations(struct headless *t)
+{
+    struct conversation_list l = {0};
+    store_list(t->store, 0, 0, &l, NULL);
+    size_t n = l.n;
+    conversation_list_release(&l);
+    return n;
+}
+
+static void test_delete_and_back(void **state)
 {
     struct headless *t = *state;
     three_chats(t);
-    struct conversation_list l = {0};
-    headless_keys(t, ESC "OR"
-                         "tennis");
-    headless_keys(t, ESC "[3~");
-    assert_true(headless_shows(t, "Delete again"));
-    store_list(t->store, 0, 0, &l, NULL);
-    assert_int_equal(l.n, 3);
-    conversation_list_release(&l);
-    headless_keys(t, ESC "[3~");
-    store_list(t->store, 0, 0, &l, NULL);
-    assert_int_equal(l.n, 2);
-    conversation_list_release(&l);
+    headless_keys(t, ESC "OR" ESC "[B" ESC "[3~");
+    assert_true(headless_shows(t, "Ctrl-R brings it back"));
+    assert_false(headless_shows(t, " tennis balls"));
+    assert_int_equal(conversations(t), 3); /* not erased yet */
+    headless_keys(t, CTRL('R'));
+    assert_true(headless_shows(t, " tennis balls"));
+    headless_keys(t, CTRL('R'));
+    assert_true(headless_shows(t, "nothing was deleted"));
+    headless_keys(t, ESC "[3~" ESC);
+    headless_wait(t, 9 * 60 * 1000);
+    assert_int_equal(conversations(t), 3);
+    assert_true(app_next_tick(t->app) <= 60 * 1000);
+    headless_wait(t, 2 * 60 * 1000);
+    assert_int_equal(conversations(t), 2);
+}
+
+static void test_leaving_erases_what_was_deleted(void **state)
+{
+    struct headless *t = *state;
+    three_chats(t);
+    headless_keys(t, ESC "OR" ESC "[B" ESC "[3~" ESC "[3~");
+    assert_int_equal(t->app->n_deleted, 2);
+    char open[32];
+    snprintf(open, sizeof open, "/open %lld\r", (long long)t->app->deleted[0]);
+    headless_keys(t, ESC);
+    headless_keys(t, open); /* one that is opened again is wanted after all */
+    assert_int_equal(t->app->n_deleted, 1);
+    headless_stop(t);
+    assert_int_equal(conversations(t), 2);
+    headless_start(t, 80, 24, 0);
 }
 
 static void test_deleting_the_open_conversation(void **state)
 {
     struct headless *t = *state;
     headless_exchange(t, "only one", NULL, "answer");
-    headless_keys(t, ESC "OR" ESC "[3~" ESC "[3~");
+    headless_keys(t, ESC "OR" ESC "[3~");
     headless_keys(t, ESC);
     assert_int_equal(t->chat.conversation, 0);
     assert_int_equal(t->app->t.n, 0);
@@ -527,7 +554,8 @@ int main(void)
         T(test_conversation_list),
         T(test_found_words_are_shown),
         T(test_rename),
-        T(test_delete_asks_once_more),
+        T(test_delete_and_back),
+        T(test_leaving_erases_what_was_deleted),
         T(test_deleting_the_open_conversation),
         T(test_palette_runs_commands_and_actions),
         T(test_help_lists_every_key),
