@@ -76,8 +76,8 @@ static void store_row(struct prefill *p, int row, const float *unused)
     const struct weights *w = &p->s->m->w;
 
     (void)unused;
-    qkv_finish(p->s, p->layer, p->base + row, row_of(p->cos_sin, row, w->n_rot), row_of(p->q, row, w->n_q), row_of(p->k, row, w->n_kv),
-               row_of(p->v, row, w->n_kv));
+    qkv_finish(p->s, p->layer, &(struct column){.position = p->base + row}, row_of(p->cos_sin, row, w->n_rot), row_of(p->q, row, w->n_q),
+               row_of(p->k, row, w->n_kv), row_of(p->v, row, w->n_kv));
 }
 
 /* Ends half a layer: the residual stream takes t (and a bias). */

@@ -30,7 +30,7 @@ static void norm_heads(float *x, const float *weight, int n_heads, const struct 
     for (int h = 0; h < n_heads; h++, x += w->head_dim) rms_norm(x, weight, x, w->head_dim, w->norm_eps);
 }
 
-void qkv_finish(struct session *s, int layer, int64_t position, const float *cos_sin, float *q, float *k, float *v)
+void qkv_finish(struct session *s, int layer, const struct column *at, const float *cos_sin, float *q, float *k, float *v)
 {
     const struct weights *w = &s->m->w;
     const struct layer *y = &w->layers[layer];
@@ -45,14 +45,16 @@ void qkv_finish(struct session *s, int layer, int64_t position, const float *cos
         rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
         rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
     }
+    size_t place = (size_t)(at->tail ? at->position - at->tail->base : at->position) * dim;
     for (int h = 0; h < w->n_head_kv; h++) {
-        f32_to_f16_row(k + (size_t)h * dim, kv_of(s, layer, false, h) + (size_t)position * dim, w->head_dim);
-        f32_to_f16_row(v + (size_t)h * dim, kv_of(s, layer, true, h) + (size_t)position * dim, w->head_dim);
+        uint16_t *keys = at->tail ? tail_kv_of(s, at->tail, layer, false, h) : kv_of(s, layer, false, h);
+        uint16_t *values = at->tail ? tail_kv_of(s, at->tail, layer, true, h) : kv_of(s, layer, true, h);
+        f32_to_f16_row(k + (size_t)h * dim, keys + place, w->head_dim);
+        f32_to_f16_row(v + (size_t)h * dim, values + place, w->head_dim);
     }
 }
 
-/* Bytes of the cache; false when they do not fit a size. */
-static bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
+bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
 {
     size_t a_position = 2 * sizeof(uint16_t) * (size_t)w->n_layer * (size_t)w->n_kv;
     return !__builtin_mul_overflow(a_position, (size_t)n_ctx, bytes);
@@ -68,17 +70,21 @@ uint64_t engine_session_bytes(const struct engine *m, int n_ctx)
            (size_t)n_ctx * (sizeof(int32_t) + sizeof(bool));
 }
 
-/* Takes address space only: a page of the cache costs memory once something is written to it. */
+uint16_t *kv_map(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    /* a huge page would take memory for a head's whole context at its first token */
+    madvise(p, bytes, MADV_NOHUGEPAGE);
+    return p;
+}
+
 static int map_cache(struct session *s, struct err *e)
 {
     if (!kv_bytes_of(&s->m->w, s->n_ctx, &s->kv_bytes))
         return err_set(e, ERR_NOMEM, "a context of %d tokens is larger than the address space", s->n_ctx);
-    void *p = mmap(NULL, s->kv_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
-    /* a huge page would take memory for a head's whole context at its first token */
-    madvise(p, s->kv_bytes, MADV_NOHUGEPAGE);
-    s->kv = p;
-    return 0;
+    s->kv = kv_map(s->kv_bytes);
+    return s->kv ? 0 : err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
 }
 
 static int fill(struct session *s, int n_threads, struct err *e)
