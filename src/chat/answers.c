@@ -1,5 +1,5 @@
 /*
- * answers.c - the final answer in a reply, in a form in which equal answers are equal bytes; right or wrong; and who wins a vote.
+ * answers.c - the final answer in a reply, in a form (UTF-8) in which equal answers are equal bytes; right or wrong; and who wins a vote.
  *
  * Where the answer stands, best first: in \boxed{}; behind a phrase that announces it ("The answer is", "#### "); in the last line. What is
  * asked for (a number, a text) decides what is taken from there. Numbers are compared as decimals, so 1,200.0 is 1200 and 3/4 is 0.75;
@@ -311,6 +311,18 @@ static bool edge(char c)
     return is_blank(c) || strchr("*_`#>\"'.,;:!?()[]$", c);
 }
 
+static void make_valid(struct str *s)
+{
+    struct str out = STR_EMPTY;
+    for (size_t i = 0; i < s->len;) {
+        uint32_t cp;
+        i += utf8_decode(s->data + i, s->len - i, &cp);
+        str_add_codepoint(&out, cp);
+    }
+    str_release(s);
+    *s = out;
+}
+
 /* Without case, without what stands around it, blanks in a row as one; joined: without blanks at all. */
 static void put_text(struct str *out, struct slice s, bool joined)
 {
@@ -326,6 +338,7 @@ static void put_text(struct str *out, struct slice s, bool joined)
             str_add_char(&flat, ' ');
     }
     utf8proc_uint8_t *folded = NULL;
+    if (!utf8_is_valid(str_cstr(&flat), flat.len)) make_valid(&flat);
     utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)str_cstr(&flat), (utf8proc_ssize_t)flat.len, &folded,
                                       UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
     if (n >= 0)

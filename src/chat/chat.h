@@ -36,6 +36,24 @@ int chat_send(struct chat *c, const char *text, size_t len, struct err *e);
 int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
 /* Another reply to the prompt of the newest reply, or of `reply` when not 0. */
 int chat_regenerate(struct chat *c, int64_t reply, struct err *e);
+/* Several replies to one prompt, written together, up to 8 at a time: a pass through the model serves a token of each. Live commands go to all
+ * of them. All are kept, as siblings.
+ *   VOTE     n samples with the settings' budget. The first has the reply's seed, the others seeds made from it; with its seed each is what it would
+ *            be alone. Final answers are counted, and the one that answers_winner picks becomes the active reply.
+ *   COMPARE  a reply for each budget, all with the same seed, so that they differ by their budget alone. The last one becomes the active reply.
+ *            Not BUDGET_OFF, which makes another prompt. */
+#define CHAT_SAMPLES_MAX 32
+enum samples_kind { SAMPLES_VOTE, SAMPLES_COMPARE };
+struct chat_samples {
+    enum samples_kind kind;
+    int n;                                       /* 2 to CHAT_SAMPLES_MAX */
+    struct budget budgets[CHAT_SAMPLES_MAX];     /* COMPARE */
+    int form;                                    /* enum answer_form of the answers that are counted */
+};
+/* Answers a new prompt so, or with text NULL the prompt of the newest reply again. ERR_BUSY while a reply runs. */
+int chat_sample(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e);
+/* The seed of sample i (from 0) of a vote. */
+uint64_t chat_sample_seed(uint64_t seed, int i);
 size_t chat_queued(const struct chat *c);
 const char *chat_queued_text(const struct chat *c, size_t i, size_t *len);
 void chat_drop_queued(struct chat *c, size_t i);
@@ -96,6 +114,7 @@ enum chat_event_kind {
     CHAT_LOOP,              /* the thought repeats itself; a close is offered or under way */
     CHAT_ESCAPED,           /* reasoning seen in the answer */
     CHAT_PROGRESS,          /* stats, about ten times a second while tokens come */
+    CHAT_SAMPLE_ENDED,      /* one of several replies is over and saved: stats; text: its final answer, "" none. CHAT_ENDED follows the last one */
     CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
     CHAT_NOTICE,            /* text: a line for the user */
     CHAT_SAVED,             /* what had a provisional id (below 0, in `old`) is on disk now as `message` */
@@ -119,6 +138,7 @@ struct chat_event {
     size_t len;
     const char *author;
     size_t done, total;     /* CHAT_PREFILL: tokens; CHAT_INJECTED: the span's place and length; CHAT_ENDED: bytes of thought and answer on disk */
+    int sample, n_samples;  /* which of several replies it is about, from 0; 0 of 0: there is one. CHAT_ENDED: the one that became the active reply */
     bool unsaved;           /* CHAT_ENDED: its end could not be written; it is tried again with the next prompt and at the end */
     struct model_info *model;            /* CHAT_MODEL: a copy, the event's own */
     struct chat_stats stats;

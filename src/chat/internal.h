@@ -3,7 +3,9 @@
  *
  *   chat.c     the owner's side: requests, the branch in memory, queued prompts, events out
  *   worker.c   the thread: loads models, takes jobs, answers live commands
- *   turn.c     one reply: prompt -> tokens -> controller -> text events
+ *   turn.c     one reply: prompt -> tokens -> controller -> text events; turn.h is what it shares with
+ *   samples.c  several replies to one prompt at once
+ *   answers.c  final answers in replies
  *   recorder.c what a reply leaves in the record, with retries when saving fails
  *
  * Ownership across threads: a job and everything in it goes to the worker with queue_push; an event to the owner. Nothing else is shared but `quit`.
@@ -40,7 +42,8 @@ struct job {
     struct settings set;
     struct branch branch;        /* JOB_REPLY: the last message is the prompt to answer */
     int64_t conversation;        /* 0: could not be saved yet */
-    int64_t reply;               /* provisional id, below 0 */
+    int64_t reply;               /* provisional id, below 0; sample i has the one i below it */
+    struct chat_samples samples; /* n 0: one reply */
 };
 void job_free(void *job);
 
@@ -82,6 +85,8 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e);
 
 /* Runs one reply to its end; always emits CHAT_ENDED. */
 void turn_run(struct worker *w, struct job *job);
+/* The same for the replies of job->samples. */
+void samples_run(struct worker *w, struct job *job);
 
 /* ---- recorder ------------------------------------------------------------------------------------------------ */
 
@@ -100,6 +105,8 @@ struct recorder {
     size_t n_notes, cap_notes, saved_notes;
     int64_t last_ms;
     bool in_trouble;
+    int sample, n_samples;
+    struct recorder *first;                   /* of several replies: the one that saves the prompt they share; NULL: this one */
 };
 struct note {
     bool span;

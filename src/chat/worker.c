@@ -244,6 +244,8 @@ static void *worker_main(void *arg)
         }
         if (job->kind == JOB_LOAD)
             load(w, job);
+        else if (job->samples.n)
+            samples_run(w, job);
         else
             turn_run(w, job);
         job_free(job);

@@ -57,10 +57,15 @@ static int fill(struct batch *b, struct err *e)
         if (t->n_ctx && (!kv_bytes_of(&s->m->w, t->n_ctx, &t->kv_bytes) || !(t->kv = kv_map(t->kv_bytes))))
             return err_set(e, ERR_NOMEM, "out of memory for %d replies at once", b->n);
         if (t->kv) copy_piece(s, t, b->prompt - (size_t)base);
-        b->used[i] = b->prompt;
-        memcpy(row_of(b, i), s->logits, n_vocab * sizeof(float));
+        batch_restart(b, i);
     }
     return 0;
+}
+
+void batch_restart(struct batch *b, int i)
+{
+    b->used[i] = b->prompt;
+    memcpy(row_of(b, i), b->s->logits, (size_t)b->s->m->w.n_vocab * sizeof(float));
 }
 
 int batch_new(struct batch **out, struct session *s, int n, struct err *e)

@@ -223,13 +223,15 @@ int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_o
  * prompt's K/V; each has its own from there on, and the bits that session_decode would give it alone. */
 #define BATCH_MAX 8
 struct batch;
-/* n (1 to BATCH_MAX) continuations of what the session holds, which has to stay until the batch is freed; other calls on the session
- * that leave its timeline as it is are allowed. Each may grow to the session's context. */
+/* n (1 to BATCH_MAX) continuations of what the session holds, with its logits; both have to stay as they are until the batch is
+ * freed. Each may grow to the session's context. */
 int batch_new(struct batch **out, struct session *s, int n, struct err *e);
 void batch_free(struct batch *b);
 /* Appends ids[j] to continuation which[j], for j < m, each continuation at most once. A failed call changes nothing; ERR_TOO_LONG when the
  * context of one of them is full. */
 int batch_decode(struct batch *b, const int *which, const int32_t *ids, int m, struct err *e);
+/* Makes continuation i empty again. */
+void batch_restart(struct batch *b, int i);
 /* Logits of the last token of continuation i (at first the prompt's); the caller may change them, valid until the next batch_decode with i. */
 float *batch_logits(struct batch *b, int i);
 size_t batch_used(const struct batch *b, int i);        /* tokens, the prompt included */
