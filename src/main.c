@@ -3,7 +3,7 @@
 
 const struct command cli_commands[] = {
     {"chat", cmd_chat, "[--continue | --resume ID] [--theme NAME] [--plain] [options]", "talk to a model in the full-screen program (the default)"},
-    {"ask", cmd_ask, "[options] [QUESTION] [-f FILE]... [--continue | --resume ID] [--json] [--no-thoughts] [--control PATH]",
+    {"ask", cmd_ask, "[options] [QUESTION] [-f FILE]... [--continue | --resume ID] [--vote N] [--json] [--no-thoughts] [--control PATH]",
      "one question; the answer on stdout, thoughts on stderr"},
     {"list", cmd_list, "[--limit N] [--json]", "the conversations kept, newest first"},
     {"show", cmd_show, "ID|mMESSAGE [--json]", "one conversation, or one message"},

@@ -148,4 +148,32 @@ int chat_event_fd(const struct chat *c);     /* readable while events wait; for 
 bool chat_next_event(struct chat *c, struct chat_event *ev);
 void chat_event_release(struct chat_event *ev);
 
+/* ---- what several replies say ------------------------------------------------------------------------------- */
+
+struct tally_sample {
+    struct str thought, text;    /* as they came */
+    struct str answer;           /* the final answer, once it is over */
+    struct chat_stats stats;
+    int64_t message;             /* 0: not known yet */
+    int votes;                   /* samples that are over and have this answer */
+    bool begun, thinking, over, won;
+};
+/* The replies of a vote or comparison. All-zero is empty. */
+struct tally {
+    enum samples_kind kind;
+    int n;
+    struct tally_sample *items;
+};
+bool tally_init(struct tally *t, enum samples_kind kind, int n);         /* false: out of memory, t is empty */
+void tally_release(struct tally *t);
+/* Takes an event of one of them; false when it is of none. */
+bool tally_take(struct tally *t, const struct chat_event *ev);
+int tally_over(const struct tally *t);
+/* How thought and answer ended, in a few words: "by itself", "closed by budget". */
+const char *tally_how(const struct tally_sample *s);
+/* Appends the final answer as one clean line of at most so many columns, "-" for none. */
+void tally_answer(const struct tally_sample *s, int columns, struct str *out);
+/* Appends a table of plain lines, a star at the one that won. */
+void tally_table(const struct tally *t, struct str *out);
+
 #endif
