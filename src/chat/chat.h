@@ -90,7 +90,7 @@ bool answer_is_right(enum answer_form form, const char *reply, size_t n, const c
 /* One voice of a vote. */
 struct answer_ballot {
     const char *answer;     /* extracted, "" none */
-    bool whole;             /* thought and answer ended by themselves */
+    bool whole;             /* the answer was not cut */
 };
 /* How many of n voices say what voice i does; 0 for no answer. */
 int answers_same(const struct answer_ballot *b, size_t n, size_t i);

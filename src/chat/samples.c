@@ -190,10 +190,10 @@ static int prepare(struct samples *v, struct err *e)
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
+/* An answer that was cut may not say what it was coming to. */
 static bool whole(const struct turn *t)
 {
-    enum thought_ending th = t->st.thought_ending;
-    return (th == THOUGHT_NONE || th == THOUGHT_NATURAL) && t->st.answer_ending == ANSWER_COMPLETE;
+    return t->st.answer_ending == ANSWER_COMPLETE;
 }
 
 /* Counts, tells the record, and returns which one becomes the active reply. */

@@ -21,6 +21,7 @@ const struct chat_port chat_port_real = {
     .send = chat_send,
     .edit = chat_edit,
     .regenerate = chat_regenerate,
+    .sample = chat_sample,
     .queued = chat_queued,
     .queued_text = chat_queued_text,
     .drop_queued = chat_drop_queued,
@@ -213,7 +214,10 @@ static int load_messages(struct app *a, int64_t conversation, struct err *e)
     struct message_list l = {0};
     int rc = store_load_branch(a->store, conversation, &l, e);
     for (size_t i = 0; !rc && i < l.n; i++) {
+        int64_t id = l.items[i].id;
+        bool alone = l.items[i].role == MESSAGE_USER || l.items[i].n_siblings < 2;
         if (!transcript_add_message(&a->t, &l.items[i])) rc = err_set(e, ERR_NOMEM, "out of memory for the conversation");
+        if (!rc && !alone) a->t.items[a->t.n - 1].board = board_load(a->store, id);
     }
     message_list_release(&l);
     return rc;
@@ -416,14 +420,9 @@ void app_send(struct app *a, const char *text, size_t n)
     a->dirty = true;
 }
 
-void app_regenerate(struct app *a, int64_t reply)
+/* An item for another reply in place of the one at i (SIZE_MAX: of none). */
+static void reply_again(struct app *a, size_t i)
 {
-    struct err e = {0};
-    size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
-    if (a->port->regenerate(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e)) {
-        app_error(a, "%s", e.text);
-        return;
-    }
     int n = i < a->t.n ? a->t.items[i].n_siblings : 0;
     if (i < a->t.n) transcript_truncate(&a->t, i);
     struct item *it = transcript_add(&a->t, MESSAGE_REPLY);
@@ -439,6 +438,37 @@ void app_regenerate(struct app *a, int64_t reply)
     transcript_follow(&a->t);
     reply_asked(a);
     a->dirty = true;
+}
+
+void app_regenerate(struct app *a, int64_t reply)
+{
+    struct err e = {0};
+    size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
+    if (a->port->regenerate(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e))
+        app_error(a, "%s", e.text);
+    else
+        reply_again(a, i);
+}
+
+void app_sample(struct app *a, const struct chat_samples *samples, const char *text, size_t n)
+{
+    struct err e = {0};
+    if (a->model_failed && !a->port->model(a->chat)) err_set(&e, ERR_FILE, "no model is loaded: /model NAME, or F4");
+    if (e.code || a->port->sample(a->chat, samples, text, n, &e)) {
+        app_error(a, "%s", e.text);
+        return;
+    }
+    if (text) {
+        a->samples = *samples; /* the prompt's event makes the item */
+        transcript_follow(&a->t);
+        reply_asked(a);
+        return;
+    }
+    size_t i = a->t.n;
+    while (i && a->t.items[i - 1].role != MESSAGE_REPLY) i--;
+    reply_again(a, i ? i - 1 : SIZE_MAX);
+    struct item *it = app_reply(a);
+    if (it) sample_begin(a, it, samples);
 }
 
 static void send_edited(struct app *a, int64_t prompt, const char *text, size_t n)

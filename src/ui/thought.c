@@ -98,8 +98,7 @@ static int columns_of(const char *text)
     return utf8_columns(text, strlen(text));
 }
 
-/* [-] [+] [F5] answer, each a place to click. Returns where they begin. */
-static int draw_controls(struct app *a, struct grid *g, int x, int y, int x_end, const struct item *it)
+int thought_draw_controls(struct app *a, struct grid *g, int x, int y, int x_end, const struct item *it)
 {
     static const struct {
         const char *text;
@@ -126,7 +125,7 @@ static void draw_live(struct app *a, struct grid *g, int x, int y, int x_end, co
     if (it->looping && x_end - x >= 70) str_add(&s, " · repeats itself");
     x = screen_put(g, x, y, x_end, STYLE_THOUGHT_HEADER, str_cstr(&s)) + 1;
     str_release(&s);
-    int controls = draw_controls(a, g, x + 1, y, x_end, it), room = controls - (controls < x_end ? 1 : 0) - x;
+    int controls = thought_draw_controls(a, g, x + 1, y, x_end, it), room = controls - (controls < x_end ? 1 : 0) - x;
     double part = used_part(a, it);
     if (part < 0 || room < 4) return;
     bool soft = it->stats.state != THINK_COUNTING && it->stats.state != THINK_IDLE;

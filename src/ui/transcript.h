@@ -11,6 +11,7 @@
 #define PONDER_TRANSCRIPT_H
 
 #include "chat/chat.h"
+#include "ui/board.h"
 #include "ui/grid.h"
 #include "ui/markdown.h"
 
@@ -61,6 +62,7 @@ struct item {
     int64_t id; /* of the record; below 0 not saved yet, 0 not known yet */
     enum message_role role;
     struct flow text, thought;
+    struct board *board;       /* it was written together with others; NULL alone */
     struct markdown *markdown; /* a reply's text as lines; made at the first layout, NULL before */
     size_t markdown_fed;       /* bytes of the sanitised text that it has */
     enum phase phase;
@@ -84,7 +86,7 @@ struct item {
     enum view rows_view;
 };
 
-enum row_kind { ROW_BLANK, ROW_YOU, ROW_PROMPT, ROW_STATUS, ROW_HEADER, ROW_THOUGHT, ROW_ANSWER, ROW_FOOT };
+enum row_kind { ROW_BLANK, ROW_YOU, ROW_PROMPT, ROW_BOARD, ROW_STATUS, ROW_HEADER, ROW_THOUGHT, ROW_ANSWER, ROW_FOOT };
 struct row {
     enum row_kind kind;
     size_t item;
@@ -93,7 +95,7 @@ struct row {
     const struct md_line *line; /* ANSWER: its pieces in their styles; NULL: plain text */
     size_t from;                /* its place in the sanitised text */
     int columns;
-    size_t index;     /* line of the text it is */
+    size_t index;     /* line of the text it is; row of the board */
     bool first, last; /* of its kind in the message */
     bool cut_above;   /* THOUGHT: a tail with more above it */
 };
