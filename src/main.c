@@ -29,6 +29,8 @@ const struct command cli_commands[] = {
     {"info", cmd_info, "MODEL [--json]", "what a model file is"},
     {"pull", cmd_pull, "NAME [--quiet] [--if-missing]", "fetch a model of the catalogue and check it"},
     {"bench", cmd_bench, "-m MODEL [--threads T] [--pp N] [--tg N] [--depth D] [--repeat R] [--json]", "measure prefill and decode speed"},
+    {"sweep", cmd_sweep, "FILE.jsonl [--budgets 0,64,256] [--votes 1,5] [--grader auto|number|boxed|text] [--limit N] [-o FILE.csv] [options of ask]",
+     "accuracy, tokens and time for each budget over questions with known answers"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
     {"help", cmd_help, "[COMMAND]", "this text, or a command's own"},
