@@ -208,7 +208,8 @@ static int render(struct turn *t, size_t from, struct err *e)
     today(date);
     struct render_options o = {
         .think = !strcmp(set->think, "on") && t->budget.kind != BUDGET_OFF,
-        .prompted = !strcmp(set->cot, "step"),
+        .prompted = strcmp(set->cot, "off") != 0,
+        .examples = !strcmp(set->cot, "few"),
         .force_off = true,
         .keep_thoughts = set->keep_thoughts,
         .date = date,
@@ -343,6 +344,8 @@ int turn_controls(struct turn *t, struct err *e)
         .context_left = left,
         .loop_guard = set->loop_guard,
     };
+    /* examples are part of the prompt and of nothing that was said */
+    if (c.think && t->info->family->start == THOUGHT_PROMPTED && !strcmp(set->cot, "few")) recorder_event(&t->rec, 0, "examples", EXAMPLES_NAME);
     t->rec.start.prompt_tokens = (int)t->n_prompt;
     t->rec.start.context = session_ctx(t->w->session);
     int rc = think_new(&t->think, &c, e);

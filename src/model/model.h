@@ -105,11 +105,14 @@ void prompt_release(struct prompt *p);
 void prompt_add(struct prompt *p, const char *text);
 void prompt_add_outside(struct prompt *p, const char *bytes, size_t n);
 
+/* The worked examples in use, as the record names them. */
+#define EXAMPLES_NAME "few-1"
 struct render_options {
     bool think;                 /* thinking on */
     bool force_off;             /* thinking off and no switch in the template: end the prompt with an empty thought */
     bool prompted;              /* add the prompted mode to a family that was not trained to think (and to a system text that hides a
                                    template's own request to think); off for `inspect prompt` */
+    bool examples;              /* with prompted: worked examples before the conversation (few-shot chain of thought) */
     bool keep_thoughts;         /* render earlier thoughts although the family drops them */
     bool no_generation;         /* leave out the opening of the reply */
     const char *date;           /* "YYYY-MM-DD" for templates that print one; NULL: today */

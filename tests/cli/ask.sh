@@ -68,6 +68,17 @@ is "--continue goes on in the newest conversation" "$("$PONDER" list --json | wc
 ask --private --budget 0 --answer-max 4 "quizzaciously private" >/dev/null 2>&1 </dev/null
 is "--private leaves no trace on disk" "$(grep -rl quizzaciously "$T" | wc -l)" 0
 is "files are 0600 in 0700 folders" "$(stat -c %a "$XDG_DATA_HOME/ponder" "$XDG_DATA_HOME/ponder/ponder.db" | tr '\n' ' ')" "700 600 "
+zero=$(ask --cot step --budget 12 --answer-max 8 --json "$q" </dev/null | json 'print(events[-1]["message_id"])')
+few=$(ask --cot few --budget 12 --answer-max 8 --json "$q" </dev/null | json 'print(events[-1]["message_id"])')
+is "--cot few: the examples are recorded, and in the prompt alone" "$(python3 -c '
+import os, sqlite3, sys
+db = sqlite3.connect(os.environ["XDG_DATA_HOME"] + "/ponder/ponder.db")
+zero, few = map(int, sys.argv[1:])
+tokens = lambda m: db.execute("SELECT prompt_tokens FROM replies WHERE message = ?", (m,)).fetchone()[0]
+notes = lambda m: db.execute("SELECT value FROM events WHERE message = ? AND kind = ?", (m, "examples")).fetchall()
+print(notes(zero), notes(few), tokens(few) > tokens(zero) + 100, db.execute("SELECT count(*) FROM messages WHERE conversation = (SELECT conversation FROM messages WHERE id = ?)", (few,)).fetchone()[0])
+' "$zero" "$few")" "[] [('few-1',)] True 2"
+is "--cot few: no export has them" "$("$PONDER" export --format json -o - 2>/dev/null | grep -c 'Mia is older')" 0
 ask --vote 3 --budget 12 --answer-max 12 "$q" >"$T/out" 2>"$T/err" </dev/null; rc=$?
 is "--vote: exit code" $rc 0
 is "--vote: a row for each sample on stderr, one has won" "$(grep -cE '^[* ] [1-3]  ' "$T/err") $(grep -c '^\*' "$T/err")" "3 1"
@@ -95,8 +106,8 @@ for e in events[:-1]:
     if e["event"] in t: t[e["event"]] += e["text"]
 print(repr(t["thought"] + "|" + t["answer"]))' >"$T/alone"
 is "--vote: with the seed in the record a sample is the same alone" "$(cat "$T/alone")" "$(sed -n 3p "$T/samples")"
-for bad in 0 33 x 2x; do
-    is "--vote $bad is refused" "$(ask --vote $bad "$q" 2>&1 </dev/null >/dev/null; echo $?)" "ponder: --vote: \"$bad\" is no number from 1 to 32
+for wrong in 0 33 x 2x; do
+    is "--vote $wrong is refused" "$(ask --vote $wrong "$q" 2>&1 </dev/null >/dev/null; echo $?)" "ponder: --vote: \"$wrong\" is no number from 1 to 32
 2"
 done
 is "a full device is noticed" "$(ask --budget 0 --answer-max 4 hello >/dev/full 2>/dev/null </dev/null; echo $?)" 1
