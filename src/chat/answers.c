@@ -98,7 +98,7 @@ static void plain_latex(struct str *out, struct slice s, int depth)
 {
     static const struct {
         const char *from, *to;
-    } words[] = {{"\\left", ""}, {"\\right", ""}, {"\\!", ""}, {"\\,", ""}, {"\\;", ""}, {"\\:", ""}, {"\\ ", " "},  {"\\$", "$"},
+    } words[] = {{"\\left", ""}, {"\\right", ""}, {"\\!", ""}, {"\\,", ""}, {"\\;", ""}, {"\\:", ""}, {"\\ ", " "},          {"\\$", "$"},
                  {"\\%", "%"},   {"{,}", ","},    {"\\(", ""}, {"\\)", ""}, {"\\[", ""}, {"\\]", ""}, {"\\displaystyle", ""}};
     static const char *const fonts[] = {"\\text{", "\\textbf{", "\\mathrm{", "\\mathbf{", "\\mbox{"};
     for (size_t i = 0; i < s.n;) {
@@ -159,8 +159,8 @@ static size_t read_digits(const struct slice *s, size_t at, struct number *v)
     v->n = v->decimals = 0;
     for (; i < s->n && is_digit(s->p[i]); i++) fits = take_digit(v, s->p[i]) && fits;
     size_t whole = i - at;
-    while (whole && whole <= 3 && i + 3 < s->n && s->p[i] == ',' && is_digit(s->p[i + 1]) && is_digit(s->p[i + 2]) && is_digit(s->p[i + 3]) &&
-           (i + 4 >= s->n || !is_digit(s->p[i + 4])))
+    while (whole && whole <= 3 && i + 3 < s->n && s->p[i] == ',' && is_digit(s->p[i + 1]) && is_digit(s->p[i + 2]) &&
+           is_digit(s->p[i + 3]) && (i + 4 >= s->n || !is_digit(s->p[i + 4])))
         for (i++; i < s->n && is_digit(s->p[i]); i++) fits = take_digit(v, s->p[i]) && fits;
     if (i + 1 < s->n && s->p[i] == '.' && is_digit(s->p[i + 1]))
         for (i++; i < s->n && is_digit(s->p[i]); i++) {
@@ -245,7 +245,8 @@ static bool put_fraction(struct str *out, const struct number *a, const struct n
 
 #define MINUS "\xe2\x88\x92" /* U+2212 */
 
-/* Whether a minus sign stands in front of `at` that belongs to the number, and not to a subtraction or a word. A sign of money may stand between. */
+/* Whether a minus sign stands in front of `at` that belongs to the number, and not to a subtraction or a word. A sign of money may stand
+ * between. */
 static bool signed_before(const struct slice *s, size_t at)
 {
     if (at && s->p[at - 1] == '$') at--;
@@ -276,7 +277,8 @@ static bool last_number(struct str *out, const struct slice *s)
         str_clear(&best);
         size_t slash = end, over = end + 1;
         while (slash < s->n && s->p[slash] == ' ') slash++;
-        for (over = slash + 1; over < s->n && s->p[over] == ' '; over++) {}
+        for (over = slash + 1; over < s->n && s->p[over] == ' '; over++) {
+        }
         size_t end_b = slash < s->n && s->p[slash] == '/' && over < s->n && is_digit(s->p[over]) ? read_digits(s, over, &b) : over;
         if (end_b > over && put_fraction(&best, &a, &b))
             end = end_b;
@@ -300,7 +302,8 @@ static bool whole_number(struct str *out, struct slice s)
         if (!is_digit(s.p[i]) && !strchr("+-.,/ $", s.p[i]) && !(i < 3 && (unsigned char)s.p[i] >= 0x80)) return false;
     /* "1, 2" is a list and "5-3" a calculation */
     for (size_t i = 1; i + 1 < s.n; i++)
-        if ((s.p[i] == ' ' && s.p[i - 1] != '/' && s.p[i + 1] != '/') || (strchr("+-", s.p[i]) && s.p[i - 1] != ' ' && s.p[i - 1] != '$')) return false;
+        if ((s.p[i] == ' ' && s.p[i - 1] != '/' && s.p[i + 1] != '/') || (strchr("+-", s.p[i]) && s.p[i - 1] != ' ' && s.p[i - 1] != '$'))
+            return false;
     return last_number(out, &s);
 }
 

@@ -1,9 +1,10 @@
 /*
- * samples.c - several replies to one prompt at once: the prompt is evaluated for all, then every pass through the model serves a token of each of up
- * to BATCH_MAX of them; where one ends the next begins in its place.
+ * samples.c - several replies to one prompt at once: the prompt is evaluated for all, then every pass through the model serves a token of
+ * each of up to BATCH_MAX of them; where one ends the next begins in its place.
  *
- * Each sample is a turn of its own (turn.h) with its own controller, sampler, clock and recorder; only what it is decoded on is shared. Live commands go
- * to all that are not over. At the end the answers are counted, the record is told what belongs together, and one becomes the active reply.
+ * Each sample is a turn of its own (turn.h) with its own controller, sampler, clock and recorder; only what it is decoded on is shared.
+ * Live commands go to all that are not over. At the end the answers are counted, the record is told what belongs together, and one becomes
+ * the active reply.
  */
 #include "chat/turn.h"
 
@@ -16,13 +17,12 @@ struct samples {
     struct worker *w;
     struct job *job;
     struct turn *t;
-    int n, next;              /* next: the first that has not begun */
-    int n_over;
-    int in_slot[BATCH_MAX];   /* the sample that is decoded there, or NOBODY */
+    int n, next; /* next: the first that has not begun */
+    int in_slot[BATCH_MAX]; /* the sample that is decoded there, or NOBODY */
     int n_slots;
     struct batch *batch;
-    struct str *answers;      /* as they are counted */
-    bool *told;               /* its end */
+    struct str *answers; /* as they are counted */
+    bool *told;          /* its end */
     bool paused;
 };
 
@@ -96,7 +96,6 @@ static void end_sample(struct samples *v, int i, int rc, const struct err *e)
     answer_extract(&v->answers[i], (enum answer_form)v->job->samples.form, str_cstr(&t->rec.answer), t->rec.answer.len);
     turn_end(t, rc, e, CHAT_SAMPLE_ENDED, str_cstr(&v->answers[i]));
     v->told[i] = true;
-    v->n_over++;
 }
 
 static void begin_sample(struct samples *v, int slot)
@@ -211,7 +210,8 @@ static size_t count(struct samples *v)
     }
     struct err e = {0};
     const char *kind = v->job->samples.kind == SAMPLES_VOTE ? "vote" : "compare";
-    if (saved && store_add_samples(v->w->store, kind, notes, n, winner, &e)) worker_emit_text(v->w, CHAT_STORE_TROUBLE, notes[winner].reply, e.text);
+    if (saved && store_add_samples(v->w->store, kind, notes, n, winner, &e))
+        worker_emit_text(v->w, CHAT_STORE_TROUBLE, notes[winner].reply, e.text);
     return winner;
 }
 
@@ -220,16 +220,28 @@ static void finish(struct samples *v, int rc, const struct err *e)
     for (int i = 0; i < v->n; i++) end_sample(v, i, rc, e);
     size_t winner = count(v);
     const struct turn *t = &v->t[winner];
-    worker_push(v->w, &(struct chat_event){.kind = CHAT_ENDED, .message = t->rec.reply, .text = rc ? (char *)(uintptr_t)e->text : NULL,
-                                           .len = rc ? strlen(e->text) : 0, .stats = t->st, .unsaved = t->rec.reply <= 0 || t->rec.in_trouble,
-                                           .done = t->rec.saved_thought, .total = t->rec.saved_answer, .sample = t->sample, .n_samples = v->n});
+    worker_push(v->w, &(struct chat_event){.kind = CHAT_ENDED,
+                                           .message = t->rec.reply,
+                                           .text = rc ? (char *)(uintptr_t)e->text : NULL,
+                                           .len = rc ? strlen(e->text) : 0,
+                                           .stats = t->st,
+                                           .unsaved = t->rec.reply <= 0 || t->rec.in_trouble,
+                                           .done = t->rec.saved_thought,
+                                           .total = t->rec.saved_answer,
+                                           .sample = t->sample,
+                                           .n_samples = v->n});
 }
 
 static void no_memory(struct worker *w, struct job *job)
 {
     static const char text[] = "out of memory for so many replies";
-    worker_push(w, &(struct chat_event){.kind = CHAT_ENDED, .message = job->reply, .text = (char *)(uintptr_t)text, .len = sizeof text - 1,
-                                        .stats = {.thought_ending = THOUGHT_ERROR}, .unsaved = true, .n_samples = job->samples.n});
+    worker_push(w, &(struct chat_event){.kind = CHAT_ENDED,
+                                        .message = job->reply,
+                                        .text = (char *)(uintptr_t)text,
+                                        .len = sizeof text - 1,
+                                        .stats = {.thought_ending = THOUGHT_ERROR},
+                                        .unsaved = true,
+                                        .n_samples = job->samples.n});
 }
 
 void samples_run(struct worker *w, struct job *job)

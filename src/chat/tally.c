@@ -84,9 +84,13 @@ const char *tally_how(const struct tally_sample *s)
                                           [THOUGHT_CONTEXT_FULL] = "context full",
                                           [THOUGHT_INTERRUPTED] = "interrupted",
                                           [THOUGHT_ERROR] = "error"};
-    static const char *const answer[] = {[ANSWER_NOT_BEGUN] = "no answer",       [ANSWER_COMPLETE] = "", [ANSWER_LENGTH] = "answer cut",
-                                         [ANSWER_STOPPED] = "stopped",           [ANSWER_CONTEXT_FULL] = "context full",
-                                         [ANSWER_INTERRUPTED] = "interrupted",   [ANSWER_ERROR] = "error"};
+    static const char *const answer[] = {[ANSWER_NOT_BEGUN] = "no answer",
+                                         [ANSWER_COMPLETE] = "",
+                                         [ANSWER_LENGTH] = "answer cut",
+                                         [ANSWER_STOPPED] = "stopped",
+                                         [ANSWER_CONTEXT_FULL] = "context full",
+                                         [ANSWER_INTERRUPTED] = "interrupted",
+                                         [ANSWER_ERROR] = "error"};
     const char *t = (unsigned)s->stats.thought_ending < ARRAY_LEN(thought) ? thought[s->stats.thought_ending] : "";
     const char *a = (unsigned)s->stats.answer_ending < ARRAY_LEN(answer) ? answer[s->stats.answer_ending] : "";
     /* what cut the answer matters more than what cut the thought; where there is none, the thought says why */

@@ -1,8 +1,9 @@
 /*
- * turn.h - one reply on its way: what a turn of its own (turn.c) and several replies at once (samples.c) have in common. Internal to src/chat.
+ * turn.h - one reply on its way: what a turn of its own (turn.c) and several replies at once (samples.c) have in common. Internal to
+ * src/chat.
  *
- * turn_init -> turn_prompt -> turn_controls -> prompt evaluated -> turn_begin_clock -> turn_token again and again -> turn_end -> turn_release.
- * The recorder is there from turn_init on, so that whatever fails leaves a reply that says so.
+ * turn_init -> turn_prompt -> turn_controls -> prompt evaluated -> turn_begin_clock -> turn_token again and again -> turn_end ->
+ * turn_release. The recorder is there from turn_init on, so that whatever fails leaves a reply that says so.
  */
 #ifndef PONDER_CHAT_TURN_H
 #define PONDER_CHAT_TURN_H
@@ -17,22 +18,22 @@ struct turn {
     struct think *think;
     struct sampler *sampler;
     struct sampler_params sampling;
-    struct budget budget;                             /* at the start */
-    struct tokens prompt;                             /* of the first of several replies; empty in the others */
+    struct budget budget; /* at the start */
+    struct tokens prompt; /* of the first of several replies; empty in the others */
     size_t n_prompt;
     bool thought_open;
     struct recorder rec;
     struct str model_name;
     char budget_text[32];
     struct chat_stats st;
-    bool paused, opened;                              /* opened: there was a thought */
-    int64_t start_us, paused_us, pause_began_us;      /* of decoding */
-    int64_t answer_start_ms;                          /* running time when the answer began, -1 before */
+    bool paused, opened;                         /* opened: there was a thought */
+    int64_t start_us, paused_us, pause_began_us; /* of decoding */
+    int64_t answer_start_ms;                     /* running time when the answer began, -1 before */
     int64_t prefill_ms, last_progress_ms;
     int generated;
     int extensions;
-    int sample, n_samples;                            /* one of several replies; 0 of 0: the only one */
-    struct batch *batch;                              /* where it is decoded; NULL: on the session's own timeline */
+    int sample, n_samples; /* one of several replies; 0 of 0: the only one */
+    struct batch *batch;   /* where it is decoded; NULL: on the session's own timeline */
     int slot;
 };
 

@@ -1,5 +1,6 @@
 /*
- * sweep.c - `ponder sweep`: questions with known answers, each asked with every budget and number of votes; how many came out right, and what it took.
+ * sweep.c - `ponder sweep`: questions with known answers, each asked with every budget and number of votes; how many came out right, and
+ * what it took.
  *
  * The questions are the outer loop, so that whatever was done when it is stopped has every cell equally often, and a question's prompt is
  * evaluated once. Nothing is kept: the record is one in memory.
@@ -28,18 +29,18 @@ struct sweep {
     int votes[VOTES_MAX];
     size_t n_budgets, n_votes;
     struct questions questions;
-    struct cell *cells;      /* [budget][votes] */
+    struct cell *cells; /* [budget][votes] */
     struct store *store;
     struct chat *chat;
     int64_t began;
-    size_t done, total;      /* replies, votes as one */
+    size_t done, total; /* replies, votes as one */
     bool bar, ascii, ready, failed;
     /* the reply under way */
-    struct tally tally;      /* of a vote */
+    struct tally tally; /* of a vote */
     struct str text;
     bool ended;
     struct chat_stats stats;
-    struct err error;        /* why it failed; code 0 */
+    struct err error; /* why it failed; code 0 */
 };
 
 static volatile sig_atomic_t caught;
@@ -291,7 +292,9 @@ static int parse(struct sweep *s, int argc, char **argv, struct err *e)
             rc = i + 1 < argc ? parse_option(s, own[k], argv[i + 1], e) : err_set(e, ERR_USAGE, "sweep: %s needs a value", argv[i]);
             i++;
         } else if (flag && (flag->scope == SETTING_CHAT || !strcmp(flag->name, "budget"))) {
-            rc = err_set(e, ERR_USAGE, flag->scope == SETTING_CHAT ? "sweep: %s is an option of the full-screen program" : "sweep: %s: give --budgets", argv[i]);
+            rc = err_set(e, ERR_USAGE,
+                         flag->scope == SETTING_CHAT ? "sweep: %s is an option of the full-screen program" : "sweep: %s: give --budgets",
+                         argv[i]);
         } else if (flag) {
             int took = settings_take_flag(&s->set, argc, argv, &i, e);
             if (took < 0) rc = e->code;
@@ -325,7 +328,8 @@ static int start(struct sweep *s, struct err *e)
 
 int cmd_sweep(int argc, char **argv)
 {
-    struct sweep s = {.bar = isatty(2) && getenv("TERM") && strcmp(getenv("TERM"), "dumb"), .ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
+    struct sweep s = {.bar = isatty(2) && getenv("TERM") && strcmp(getenv("TERM"), "dumb"),
+                      .ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
     struct err e = {0};
     int rc = cli_settings(&s.set, &e), code = 0;
     if (!rc) rc = parse(&s, argc, argv, &e);

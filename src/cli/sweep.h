@@ -1,4 +1,5 @@
-/* sweep.h - what the files of `ponder sweep` share: questions with known answers, and a cell of results for each budget and number of votes. */
+/* sweep.h - what the files of `ponder sweep` share: questions with known answers, and a cell of results for each budget and number of
+ * votes. */
 #ifndef PONDER_CLI_SWEEP_H
 #define PONDER_CLI_SWEEP_H
 
@@ -7,14 +8,14 @@
 struct question {
     char *text, *answer;
     enum answer_form form;
-    size_t line;             /* of the file */
+    size_t line; /* of the file */
 };
 struct questions {
     struct question *items;
     size_t n;
 };
-/* A file of JSON lines, each an object with "question" (a text) and "answer" (a text or a number); other keys are left alone. limit: take the
- * first so many, 0 all. ERR_FILE with "FILE:LINE: reason" for the first line that cannot be used. */
+/* A file of JSON lines, each an object with "question" (a text) and "answer" (a text or a number); other keys are left alone. limit: take
+ * the first so many, 0 all. ERR_FILE with "FILE:LINE: reason" for the first line that cannot be used. */
 int questions_load(struct questions *out, const char *path, enum answer_form form, size_t limit, struct err *e);
 void questions_release(struct questions *q);
 
@@ -22,7 +23,7 @@ void questions_release(struct questions *q);
 struct cell {
     struct budget budget;
     int votes;
-    int n, right, unanswered, closed; /* closed: at least one thought was closed by its budget */
+    int n, right, unanswered, closed;          /* closed: at least one thought was closed by its budget */
     int64_t thought_tokens, answer_tokens, ms; /* of all samples; of the clock */
 };
 /* A bar for each cell, with what it took. columns: of the terminal. */

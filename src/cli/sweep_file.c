@@ -56,7 +56,8 @@ static const char *take(struct question *q, const json_t *o, enum answer_form fo
     return NULL;
 }
 
-static int load_line(struct questions *out, size_t *cap, const char *path, size_t number, const char *line, size_t n, enum answer_form form, struct err *e)
+static int load_line(struct questions *out, size_t *cap, const char *path, size_t number, const char *line, size_t n, enum answer_form form,
+                     struct err *e)
 {
     json_error_t why = {0};
     while (n && strchr(" \t\r", line[n - 1])) n--;

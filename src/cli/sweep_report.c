@@ -9,7 +9,8 @@ void sweep_interval(int right, int n, double *low, double *high)
     *low = 0;
     *high = 1;
     if (n < 1) return;
-    double p = (double)right / n, d = 1 + z * z / n, middle = (p + z * z / (2 * n)) / d, half = z * sqrt(p * (1 - p) / n + z * z / (4.0 * n * n)) / d;
+    double p = (double)right / n, d = 1 + z * z / n, middle = (p + z * z / (2 * n)) / d,
+           half = z * sqrt(p * (1 - p) / n + z * z / (4.0 * n * n)) / d;
     *low = middle - half > 0 ? middle - half : 0;
     *high = middle + half < 1 ? middle + half : 1;
 }
@@ -27,7 +28,8 @@ static void bar(struct str *out, double part, int columns, bool ascii)
 void sweep_plot(const struct cell *cells, size_t n, int columns, bool ascii, struct str *out)
 {
     int wide = columns - AROUND_BAR < 10 ? 10 : columns - AROUND_BAR > BAR_MAX ? BAR_MAX : columns - AROUND_BAR;
-    str_addf(out, "%9s %5s  %-*s %7s  %-9s %9s %7s %8s\n", "budget", "votes", wide, "accuracy", "right", "95 %", "tokens", "closed", "time");
+    str_addf(out, "%9s %5s  %-*s %7s  %-9s %9s %7s %8s\n", "budget", "votes", wide, "accuracy", "right", "95 %", "tokens", "closed",
+             "time");
     for (size_t i = 0; i < n; i++) {
         const struct cell *c = &cells[i];
         char budget[32], range[32];
@@ -38,8 +40,8 @@ void sweep_plot(const struct cell *cells, size_t n, int columns, bool ascii, str
         str_addf(out, "%9s %5d  ", budget, c->votes);
         bar(out, part, wide, ascii);
         if (c->n)
-            str_addf(out, " %3d/%-3d  %-9s %9.0f %6.0f%% %6.1f s\n", c->right, c->n, range, (double)(c->thought_tokens + c->answer_tokens) / c->n,
-                     100.0 * c->closed / c->n, (double)c->ms / 1000 / c->n);
+            str_addf(out, " %3d/%-3d  %-9s %9.0f %6.0f%% %6.1f s\n", c->right, c->n, range,
+                     (double)(c->thought_tokens + c->answer_tokens) / c->n, 100.0 * c->closed / c->n, (double)c->ms / 1000 / c->n);
         else
             str_addf(out, " %7s  %-9s %9s %7s %8s\n", "-", "-", "-", "-", "-");
     }
@@ -54,8 +56,8 @@ void sweep_csv(const struct cell *cells, size_t n, struct str *out)
         double low, high, of = c->n ? c->n : 1;
         budget_format(c->budget, budget);
         sweep_interval(c->right, c->n, &low, &high);
-        str_addf(out, "%s,%d,%d,%d,%.4f,%.4f,%.4f,%d,%d,%.1f,%.1f,%.3f\n", budget, c->votes, c->n, c->right, c->right / of, low, high, c->unanswered, c->closed,
-                 (double)c->thought_tokens / of, (double)c->answer_tokens / of, (double)c->ms / 1000 / of);
+        str_addf(out, "%s,%d,%d,%d,%.4f,%.4f,%.4f,%d,%d,%.1f,%.1f,%.3f\n", budget, c->votes, c->n, c->right, c->right / of, low, high,
+                 c->unanswered, c->closed, (double)c->thought_tokens / of, (double)c->answer_tokens / of, (double)c->ms / 1000 / of);
     }
 }
 

@@ -1,9 +1,9 @@
 /*
  * batch.c - up to 8 continuations of one prompt, a token of each in every pass through the weights.
  *
- * The prompt's K/V stay in the session's cache and are read there. Attention works in pieces of DECODE_SPLIT positions that lie in one cache,
- * so each tail begins with a copy of the prompt's last, incomplete piece (fewer than DECODE_SPLIT positions). The bits of a tail are those
- * of session_decode after the same prompt: products and attention treat each column by itself (forward.h).
+ * The prompt's K/V stay in the session's cache and are read there. Attention works in pieces of DECODE_SPLIT positions that lie in one
+ * cache, so each tail begins with a copy of the prompt's last, incomplete piece (fewer than DECODE_SPLIT positions). The bits of a tail are
+ * those of session_decode after the same prompt: products and attention treat each column by itself (forward.h).
  */
 #include "model/forward.h"
 
@@ -16,11 +16,11 @@ _Static_assert(BATCH_MAX == DECODE_MAX, "a pass takes a token of each");
 struct batch {
     struct session *s;
     int n;
-    size_t prompt;              /* tokens of the session's timeline when the batch was made */
+    size_t prompt; /* tokens of the session's timeline when the batch was made */
     struct tail tails[DECODE_MAX];
-    size_t used[DECODE_MAX];    /* tokens of each timeline, the prompt included */
-    float *logits;              /* [n][n_vocab] */
-    float *rows;                /* [n][n_vocab] of the pass, in the order of its tokens */
+    size_t used[DECODE_MAX]; /* tokens of each timeline, the prompt included */
+    float *logits;           /* [n][n_vocab] */
+    float *rows;             /* [n][n_vocab] of the pass, in the order of its tokens */
 };
 
 static float *row_of(const struct batch *b, int i)

@@ -1,8 +1,9 @@
 /*
  * samples.c - replies that were written together to one prompt: the samples of a vote, or one for each budget of a comparison.
  *
- * They are siblings like any others. What makes them a group is an event on each, of kind "vote" or "compare", whose value is a JSON object:
- * group (the first sample's message), sample and of (from 1), answer (as it was counted, "" none), votes (samples with that answer), won.
+ * They are siblings like any others. What makes them a group is an event on each, of kind "vote" or "compare", whose value is a JSON
+ * object: group (the first sample's message), sample and of (from 1), answer (as it was counted, "" none), votes (samples with that
+ * answer), won.
  */
 #include "store/internal.h"
 
@@ -10,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int note_sample(struct store *s, const char *kind, const struct sample_note *n, int64_t group, size_t i, size_t of, bool won, struct err *e)
+static int note_sample(struct store *s, const char *kind, const struct sample_note *n, int64_t group, size_t i, size_t of, bool won,
+                       struct err *e)
 {
     struct query q;
-    json_t *o = json_pack("{s:I, s:i, s:i, s:s, s:i, s:b}", "group", (json_int_t)group, "sample", (int)i + 1, "of", (int)of, "answer", n->answer,
-                          "votes", n->votes, "won", won);
+    json_t *o = json_pack("{s:I, s:i, s:i, s:s, s:i, s:b}", "group", (json_int_t)group, "sample", (int)i + 1, "of", (int)of, "answer",
+                          n->answer, "votes", n->votes, "won", won);
     char *value = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
     json_decref(o);

@@ -2,8 +2,8 @@
  * board.h - replies that are written together, as rows over the one that became the active reply: the table of a vote, the columns of a
  * comparison. Internal to src/ui.
  *
- * A vote is a row for each sample. A comparison is a column for each budget where they are at least BOARD_COLUMN wide, else a block for each. While
- * they are written the rows show how far each is and the end of what it says.
+ * A vote is a row for each sample. A comparison is a column for each budget where they are at least BOARD_COLUMN wide, else a block for
+ * each. While they are written the rows show how far each is and the end of what it says.
  */
 #ifndef PONDER_BOARD_H
 #define PONDER_BOARD_H

@@ -30,7 +30,8 @@ int sample_parse_vote(const char *args, struct chat_samples *out, const char **p
     char *end;
     long count = strtol(word, &end, 10);
     if (!n || end != word + n || count < 2 || count > CHAT_SAMPLES_MAX)
-        return err_set(e, ERR_USAGE, "/vote N, from 2 to %d, and perhaps a prompt; without one the newest prompt is answered again", CHAT_SAMPLES_MAX);
+        return err_set(e, ERR_USAGE, "/vote N, from 2 to %d, and perhaps a prompt; without one the newest prompt is answered again",
+                       CHAT_SAMPLES_MAX);
     *out = (struct chat_samples){.kind = SAMPLES_VOTE, .n = (int)count};
     *prompt = prompt_at(word + n);
     return 0;
@@ -53,8 +54,9 @@ int sample_parse_compare(const char *args, struct chat_samples *out, const char 
         word = next_word(word + n, &n);
     }
     if (out->n < 2)
-        return err_set(e, ERR_USAGE, "/compare BUDGET BUDGET ..., like /compare 0 200 800, and perhaps a prompt; without one the newest prompt is"
-                                     " answered again");
+        return err_set(e, ERR_USAGE,
+                       "/compare BUDGET BUDGET ..., like /compare 0 200 800, and perhaps a prompt; without one the newest prompt is"
+                       " answered again");
     *prompt = prompt_at(word);
     return 0;
 }

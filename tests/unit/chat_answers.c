@@ -35,7 +35,9 @@ static void numbers_are_found(void **state)
         {"It costs $1,234.50.", "1234.5"},
         {"-$5", "-5"},
         {"$-5", "-5"},
-        {"the sum is \xe2\x88\x92" "12", "-12"},
+        {"the sum is \xe2\x88\x92"
+         "12",
+         "-12"},
         {"5-3", "3"},
         {"10 - 7", "7"},
         {"(8)-2", "2"},
@@ -93,7 +95,9 @@ static void answers_of_any_kind_are_found(void **state)
         {"yes\n---\n", "yes"},
         {"YES", "yes"},
         {"\xc3\x89t\xc3\xa9", "\xc3\xa9t\xc3\xa9"},
-        {"stra\xc3\x9f" "e", "strasse"},
+        {"stra\xc3\x9f"
+         "e",
+         "strasse"},
         {"bad \xff byte", "bad \xef\xbf\xbd byte"},
         {"\\boxed{x + 1}", "x+1"},
         {"\\boxed{\\frac{x}{2}}", "x/2"},
@@ -149,7 +153,8 @@ static void answers_are_graded(void **state)
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        if (answer_is_right(cases[i].form, cases[i].reply, strlen(cases[i].reply), cases[i].expected, strlen(cases[i].expected)) != cases[i].right)
+        if (answer_is_right(cases[i].form, cases[i].reply, strlen(cases[i].reply), cases[i].expected, strlen(cases[i].expected)) !=
+            cases[i].right)
             fail_msg("\"%s\" for \"%s\" should be %s", cases[i].reply, cases[i].expected, cases[i].right ? "right" : "wrong");
     assert_int_equal(answer_form_of("1,000", 5), FORM_NUMBER);
     assert_int_equal(answer_form_of("$5.00", 5), FORM_NUMBER);
@@ -165,7 +170,9 @@ static void answers_are_graded(void **state)
 /* Any bytes: no crash, no overrun (run under the sanitizers), and the answer of an answer is the answer. */
 static void any_bytes_will_do(void **state)
 {
-    static const char *const pieces[] = {"\\boxed{", "}", "{", "\\frac{", "1", ",", "234", ".", "-", "$", "e9", "/", "answer is", "\n", "\\", "####", "\xe2\x88\x92", " ", "x", "\xff", "\\text{"};
+    static const char *const pieces[] = {"\\boxed{", "}", "{",         "\\frac{", "1",  ",",    "234",          ".", "-", "$",
+                                         "e9",       "/", "answer is", "\n",      "\\", "####", "\xe2\x88\x92", " ", "x", "\xff",
+                                         "\\text{"};
     (void)state;
     uint64_t seed = 7;
     for (int round = 0; round < 20000; round++) {
@@ -205,12 +212,12 @@ static void the_majority_wins(void **state)
     } cases[] = {
         {{{"11", true}, {"12", true}, {"11", true}}, 3, 0, 2},
         {{{"12", true}, {"11", true}, {"11", true}}, 3, 1, 2},
-        {{{"12", true}, {"11", true}}, 2, 0, 1},                               /* a tie: the first */
-        {{{"12", false}, {"11", true}}, 2, 1, 1},                              /* a tie: the whole one */
-        {{{"12", false}, {"11", true}, {"12", true}, {"11", true}}, 4, 1, 2},  /* as many, more of them whole */
-        {{{"11", false}, {"11", true}, {"12", true}}, 3, 1, 2},                /* the whole one speaks for its answer */
-        {{{"11", false}, {"11", false}, {"12", true}}, 3, 0, 2},               /* the count comes first */
-        {{{"", true}, {"", true}, {"7", false}}, 3, 2, 1},                     /* no answer is no vote */
+        {{{"12", true}, {"11", true}}, 2, 0, 1},                              /* a tie: the first */
+        {{{"12", false}, {"11", true}}, 2, 1, 1},                             /* a tie: the whole one */
+        {{{"12", false}, {"11", true}, {"12", true}, {"11", true}}, 4, 1, 2}, /* as many, more of them whole */
+        {{{"11", false}, {"11", true}, {"12", true}}, 3, 1, 2},               /* the whole one speaks for its answer */
+        {{{"11", false}, {"11", false}, {"12", true}}, 3, 0, 2},              /* the count comes first */
+        {{{"", true}, {"", true}, {"7", false}}, 3, 2, 1},                    /* no answer is no vote */
         {{{"", false}, {"", true}}, 2, 1, 0},
         {{{"", false}, {"", false}}, 2, 0, 0},
         {{{"1", true}}, 1, 0, 1},
@@ -225,8 +232,9 @@ static void the_majority_wins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_found),  cmocka_unit_test(answers_of_any_kind_are_found), cmocka_unit_test(answers_are_graded),
-        cmocka_unit_test(any_bytes_will_do), cmocka_unit_test(the_majority_wins),
+        cmocka_unit_test(numbers_are_found),  cmocka_unit_test(answers_of_any_kind_are_found),
+        cmocka_unit_test(answers_are_graded), cmocka_unit_test(any_bytes_will_do),
+        cmocka_unit_test(the_majority_wins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

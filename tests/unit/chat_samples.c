@@ -1,6 +1,6 @@
 /*
- * Several replies at once on a tiny random model: each is what it would be alone, all are kept as siblings, live commands reach all of them.
- * The model has no end token, so a thought lasts as long as its budget and an answer as long as answer_max.
+ * Several replies at once on a tiny random model: each is what it would be alone, all are kept as siblings, live commands reach all of
+ * them. The model has no end token, so a thought lasts as long as its budget and an answer as long as answer_max.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,15 +27,16 @@ struct talk {
     struct chat_stats stats[CHAT_SAMPLES_MAX], end;
     int64_t message[CHAT_SAMPLES_MAX], reply;
     int n_ended, winner, n_samples, replies, pieces;
-    int after;          /* pieces of thought after which `then` is sent; 0 never */
+    int after; /* pieces of thought after which `then` is sent; 0 never */
     const char *then;
 };
 
 static void start(struct talk *t, const char *budget, const char *ctx, const char *seed, const char *threads)
 {
     struct err e = {0};
-    const char *const settings[][2] = {{"budget", budget}, {"answer_max", "12"}, {"loop_guard", "off"}, {"seed", seed}, {"threads", threads}, {"ctx", ctx},
-                                      {"temp", "3"}, {"top_k", "0"}, {"top_p", "1"}, {"min_p", "0"}};
+    const char *const settings[][2] = {{"budget", budget},   {"answer_max", "12"}, {"loop_guard", "off"}, {"seed", seed},
+                                       {"threads", threads}, {"ctx", ctx},         {"temp", "3"},         {"top_k", "0"},
+                                       {"top_p", "1"},       {"min_p", "0"}};
     memset(t, 0, sizeof *t);
     assert_int_equal(settings_init(&t->set, &e), 0);
     for (size_t i = 0; i < ARRAY_LEN(settings); i++)
@@ -248,7 +249,9 @@ static void commands_reach_all(void **state)
         const char *line;
         enum thought_ending ending;
         enum answer_ending answer;
-    } cases[] = {{"stop", THOUGHT_STOPPED, ANSWER_NOT_BEGUN}, {"answer", THOUGHT_ANSWER_NOW, ANSWER_LENGTH}, {"budget 0", THOUGHT_BUDGET_HARD, ANSWER_LENGTH}};
+    } cases[] = {{"stop", THOUGHT_STOPPED, ANSWER_NOT_BEGUN},
+                 {"answer", THOUGHT_ANSWER_NOW, ANSWER_LENGTH},
+                 {"budget 0", THOUGHT_BUDGET_HARD, ANSWER_LENGTH}};
     for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
         struct talk t;
         start(&t, "unlimited", "65536", "5", "2");
@@ -348,7 +351,8 @@ static void what_cannot_be_is_refused(void **state)
     struct talk t;
     struct err e = {0};
     start(&t, "30", "2048", "5", "1");
-    struct chat_samples v = {.kind = SAMPLES_VOTE, .n = 3}, c = {.kind = SAMPLES_COMPARE, .n = 2, .budgets = {{BUDGET_TOKENS, 5}, {BUDGET_OFF, 0}}};
+    struct chat_samples v = {.kind = SAMPLES_VOTE, .n = 3},
+                        c = {.kind = SAMPLES_COMPARE, .n = 2, .budgets = {{BUDGET_TOKENS, 5}, {BUDGET_OFF, 0}}};
     assert_int_equal(chat_sample(t.chat, &v, NULL, 0, &e), ERR_NOT_FOUND);
     assert_int_equal(chat_sample(t.chat, &c, "x", 1, &e), ERR_USAGE);
     v.n = 1;
@@ -420,9 +424,9 @@ static void leaving_in_the_middle_ends_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_sample_is_what_it_is_alone),   cmocka_unit_test(all_are_kept_and_one_goes_on),
-        cmocka_unit_test(budgets_are_compared_on_one_seed),  cmocka_unit_test(commands_reach_all),
-        cmocka_unit_test(a_stop_ends_those_that_wait_too),   cmocka_unit_test(a_pause_holds_all),
+        cmocka_unit_test(each_sample_is_what_it_is_alone),    cmocka_unit_test(all_are_kept_and_one_goes_on),
+        cmocka_unit_test(budgets_are_compared_on_one_seed),   cmocka_unit_test(commands_reach_all),
+        cmocka_unit_test(a_stop_ends_those_that_wait_too),    cmocka_unit_test(a_pause_holds_all),
         cmocka_unit_test(a_full_context_ends_each_by_itself), cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(leaving_in_the_middle_ends_all),
     };

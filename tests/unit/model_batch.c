@@ -139,7 +139,7 @@ static void a_full_context_stops_one_only(void **state)
     assert_int_equal(batch_used(b, 0), 260);
     memcpy(before, batch_logits(b, 1), sizeof before);
     assert_int_equal(batch_decode(b, all, ids, 3, &e), ERR_TOO_LONG);
-    assert_int_equal(batch_used(b, 1), 255);        /* nothing was changed */
+    assert_int_equal(batch_used(b, 1), 255); /* nothing was changed */
     assert_memory_equal(batch_logits(b, 1), before, sizeof before);
     assert_int_equal(batch_decode(b, others, ids, 2, &e), 0);
     assert_int_equal(batch_used(b, 2), 256);
@@ -175,7 +175,7 @@ static void wrong_calls_change_nothing(void **state)
     assert_int_equal(batch_decode(b, &none, &wrong, 1, &e), ERR_INVALID);
     assert_int_equal(batch_decode(b, twice, ids, 0, &e), ERR_INVALID);
     assert_int_equal(batch_used(b, 1), 20);
-    session_truncate(s, 10);                        /* the prompt goes away under the batch */
+    session_truncate(s, 10); /* the prompt goes away under the batch */
     assert_int_equal(batch_decode(b, &none, ids, 1, &e), ERR_INVALID);
     batch_free(b);
     batch_free(NULL);

@@ -39,16 +39,17 @@ static const struct reply voices[] = {
     {"400", "Five and three are eight.", "He has 8.", "8", 400, 5, 12900, THOUGHT_BUDGET_SOFT, ANSWER_COMPLETE},
     {"400", "Two cans of three are six, and five make eleven.", "The answer is 11.", "11", 96, 6, 3300, THOUGHT_NATURAL, ANSWER_COMPLETE},
     {"400", "It is hard to say.", "", "", 400, 0, 12800, THOUGHT_STOPPED, ANSWER_NOT_BEGUN},
-    {"400", "Hm.", "There are many tennis balls now, more than anybody has ever counted", "there are many tennis balls now, more than anybody has ever counted", 3, 80,
-     3000, THOUGHT_NATURAL, ANSWER_LENGTH},
+    {"400", "Hm.", "There are many tennis balls now, more than anybody has ever counted",
+     "there are many tennis balls now, more than anybody has ever counted", 3, 80, 3000, THOUGHT_NATURAL, ANSWER_LENGTH},
 };
 static const struct reply budgets[] = {
     {"0", "", "He has 8 tennis balls.", "8", 0, 8, 400, THOUGHT_BUDGET_HARD, ANSWER_COMPLETE},
-    {"200", "Let me think. Two cans.", "Two cans hold six balls, so he has **11** in all:\n\n- 5 of his own\n- 6 new ones", "11", 200, 31, 6900, THOUGHT_BUDGET_SOFT,
-     ANSWER_COMPLETE},
-    {"800", "Let me think step by step. Roger starts with five balls.", "Roger started with 5 balls. Two cans of 3 balls each are 2 × 3 = 6 balls. "
-     "5 + 6 = 11. So Roger has 11 tennis balls now, which is what was asked for, and there is nothing more to say about them than that.", "11", 312, 60, 11200,
-     THOUGHT_NATURAL, ANSWER_COMPLETE},
+    {"200", "Let me think. Two cans.", "Two cans hold six balls, so he has **11** in all:\n\n- 5 of his own\n- 6 new ones", "11", 200, 31,
+     6900, THOUGHT_BUDGET_SOFT, ANSWER_COMPLETE},
+    {"800", "Let me think step by step. Roger starts with five balls.",
+     "Roger started with 5 balls. Two cans of 3 balls each are 2 × 3 = 6 balls. "
+     "5 + 6 = 11. So Roger has 11 tennis balls now, which is what was asked for, and there is nothing more to say about them than that.",
+     "11", 312, 60, 11200, THOUGHT_NATURAL, ANSWER_COMPLETE},
 };
 
 struct group {
@@ -80,8 +81,16 @@ static void begin(struct group *g, struct headless *t, const struct reply *r, in
     struct chat_event ev = {.kind = CHAT_PREFILL, .n_samples = n, .done = 20, .total = 81};
     headless_event(t, ev, NULL);
     for (int i = 0; i < n; i++) {
-        struct reply_start s = {.conversation = t->chat.conversation, .parent = t->chat.leaf, .model = "m", .model_file = "m", .quant = "q", .family = "f",
-                                .engine_version = "0", .kernels = "k", .system = "", .budget = r[i].budget};
+        struct reply_start s = {.conversation = t->chat.conversation,
+                                .parent = t->chat.leaf,
+                                .model = "m",
+                                .model_file = "m",
+                                .quant = "q",
+                                .family = "f",
+                                .engine_version = "0",
+                                .kernels = "k",
+                                .system = "",
+                                .budget = r[i].budget};
         struct err e = {0};
         if (store_begin_reply(t->store, &s, &g->id[i], &e)) fail_msg("%s", e.text);
         headless_event(t, (struct chat_event){.kind = CHAT_SAVED, .old = -1 - i, .message = g->id[i], .sample = i, .n_samples = n}, NULL);
@@ -105,8 +114,12 @@ static void say(struct group *g, int i)
 static void end(struct group *g, int i)
 {
     const struct reply *r = &g->r[i];
-    struct reply_end x = {.ended = thought_ending_name(r->ending), .answer_ended = answer_ending_name(r->answer_ending), .budget_final = r->budget,
-                          .thought_tokens = r->thought_tokens, .answer_tokens = r->answer_tokens, .thought_ms = r->ms};
+    struct reply_end x = {.ended = thought_ending_name(r->ending),
+                          .answer_ended = answer_ending_name(r->answer_ending),
+                          .budget_final = r->budget,
+                          .thought_tokens = r->thought_tokens,
+                          .answer_tokens = r->answer_tokens,
+                          .thought_ms = r->ms};
     struct err e = {0};
     if (store_end_reply(g->t->store, g->id[i], r->thought, strlen(r->thought), r->text, strlen(r->text), &x, &e)) fail_msg("%s", e.text);
     event(g, i, CHAT_SAMPLE_ENDED, r->answer);
@@ -211,8 +224,8 @@ static void a_comparison_is_columns(void **state)
 static void mistakes_are_told(void **state)
 {
     struct headless *t = *state;
-    static const char *const lines[] = {"/vote", "/vote 1", "/vote 33", "/vote x", "/vote 5x", "/compare", "/compare 100", "/compare x 100", "/pick 1",
-                                        "/compare 1 2 3 4 5 6 7 8 9"};
+    static const char *const lines[] = {"/vote",    "/vote 1",      "/vote 33",       "/vote x", "/vote 5x",
+                                        "/compare", "/compare 100", "/compare x 100", "/pick 1", "/compare 1 2 3 4 5 6 7 8 9"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         headless_keys(t, lines[i]);
         headless_keys(t, "\r");
@@ -307,7 +320,12 @@ static void hostile_words_stay_words(void **state)
 {
     struct headless *t = *state;
     static const struct reply bad[] = {
-        {"400", "a\033[31m\tb\r\xff", "\033]0;x\007 \xe2\x80\xae" "evil\n\n\n\x9b", "\xe2\x80\xae" "evil\033[2J", 5, 5, 100, THOUGHT_NATURAL, ANSWER_COMPLETE},
+        {"400", "a\033[31m\tb\r\xff",
+         "\033]0;x\007 \xe2\x80\xae"
+         "evil\n\n\n\x9b",
+         "\xe2\x80\xae"
+         "evil\033[2J",
+         5, 5, 100, THOUGHT_NATURAL, ANSWER_COMPLETE},
         {"400", "", "", "", 0, 0, 0, THOUGHT_ERROR, ANSWER_ERROR},
     };
     struct group g;
@@ -326,7 +344,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, headless_setup, headless_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_vote_is_a_table),          TEST(a_comparison_is_columns), TEST(mistakes_are_told),       TEST(another_reply_can_be_picked),
+        TEST(a_vote_is_a_table),          TEST(a_comparison_is_columns), TEST(mistakes_are_told),        TEST(another_reply_can_be_picked),
         TEST(typing_and_live_keys_go_on), TEST(what_is_read_stays),      TEST(hostile_words_stay_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
