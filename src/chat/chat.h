@@ -169,7 +169,9 @@ void tally_release(struct tally *t);
 /* Takes an event of one of them; false when it is of none. */
 bool tally_take(struct tally *t, const struct chat_event *ev);
 int tally_over(const struct tally *t);
-/* How thought and answer ended, in a few words: "by itself", "closed by budget". */
+/* How a thought ended, in words for the user: "closed by budget"; "" when as it should. */
+const char *thought_ending_text(enum thought_ending t);
+/* How thought and answer ended: the same, "by itself", "answer cut". */
 const char *tally_how(const struct tally_sample *s);
 /* Appends the final answer as one clean line of at most so many columns, "-" for none. */
 void tally_answer(const struct tally_sample *s, int columns, struct str *out);

@@ -72,30 +72,33 @@ int tally_over(const struct tally *t)
     return n;
 }
 
+const char *thought_ending_text(enum thought_ending t)
+{
+    switch (t) {
+    case THOUGHT_ANSWER_NOW: return "answered on demand";
+    case THOUGHT_BUDGET_SOFT:
+    case THOUGHT_BUDGET_HARD: return "closed by budget";
+    case THOUGHT_LOOP: return "loop broken";
+    case THOUGHT_STOPPED: return "stopped";
+    case THOUGHT_CONTEXT_FULL: return "context full";
+    case THOUGHT_INTERRUPTED: return "interrupted";
+    case THOUGHT_ERROR: return "error";
+    default: return "";
+    }
+}
+
 const char *tally_how(const struct tally_sample *s)
 {
-    static const char *const thought[] = {[THOUGHT_NONE] = "",
-                                          [THOUGHT_NATURAL] = "",
-                                          [THOUGHT_ANSWER_NOW] = "answered on demand",
-                                          [THOUGHT_BUDGET_SOFT] = "closed by budget",
-                                          [THOUGHT_BUDGET_HARD] = "closed by budget",
-                                          [THOUGHT_LOOP] = "loop broken",
-                                          [THOUGHT_STOPPED] = "stopped",
-                                          [THOUGHT_CONTEXT_FULL] = "context full",
-                                          [THOUGHT_INTERRUPTED] = "interrupted",
-                                          [THOUGHT_ERROR] = "error"};
-    static const char *const answer[] = {[ANSWER_NOT_BEGUN] = "no answer",
-                                         [ANSWER_COMPLETE] = "",
-                                         [ANSWER_LENGTH] = "answer cut",
-                                         [ANSWER_STOPPED] = "stopped",
-                                         [ANSWER_CONTEXT_FULL] = "context full",
-                                         [ANSWER_INTERRUPTED] = "interrupted",
-                                         [ANSWER_ERROR] = "error"};
-    const char *t = (unsigned)s->stats.thought_ending < ARRAY_LEN(thought) ? thought[s->stats.thought_ending] : "";
-    const char *a = (unsigned)s->stats.answer_ending < ARRAY_LEN(answer) ? answer[s->stats.answer_ending] : "";
-    /* what cut the answer matters more than what cut the thought; where there is none, the thought says why */
-    if (s->stats.answer_ending == ANSWER_NOT_BEGUN && t[0]) return t;
-    return a[0] ? a : t[0] ? t : "by itself";
+    const char *thought = thought_ending_text(s->stats.thought_ending);
+    switch (s->stats.answer_ending) {
+    case ANSWER_NOT_BEGUN: return thought[0] ? thought : "no answer";
+    case ANSWER_COMPLETE: return thought[0] ? thought : "by itself";
+    case ANSWER_LENGTH: return "answer cut"; /* matters more than what cut the thought */
+    case ANSWER_STOPPED: return "stopped";
+    case ANSWER_CONTEXT_FULL: return "context full";
+    case ANSWER_INTERRUPTED: return "interrupted";
+    default: return "error";
+    }
 }
 
 void tally_answer(const struct tally_sample *s, int columns, struct str *out)

@@ -32,25 +32,6 @@ void board_free(struct board *b)
     free(b);
 }
 
-static int ending(const char *name, const char *(*name_of)(int), int last)
-{
-    for (int i = 0; i <= last; i++) {
-        const char *s = name_of(i);
-        if (s && name && !strcmp(s, name)) return i;
-    }
-    return 0;
-}
-
-static const char *thought_ending_at(int i)
-{
-    return thought_ending_name((enum thought_ending)i);
-}
-
-static const char *answer_ending_at(int i)
-{
-    return answer_ending_name((enum answer_ending)i);
-}
-
 struct board *board_load(struct store *s, int64_t reply)
 {
     struct sample_list l = {0};
@@ -72,8 +53,8 @@ struct board *board_load(struct store *s, int64_t reply)
         t->stats.answer_tokens = m->answer_tokens;
         t->stats.thought_ms = m->thought_ms;
         t->stats.answer_ms = m->answer_ms;
-        t->stats.thought_ending = (enum thought_ending)ending(m->ended, thought_ending_at, THOUGHT_ERROR);
-        t->stats.answer_ending = (enum answer_ending)ending(m->answer_ended, answer_ending_at, ANSWER_ERROR);
+        if (m->ended) t->stats.thought_ending = thought_ending_by_name(m->ended);
+        if (m->answer_ended) t->stats.answer_ending = answer_ending_by_name(m->answer_ended);
         if (m->budget && budget_parse(&t->stats.budget, m->budget, NULL)) t->stats.budget = (struct budget){.kind = BUDGET_UNLIMITED};
     }
     if (b) b->running = false;

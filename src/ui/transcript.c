@@ -80,14 +80,14 @@ struct item *transcript_add(struct transcript *t, enum message_role role)
     return it;
 }
 
-static enum thought_ending thought_ending_by_name(const char *name)
+enum thought_ending thought_ending_by_name(const char *name)
 {
     for (int i = THOUGHT_NONE; i <= THOUGHT_ERROR; i++)
         if (!strcmp(name, thought_ending_name((enum thought_ending)i))) return (enum thought_ending)i;
     return THOUGHT_NONE;
 }
 
-static enum answer_ending answer_ending_by_name(const char *name)
+enum answer_ending answer_ending_by_name(const char *name)
 {
     for (int i = ANSWER_COMPLETE; i <= ANSWER_ERROR; i++)
         if (!strcmp(name, answer_ending_name((enum answer_ending)i))) return (enum answer_ending)i;
