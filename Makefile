@@ -10,10 +10,10 @@ OPT      ?= -O2 -g
 SANITIZE ?=
 MODEL    ?= smollm2-135m
 
-PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto md4c zlib
+PKGS     = ncursesw readline openblas sqlite3 libutf8proc inih jansson libcrypto md4c zlib libseccomp
 APT_RUN  = gcc libc6-dev make pkg-config python3 python3-pip libncurses-dev libreadline-dev libopenblas-dev libsqlite3-dev libutf8proc-dev libinih-dev \
-           libjansson-dev libssl-dev libmd4c-dev zlib1g-dev
-APT_TEST = $(APT_RUN) libcmocka-dev tmux procps python3-venv
+           libjansson-dev libssl-dev libmd4c-dev zlib1g-dev libseccomp-dev
+APT_TEST = $(APT_RUN) libcmocka-dev tmux procps python3-venv strace clang libclang-rt-14-dev
 
 ifeq ($(origin CC),default)
 CC       = gcc
@@ -31,7 +31,7 @@ endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CFLAGS_ALL  = -std=c11 -D_GNU_SOURCE -DPONDER_DATADIR='"$(PREFIX)/share/ponder"' -Isrc $(OPT) $(WARN) $(HARDEN) -pthread -MMD -MP $(PKG_CFLAGS) $(CFLAGS)
-LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+LDFLAGS_ALL = -pie -Wl,--build-id -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 LIBS        = $(PKG_LIBS) -lm -pthread
 
 FOLDERS  = base model store chat ui cli
@@ -49,7 +49,7 @@ archives    = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 
 PONDER   = $(BUILD)/ponder
 UNIT     = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
-SCRIPTS  = $(wildcard tests/cli/*.sh tests/pty/*.sh tests/fault/*.sh)
+SCRIPTS  = $(wildcard tests/cli/*.sh tests/pty/*.sh tests/fault/*.py)
 
 .PHONY: all build run test check test-long tests model model-1.5b install uninstall asan help clean deps deps-test format-check
 .DEFAULT_GOAL := all
@@ -109,7 +109,7 @@ clean:
 
 ## help         this list
 help:
-	@sed -n 's/^## /  make /p' Makefile
+	@sed -n 's/^## /  make /p' Makefile $(wildcard tests/*.mk)
 
 -include $(wildcard tests/*.mk)
 
@@ -119,7 +119,8 @@ deps:
 	@command -v $(CC) >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) && python3 -m pip --version >/dev/null 2>&1 || \
 	    $(MAKE) --no-print-directory apt WANT="$(APT_RUN)"
 deps-test:
-	@command -v $(CC) >/dev/null && command -v tmux >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) cmocka && \
+	@command -v $(CC) >/dev/null && command -v tmux >/dev/null && command -v strace >/dev/null && command -v clang >/dev/null && \
+	    command -v pkg-config >/dev/null && pkg-config --exists $(PKGS) cmocka && \
 	    python3 -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory apt WANT="$(APT_TEST)"
 
 .PHONY: apt

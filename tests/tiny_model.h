@@ -1,5 +1,5 @@
 /*
- * tiny_model.h - random llama, phi3, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in
+ * tiny_model.h - random gemma3, llama, phi3, qwen2, qwen3 and smollm3 models of a few hundred kilobytes for tests, and their forward pass in
  * double precision, written as the papers have it: no cache, no tiles, no quantised arithmetic. Tests only.
  *
  * The model keeps the values its file stands for (dequantised) as doubles, so the reference shares no code with what it tests, but for
@@ -16,6 +16,7 @@
 enum tiny_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_LLAMA3, SCALING_FACTORS, SCALING_LONG, SCALING_SHORT };
 
 #define TINY_ATTN_FACTOR 1.25
+#define TINY_LOCAL_BASE  500
 
 struct tiny_spec {
     const char *name;
@@ -26,12 +27,20 @@ struct tiny_spec {
     enum tiny_scaling scaling;
 };
 
+/* Positions that gemma3 sees in every layer but the second, fourth, ...; any number does. 0: models without windows. */
+static inline int tiny_window(const struct tiny_spec *s)
+{
+    return !strcmp(s->arch, "gemma3") && s->n_layer > 1 ? s->n_ff / 3 : 0;
+}
+
 enum { TINY_Q, TINY_K, TINY_V, TINY_O, TINY_GATE, TINY_UP, TINY_DOWN, TINY_MATRICES };
 
 struct tiny_layer {
     double *m[TINY_MATRICES]; /* [n_out][n_in] */
     double *bq, *bk, *bv, *attn_norm, *ffn_norm;
-    double *q_norm, *k_norm; /* head_dim; NULL but for qwen3 */
+    double *q_norm, *k_norm; /* head_dim; NULL but for gemma3 and qwen3 */
+    double *attn_post_norm, *ffn_post_norm; /* gemma3 */
+    int window;              /* positions it sees; 0: all */
 };
 
 struct tiny_model {
@@ -229,6 +238,11 @@ static inline void tiny_metadata(struct tiny_model *m)
         tiny_key_f32(m, "rope.scaling.low_freq_factor", 1);
         tiny_key_f32(m, "rope.scaling.high_freq_factor", 4);
     }
+    if (tiny_window(s)) {
+        tiny_key_u32(m, "attention.sliding_window", tiny_window(s));
+        tiny_key_u32(m, "attention.sliding_window_pattern", 2);
+        tiny_key_f32(m, "rope.freq_base_swa", TINY_LOCAL_BASE);
+    }
     /* two sets of factors: the one that is meant for the contexts of the tests, 200 to 1,300 tokens, and another */
     if (s->scaling == SCALING_LONG || s->scaling == SCALING_SHORT) {
         tiny_key_u32(m, "rope.scaling.original_context_length", s->scaling == SCALING_LONG ? 64 : 2048);
@@ -295,7 +309,14 @@ static inline void tiny_init(struct tiny_model *m, const struct tiny_spec *spec)
         l->attn_norm = tiny_tensor(m, name, TENSOR_F32, s->n_embd, 1, 1, 0.3);
         snprintf(name, sizeof(name), "blk.%d.ffn_norm.weight", i);
         l->ffn_norm = tiny_tensor(m, name, TENSOR_F32, s->n_embd, 1, 1, 0.3);
-        if (!strcmp(s->arch, "qwen3")) {
+        if (!strcmp(s->arch, "gemma3")) {
+            l->window = i % 2 ? 0 : tiny_window(s);
+            snprintf(name, sizeof(name), "blk.%d.post_attention_norm.weight", i);
+            l->attn_post_norm = tiny_tensor(m, name, TENSOR_F32, s->n_embd, 1, 1, 0.3);
+            snprintf(name, sizeof(name), "blk.%d.post_ffw_norm.weight", i);
+            l->ffn_post_norm = tiny_tensor(m, name, TENSOR_F32, s->n_embd, 1, 1, 0.3);
+        }
+        if (!strcmp(s->arch, "qwen3") || !strcmp(s->arch, "gemma3")) {
             snprintf(name, sizeof(name), "blk.%d.attn_q_norm.weight", i);
             l->q_norm = tiny_tensor(m, name, TENSOR_F32, s->head_dim, 1, 1.5, 0.7);
             snprintf(name, sizeof(name), "blk.%d.attn_k_norm.weight", i);
@@ -322,6 +343,8 @@ static inline void tiny_release(struct tiny_model *m)
         free(l->attn_norm);
         free(l->q_norm);
         free(l->k_norm);
+        free(l->attn_post_norm);
+        free(l->ffn_post_norm);
         free(l->ffn_norm);
     }
     if (!m->s.tied) free(m->output);
@@ -350,10 +373,11 @@ static inline void tiny_norm(const double *x, const double *weight, int n, doubl
     for (int i = 0; i < n; i++) y[i] = x[i] * weight[i] / sqrt(sum / n + (double)1e-5f);
 }
 
-static inline double tiny_frequency(const struct tiny_model *m, int pair)
+static inline double tiny_frequency(const struct tiny_model *m, bool local, int pair)
 {
-    double f = pow(10000, -2.0 * pair / m->s.n_rot), wave = 2 * 3.14159265358979323846 / f;
+    double f = pow(local ? TINY_LOCAL_BASE : 10000, -2.0 * pair / m->s.n_rot), wave = 2 * 3.14159265358979323846 / f;
 
+    if (local) return f;
     if (m->s.scaling == SCALING_LINEAR) return f / 8;
     if (m->rope_factors) return f / m->rope_factors[pair];
     if (m->s.scaling == SCALING_LLAMA3) {
@@ -366,14 +390,14 @@ static inline double tiny_frequency(const struct tiny_model *m, int pair)
     return f;
 }
 
-static inline void tiny_rope(const struct tiny_model *m, double *x, int n_heads, int position)
+static inline void tiny_rope(const struct tiny_model *m, bool local, double *x, int n_heads, int position)
 {
-    bool halves = !strncmp(m->s.arch, "qwen", 4) || !strcmp(m->s.arch, "phi3");
+    bool halves = !strncmp(m->s.arch, "qwen", 4) || !strcmp(m->s.arch, "phi3") || !strcmp(m->s.arch, "gemma3");
     double size = m->s.scaling == SCALING_LONG || m->s.scaling == SCALING_SHORT ? TINY_ATTN_FACTOR : 1;
 
     for (int h = 0; h < n_heads; h++, x += m->s.head_dim) {
         for (int i = 0; i < m->s.n_rot / 2; i++) {
-            double angle = position * tiny_frequency(m, i), c = size * cos(angle), s = size * sin(angle);
+            double angle = position * tiny_frequency(m, local, i), c = size * cos(angle), s = size * sin(angle);
             double *a = halves ? &x[i] : &x[2 * i], *b = halves ? &x[i + m->s.n_rot / 2] : &x[2 * i + 1], a0 = *a, b0 = *b;
             *a = a0 * c - b0 * s;
             *b = a0 * s + b0 * c;
@@ -381,31 +405,39 @@ static inline void tiny_rope(const struct tiny_model *m, double *x, int n_heads,
     }
 }
 
-/* out = attention of one position over keys and values [0, position]; both rounded to f16, as the cache holds them. */
+/* out = attention of one position over keys and values [0, position], or the last `window` of them; both rounded to f16, as the cache
+ * holds them. */
 static inline void tiny_attend(const struct tiny_model *m, const double *q, const double *keys, const double *values, int position,
-                               double *out)
+                               int window, double *out)
 {
     const struct tiny_spec *s = &m->s;
-    int n_kv = s->n_head_kv * s->head_dim;
+    int n_kv = s->n_head_kv * s->head_dim, first = window && position >= window ? position - window + 1 : 0;
     double *p = tiny_alloc(((size_t)position + 1) * sizeof(*p));
 
     for (int h = 0; h < s->n_head; h++) {
         int kv = h / (s->n_head / s->n_head_kv);
         double max = -INFINITY, sum = 0;
-        for (int t = 0; t <= position; t++) {
+        for (int t = first; t <= position; t++) {
             const double *k = keys + (size_t)t * (size_t)n_kv + (size_t)(kv * s->head_dim);
             p[t] = 0;
             for (int i = 0; i < s->head_dim; i++) p[t] += q[h * s->head_dim + i] * k[i] / sqrt(s->head_dim);
             max = p[t] > max ? p[t] : max;
         }
-        for (int t = 0; t <= position; t++) sum += p[t] = exp(p[t] - max);
+        for (int t = first; t <= position; t++) sum += p[t] = exp(p[t] - max);
         for (int i = 0; i < s->head_dim; i++) {
             double o = 0;
-            for (int t = 0; t <= position; t++) o += p[t] * values[(size_t)t * (size_t)n_kv + (size_t)(kv * s->head_dim + i)];
+            for (int t = first; t <= position; t++) o += p[t] * values[(size_t)t * (size_t)n_kv + (size_t)(kv * s->head_dim + i)];
             out[h * s->head_dim + i] = o / sum;
         }
     }
     free(p);
+}
+
+/* SiLU, or GELU with tanh. */
+static inline double tiny_gate(const struct tiny_model *m, double g)
+{
+    if (strcmp(m->s.arch, "gemma3") != 0) return g / (1 + exp(-g));
+    return 0.5 * g * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (g + 0.044715 * g * g * g)));
 }
 
 static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_layer *l, int n, double *x)
@@ -429,19 +461,21 @@ static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_
         for (int j = 0; j < s->n_head && l->q_norm; j++) tiny_norm(q + j * s->head_dim, l->q_norm, s->head_dim, q + j * s->head_dim);
         for (int j = 0; j < s->n_head_kv && l->k_norm; j++) tiny_norm(k + j * s->head_dim, l->k_norm, s->head_dim, k + j * s->head_dim);
         if (with_rope) {
-            tiny_rope(m, q, s->n_head, t);
-            tiny_rope(m, k, s->n_head_kv, t);
+            tiny_rope(m, l->window > 0, q, s->n_head, t);
+            tiny_rope(m, l->window > 0, k, s->n_head_kv, t);
         }
         for (int i = 0; i < n_kv; i++) k[i] = tiny_f16_value(tiny_f16(k[i]));
         for (int i = 0; i < n_kv; i++) v[i] = tiny_f16_value(tiny_f16(v[i]));
-        tiny_attend(m, q, keys, values, t, a);
+        tiny_attend(m, q, keys, values, t, l->window, a);
         tiny_multiply(l->m[TINY_O], n_q, e, a, NULL, y);
+        if (l->attn_post_norm) tiny_norm(y, l->attn_post_norm, e, y);
         for (int i = 0; i < e; i++) x[i] += y[i];
         tiny_norm(x, l->ffn_norm, e, h);
         tiny_multiply(l->m[TINY_GATE], e, s->n_ff, h, NULL, gate);
         tiny_multiply(l->m[TINY_UP], e, s->n_ff, h, NULL, up);
-        for (int i = 0; i < s->n_ff; i++) up[i] *= gate[i] / (1 + exp(-gate[i]));
+        for (int i = 0; i < s->n_ff; i++) up[i] *= tiny_gate(m, gate[i]);
         tiny_multiply(l->m[TINY_DOWN], s->n_ff, e, up, NULL, y);
+        if (l->ffn_post_norm) tiny_norm(y, l->ffn_post_norm, e, y);
         for (int i = 0; i < e; i++) x[i] += y[i];
     }
     double *all[] = {keys, values, h, q, a, gate, up, y};
@@ -457,6 +491,7 @@ static inline double *tiny_forward(const struct tiny_model *m, const int32_t *id
     double *logits = tiny_alloc((size_t)n * v * sizeof(double));
 
     for (size_t t = 0; t < (size_t)n; t++) memcpy(x + t * e, m->embed + (size_t)ids[t] * e, e * sizeof(double));
+    for (size_t i = 0; i < (size_t)n * e && !strcmp(s->arch, "gemma3"); i++) x[i] *= sqrt(s->n_embd);
     for (int i = 0; i < s->n_layer; i++) tiny_layer_run(m, &m->layers[i], n, x);
     for (size_t t = 0; t < (size_t)n; t++) {
         tiny_norm(x + t * e, m->output_norm, s->n_embd, h);

@@ -179,9 +179,23 @@ int file_read(struct str *out, const char *path, size_t max, struct err *e);
  * is untouched and nothing is left behind (only if the last fsync fails is the new one in place and perhaps not yet durable).
  * What is there and no regular file is refused; a link to a file is replaced, not followed. */
 int file_write_atomic(const char *path, const void *bytes, size_t n, struct err *e);
+/* The same without waiting for the disk, for what can be made again and is checked when it is read: a program that dies leaves the
+ * old file or the new one, a power cut may leave a damaged one. A program killed on the way leaves ".ponder-*.tmp" beside it. */
+int file_write_cache(const char *path, const void *bytes, size_t n, struct err *e);
 /* SHA-256 of a file as 64 hex digits, hex "" on error. step (may be NULL) is called at the start and every 16 MiB; when it
  * returns false the work stops with ERR_STOPPED. */
 int file_sha256(const char *path, char hex[65], bool (*step)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *e);
+
+/* ---- sandbox ------------------------------------------------------------------------------------------------ */
+
+/* The version of Landlock that the kernel offers, 0 for none. */
+int sandbox_landlock_version(void);
+/* From now on this thread, and what it starts, writes, makes and removes files only in these folders and files (those that are there by now;
+ * /dev/null and /dev/tty besides) and runs no other program; reading stays free. To be called before any thread starts. ERR_UNSUPPORTED
+ * where the kernel lacks it. */
+int sandbox_files(const char *const *writable, size_t n, struct err *e);
+/* Takes sockets from all threads, and with programs_too running other programs. */
+int sandbox_calls(bool programs_too, struct err *e);
 
 /* ---- queue -------------------------------------------------------------------------------------------------- */
 
@@ -194,6 +208,7 @@ void queue_free(struct queue *q);
 int queue_push(struct queue *q, void *item);          /* ERR_NOMEM leaves the item with the caller; ERR_INVALID for NULL */
 void *queue_pop(struct queue *q);                     /* NULL when empty */
 void *queue_wait(struct queue *q, int timeout_ms);    /* -1 waits for ever; NULL on time-out */
+size_t queue_count(struct queue *q);
 int queue_fd(const struct queue *q);                  /* for poll; do not read from it */
 
 /* ---- settings ----------------------------------------------------------------------------------------------- */
@@ -224,12 +239,14 @@ struct settings {
     char *thoughts;          /* auto, tail, full, hidden: how thoughts are shown */
     char *think;             /* on, off */
     char *cot;               /* prompted mode of models not trained to think: step, few, off */
+    char *speculate;         /* on, off */
     char *keys;              /* emacs, vi, "" whatever inputrc says */
     struct budget budget;
     int threads;             /* 0: number of physical cores */
     int ctx;                 /* 0: what the model was trained for, at most 8192 */
     int think_min;
     int answer_max;          /* tokens; 0: what the context has left */
+    int kv_disk;             /* megabytes for keys and values of conversations on disk; 0: none are kept */
     double temp;             /* below 0: the family's recommendation */
     int top_k;
     double top_p;
@@ -240,6 +257,7 @@ struct settings {
     bool keep_thoughts;      /* thoughts stay in the history that the model sees */
     bool mouse;
     bool loop_guard;
+    bool sandbox;
 };
 
 enum setting_type { SETTING_TEXT, SETTING_CHOICE, SETTING_INT, SETTING_INT64, SETTING_REAL, SETTING_BOOL, SETTING_BUDGET };

@@ -183,13 +183,13 @@ static int make_temporary(int dir, char name[32])
 }
 
 /* Fills a temporary file in dir and puts it in the place of base. Returns -1 with errno and nothing left behind. */
-static int replace_in(int dir, const char *base, const void *bytes, size_t n)
+static int replace_in(int dir, const char *base, const void *bytes, size_t n, bool durable)
 {
     char temporary[32];
     int fd = make_temporary(dir, temporary);
 
     if (fd < 0) return -1;
-    bool good = fchmod(fd, 0600) == 0 && write_all(fd, bytes, n) == 0 && fsync(fd) == 0;
+    bool good = fchmod(fd, 0600) == 0 && write_all(fd, bytes, n) == 0 && (!durable || fsync(fd) == 0);
     if (good) {
         good = close(fd) == 0;
     } else {
@@ -202,7 +202,7 @@ static int replace_in(int dir, const char *base, const void *bytes, size_t n)
     return -1;
 }
 
-int file_write_atomic(const char *path, const void *bytes, size_t n, struct err *e)
+static int write_file(const char *path, const void *bytes, size_t n, bool durable, struct err *e)
 {
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
@@ -217,13 +217,23 @@ int file_write_atomic(const char *path, const void *bytes, size_t n, struct err 
     free(folder);
     if (dir < 0) return file_err(e, path, "write");
     int r = 0;
-    if (replace_in(dir, base, bytes, n) != 0) {
+    if (replace_in(dir, base, bytes, n, durable) != 0) {
         r = file_err(e, path, "write");
-    } else if (fsync(dir) != 0 && errno != EINVAL && errno != ENOTSUP) {
+    } else if (durable && fsync(dir) != 0 && errno != EINVAL && errno != ENOTSUP) {
         r = file_err(e, path, "make durable");
     }
     close(dir);
     return r;
+}
+
+int file_write_atomic(const char *path, const void *bytes, size_t n, struct err *e)
+{
+    return write_file(path, bytes, n, true, e);
+}
+
+int file_write_cache(const char *path, const void *bytes, size_t n, struct err *e)
+{
+    return write_file(path, bytes, n, false, e);
 }
 
 /* Feeds the file to the hash. */

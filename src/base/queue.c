@@ -142,6 +142,14 @@ void *queue_wait(struct queue *q, int timeout_ms)
     return item;
 }
 
+size_t queue_count(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    size_t n = q->n;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
 int queue_fd(const struct queue *q)
 {
     return q->event;

@@ -69,7 +69,8 @@ void str_add_char(struct str *s, char c)
 void str_add_codepoint(struct str *s, uint32_t cp)
 {
     char bytes[4];
-    str_add_bytes(s, bytes, utf8_encode(cp, bytes));
+    size_t n = utf8_encode(cp, bytes);
+    str_add_bytes(s, bytes, n);
 }
 
 void str_addf(struct str *s, const char *fmt, ...)
@@ -158,5 +159,6 @@ bool mem_grow(void *items, size_t *cap, size_t need, size_t size)
     if (!grown) return false;
     memcpy(items, &grown, sizeof(grown));
     *cap = want;
+    /* cppcheck-suppress memleak ; *items has it now */
     return true;
 }

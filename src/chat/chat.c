@@ -24,6 +24,7 @@ struct chat {
     int64_t next_provisional;
     int64_t running;                 /* provisional id of the running reply's job, 0 none */
     bool paused, leaving;
+    struct script script;            /* of the next reply */
     struct str *queued;
     size_t n_queued, cap_queued;
 };
@@ -40,6 +41,17 @@ static int post_load(struct chat *c, const char *path, struct err *e)
     }
     c->loading = true;
     return 0;
+}
+
+/* Tells the worker what the next prompt will stand below. That it is not told costs only time. */
+static void post_ahead(struct chat *c)
+{
+    if (c->running || c->leaving) return;
+    struct job *job = calloc(1, sizeof *job);
+    if (!job) return;
+    job->kind = JOB_AHEAD;
+    job->conversation = c->conversation;
+    if (settings_copy(&job->set, &c->set, NULL) || branch_copy(&job->branch, &c->branch) || queue_push(c->w.jobs, job)) job_free(job);
 }
 
 static int set_path(struct chat *c, const char *path, struct err *e)
@@ -65,6 +77,7 @@ int chat_new(struct chat **out, const struct settings *set, const char *model_pa
         chat_free(c);
         return rc;
     }
+    post_ahead(c);
     *out = c;
     return 0;
 }
@@ -97,6 +110,7 @@ void chat_free(struct chat *c)
     settings_release(&c->set);
     free(c->model_path);
     branch_release(&c->branch);
+    script_release(&c->script);
     reply_clear(c);
     for (size_t i = 0; i < c->n_queued; i++) str_release(&c->queued[i]);
     free(c->queued);
@@ -131,12 +145,16 @@ int chat_select(struct chat *c, int64_t conversation, struct err *e)
     if (!conversation) {
         c->conversation = 0;
         branch_release(&c->branch);
+        post_ahead(c);
         return 0;
     }
     int64_t old = c->conversation;
     c->conversation = conversation;
     int rc = load_branch(c, e);
-    if (rc) c->conversation = old;
+    if (rc)
+        c->conversation = old;
+    else
+        post_ahead(c);
     return rc;
 }
 
@@ -177,6 +195,8 @@ static int post_reply(struct chat *c, const struct chat_samples *samples, struct
     int rc = settings_copy(&job->set, &c->set, e);
     if (!rc && branch_copy(&job->branch, &c->branch)) rc = err_set(e, ERR_NOMEM, "out of memory");
     int64_t id = job->reply;
+    job->script = c->script;
+    c->script = (struct script){0};
     if (!rc && queue_push(c->w.jobs, job)) rc = err_set(e, ERR_NOMEM, "out of memory");
     if (rc) {
         job_free(job);
@@ -282,7 +302,7 @@ static int back_to_prompt(struct chat *c, int64_t reply, struct err *e)
 {
     size_t n = c->branch.n;
     while (n && !(c->branch.items[n - 1].role == ROLE_ASSISTANT && (!reply || c->branch.items[n - 1].id == reply))) n--;
-    if (!n && !reply && c->branch.n) n = c->branch.n + 1;      /* a prompt that never got a reply */
+    if (!reply && c->branch.n && c->branch.items[c->branch.n - 1].role == ROLE_USER) n = c->branch.n + 1;      /* a prompt that never got a reply */
     if (n < 2) return err_set(e, ERR_NOT_FOUND, "there is no reply to write again");
     branch_truncate(&c->branch, n - 1);
     return 0;
@@ -305,6 +325,27 @@ int chat_sample(struct chat *c, const struct chat_samples *samples, const char *
     if (text) return send_now(c, samples, text, len, e);
     int rc = back_to_prompt(c, 0, e);
     return rc ? rc : post_reply(c, samples, e);
+}
+
+int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e)
+{
+    script_release(&c->script);
+    return script_copy(&c->script, s, e);
+}
+
+int chat_reroll(struct chat *c, int64_t reply, struct err *e)
+{
+    const struct line_message *m = NULL;
+    for (size_t i = 0; i < c->branch.n; i++)
+        if (c->branch.items[i].id == reply) m = &c->branch.items[i];
+    if (!m) return err_set(e, ERR_NOT_FOUND, "no such reply on this branch");
+    if (!m->thought.len) return err_set(e, ERR_INVALID, "this reply has no thought to answer from");
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    struct chat_script s = {.thought = str_cstr(&m->thought), .thought_len = m->thought.len, .thought_of = reply > 0 ? reply : 0};
+    int rc = chat_set_script(c, &s, e);
+    if (!rc) rc = chat_regenerate(c, reply, e);
+    if (rc) script_release(&c->script);
+    return rc;
 }
 
 size_t chat_queued(const struct chat *c)
@@ -415,6 +456,7 @@ int chat_set(struct chat *c, const struct settings *set, const char *model_path,
     if (rc) return rc;
     settings_release(&c->set);
     c->set = copy;
+    post_ahead(c);
     /* the same path again is another try where no model is there */
     if (model_path && (strcmp(model_path, c->model_path) || (!c->have_model && !c->loading))) return set_path(c, model_path, e);
     return 0;

@@ -4,7 +4,10 @@
  *
  * Threads: all functions here are called from one thread (the owner's). The worker owns engine, session, sampler and thinking
  * controller. Requests and events cross in queues; a live command is read before every token, so that it acts on the next one.
- * Nothing here blocks on the model, except chat_free, which waits at most about one token.
+ * Nothing here blocks on the model, except chat_free, which waits at most about one token, and then part of a second for what goes to disk.
+ *
+ * Between replies the worker evaluates what the next prompt begins with (ahead.c), and keeps it on disk for conversations that are on record
+ * (kv.c, settings.kv_disk).
  *
  * What is durable: the prompt before inference starts, the reply every 150 ms and at its end (see store.h). When writing fails the
  * chat goes on in memory, CHAT_STORE_TROUBLE tells, and saving is tried again with the next piece.
@@ -34,7 +37,7 @@ int64_t chat_conversation(const struct chat *c);        /* 0: none yet */
 int chat_send(struct chat *c, const char *text, size_t len, struct err *e);
 /* Sends another prompt in place of message `prompt` (same parent): a branch. */
 int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
-/* Another reply to the prompt of the newest reply, or of `reply` when not 0. */
+/* Another reply to the prompt of the newest reply, or of `reply` when not 0; with 0 the first reply to a prompt that never got one. */
 int chat_regenerate(struct chat *c, int64_t reply, struct err *e);
 /* Several replies to one prompt, written together, up to 8 at a time: a pass through the model serves a token of each. Live commands go to all
  * of them. All are kept, as siblings.
@@ -54,6 +57,24 @@ struct chat_samples {
 int chat_sample(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e);
 /* The seed of sample i (from 0) of a vote. */
 uint64_t chat_sample_seed(uint64_t seed, int i);
+/* Another answer to the same thought as `reply` has: the thought is put as it stands, what follows is sampled. ERR_INVALID where it has none. */
+int chat_reroll(struct chat *c, int64_t reply, struct err *e);
+
+/* What the next reply (chat_regenerate, chat_send) is given, so that it can be written again as it was. */
+struct chat_cue {
+    size_t position;                 /* the command is obeyed before the token at this position */
+    struct think_command cmd;
+};
+struct chat_script {
+    const char *thought;             /* put as it stands in place of one of its own; NULL: the model thinks */
+    size_t thought_len;
+    int64_t thought_of;              /* the reply that it is from, 0 not known */
+    const struct chat_cue *cues;     /* by position, ascending */
+    size_t n_cues;
+    const char *date;                /* "YYYY-MM-DD" for templates that print one; NULL today */
+    bool timeless;                   /* the clock stands still: seconds of a budget end where a cue says so */
+};
+int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e);    /* copied; used up by one reply */
 size_t chat_queued(const struct chat *c);
 const char *chat_queued_text(const struct chat *c, size_t i, size_t *len);
 void chat_drop_queued(struct chat *c, size_t i);
@@ -70,6 +91,9 @@ int chat_set(struct chat *c, const struct settings *set, const char *model_path,
 const struct settings *chat_settings(const struct chat *c);
 /* The loaded model; NULL while loading or after a failure. */
 const struct model_info *chat_model(const struct chat *c);
+/* Removes what is kept on disk of a conversation's evaluated text, 0: of all in this record. To be called whenever text is taken out of the record: with
+ * store_delete and store_redact. ERR_IO names what could not be removed. */
+int chat_forget(struct store *store, int64_t conversation, struct err *e);
 
 /* ---- final answers ------------------------------------------------------------------------------------------ */
 
@@ -117,6 +141,7 @@ enum chat_event_kind {
     CHAT_SAMPLE_ENDED,      /* one of several replies is over and saved: stats; text: its final answer, "" none. CHAT_ENDED follows the last one */
     CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
     CHAT_NOTICE,            /* text: a line for the user */
+    CHAT_READY,             /* the next prompt's beginning is evaluated, and on disk where it may be: tokens done of total */
     CHAT_SAVED,             /* what had a provisional id (below 0, in `old`) is on disk now as `message` */
     CHAT_STORE_TROUBLE,     /* text: why saving failed; "" when it works again */
 };
@@ -127,6 +152,8 @@ struct chat_stats {
     int64_t thought_ms, answer_ms;           /* running time, pauses left out */
     double tokens_per_s;
     int context_used, context;               /* tokens in the session and its size */
+    int drafted, accepted;                   /* tokens evaluated ahead on a guess, and those of them that came */
+    int prompt_tokens, prompt_evaluated;     /* of the prompt: all, and those that were not found evaluated */
     enum thought_ending thought_ending;
     enum answer_ending answer_ending;
 };

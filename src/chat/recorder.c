@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLUSH_MS 150
+#define FLUSH_MS     150
+#define RETRY_FACTOR 10
 
 void recorder_init(struct recorder *r, struct worker *w, const struct job *job, const struct reply_start *start)
 {
@@ -129,7 +130,7 @@ void recorder_flush(struct recorder *r, bool now)
 {
     int64_t t = clock_mono_ms();
     bool fresh = r->thought.len > r->saved_thought || r->answer.len > r->saved_answer || r->n_notes > r->saved_notes || r->reply <= 0;
-    if (!fresh || (!now && t - r->last_ms < FLUSH_MS)) return;
+    if (!fresh || (!now && (t - r->last_ms < FLUSH_MS || t < r->retry_ms))) return;
     r->last_ms = t;
     struct err e = {0};
     int rc = save_rows(r, &e);
@@ -142,6 +143,9 @@ void recorder_flush(struct recorder *r, bool now)
         }
     }
     if (!rc) rc = save_notes(r, &e);
+    /* A record that another program has locked makes every try wait: the reply must not come at the pace of its time-outs. */
+    int64_t over = clock_mono_ms();
+    r->retry_ms = rc ? over + RETRY_FACTOR * (over - t) : 0;
     tell_trouble(r, rc, &e);
 }
 

@@ -162,6 +162,7 @@ static int prefill(struct samples *v, struct err *e)
 {
     struct turn *first = &v->t[0];
     int64_t start = clock_mono_ms();
+    kv_read(v->w, &v->job->set, first->rec.conversation, first->prompt.ids, first->prompt.n);
     prefill_step(v, 0, first->prompt.n);
     int rc = session_sync(v->w->session, first->prompt.ids, first->prompt.n, prefill_step, v, NULL, e);
     for (int i = 0; i < v->n; i++) {
@@ -230,6 +231,7 @@ static void finish(struct samples *v, int rc, const struct err *e)
                                            .total = t->rec.saved_answer,
                                            .sample = t->sample,
                                            .n_samples = v->n});
+    if (!rc) ahead_after_reply(v->w, v->job, &t->rec);
 }
 
 static void no_memory(struct worker *w, struct job *job)
@@ -250,6 +252,7 @@ void samples_run(struct worker *w, struct job *job)
     struct err e = {0};
     size_t n = (size_t)v.n;
     uint64_t seed = turn_draw_seed(job->set.seed);
+    if (job->samples.kind == SAMPLES_COMPARE) job->set.budget = job->samples.budgets[0]; /* the prompt is one that thinks */
     v.t = calloc(n, sizeof *v.t);
     v.answers = calloc(n, sizeof *v.answers);
     v.told = calloc(n, sizeof *v.told);

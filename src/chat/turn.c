@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #define PROGRESS_MS 100
-#define ANSWER_RESERVE 512
 
 /* ---- time ----------------------------------------------------------------------------------------------------- */
 
@@ -57,6 +55,8 @@ static void refresh_stats(struct turn *t)
     struct think_stats s;
     think_stats(t->think, &s);
     int64_t ms = running_ms(t);
+    size_t drafted = 0, accepted = 0;
+    if (t->speculator) speculator_counts(t->speculator, &drafted, &accepted);
     t->st = (struct chat_stats){
         .state = s.state,
         .budget = s.budget,
@@ -68,6 +68,10 @@ static void refresh_stats(struct turn *t)
         .tokens_per_s = ms > 0 ? 1000.0 * t->generated / (double)ms : 0,
         .context_used = (int)used(t),
         .context = session_ctx(t->w->session),
+        .drafted = (int)drafted,
+        .accepted = (int)accepted,
+        .prompt_tokens = (int)t->n_prompt,
+        .prompt_evaluated = t->evaluated,
         .thought_ending = s.thought_ending,
         .answer_ending = s.answer_ending,
     };
@@ -105,6 +109,12 @@ int turn_obey(struct turn *t, const struct live *l, struct err *e)
     return 0;
 }
 
+static void obey_or_tell(struct turn *t, const struct live *l)
+{
+    struct err e = {0};
+    if (turn_obey(t, l, &e)) turn_emit(t, CHAT_NOTICE, e.text, strlen(e.text), NULL);
+}
+
 /* Obeys what waits; returns whether the reply goes on. While paused it sleeps until something comes. */
 static bool live(struct turn *t)
 {
@@ -115,8 +125,7 @@ static bool live(struct turn *t)
         }
         struct live *l = t->paused ? queue_wait(t->w->live, 200) : queue_pop(t->w->live);
         if (l) {
-            struct err e = {0};
-            if (l->reply == t->job->reply && turn_obey(t, l, &e)) turn_emit(t, CHAT_NOTICE, e.text, strlen(e.text), NULL);
+            if (l->reply == t->job->reply) obey_or_tell(t, l);
             live_free(l);
         } else if (!t->paused) {
             return true;
@@ -178,73 +187,16 @@ static void drain(struct turn *t)
 
 /* ---- the prompt ------------------------------------------------------------------------------------------------ */
 
-static void today(char out[11])
-{
-    time_t now = time(NULL);
-    struct tm tm;
-    if (!localtime_r(&now, &tm) || !strftime(out, 11, "%Y-%m-%d", &tm)) snprintf(out, 11, "1970-01-01");
-}
-
-/* Renders the branch from message `from` on. */
-static int render(struct turn *t, size_t from, struct err *e)
-{
-    const struct branch *b = &t->job->branch;
-    const struct settings *set = &t->job->set;
-    size_t n = 0;
-    struct chat_message *m = calloc(b->n + 1, sizeof *m);
-    if (!m) return err_set(e, ERR_NOMEM, "out of memory for the prompt");
-    if (set->system[0]) m[n++] = (struct chat_message){.role = ROLE_SYSTEM, .content = set->system, .content_len = strlen(set->system)};
-    for (size_t i = from; i < b->n; i++) {
-        const struct line_message *s = &b->items[i];
-        /* An exchange that was stopped before its first token says nothing, and two prompts in a row break some templates. */
-        if (i + 2 < b->n && s->role == ROLE_USER && !b->items[i + 1].text.len && !b->items[i + 1].thought.len) {
-            i++;
-            continue;
-        }
-        m[n++] = (struct chat_message){.role = s->role, .content = str_cstr(&s->text), .content_len = s->text.len,
-                                       .thought = s->thought.len ? s->thought.data : NULL, .thought_len = s->thought.len};
-    }
-    char date[11];
-    today(date);
-    struct render_options o = {
-        .think = !strcmp(set->think, "on") && t->budget.kind != BUDGET_OFF,
-        .prompted = strcmp(set->cot, "off") != 0,
-        .examples = !strcmp(set->cot, "few"),
-        .force_off = true,
-        .keep_thoughts = set->keep_thoughts,
-        .date = date,
-    };
-    struct prompt p = {0};
-    int rc = family_render(t->info->family, &p, m, n, &o, e);
-    t->prompt.n = 0;
-    if (!rc) rc = tokenizer_encode_prompt(t->tok, &p, &t->prompt, e);
-    t->thought_open = p.thought_open;
-    prompt_release(&p);
-    free(m);
-    return rc;
-}
-
-/* Leaves out the oldest exchanges until prompt, some thought and an answer fit. */
 static int build_prompt(struct turn *t, struct err *e)
 {
-    const struct branch *b = &t->job->branch;
-    size_t ctx = (size_t)session_ctx(t->w->session), room = ctx > 2 * ANSWER_RESERVE ? ANSWER_RESERVE : ctx / 4, from = 0;
-    for (;;) {
-        int rc = render(t, from, e);
-        if (rc) return rc;
-        if (t->prompt.n + room <= ctx) break;
-        do from++;
-        while (from < b->n && b->items[from].role != ROLE_USER);
-        if (from >= b->n)
-            return err_set(e, ERR_TOO_LONG, "the prompt has %zu tokens; the context of %zu has room for %zu beside an answer (see --ctx)", t->prompt.n, ctx,
-                           ctx - room);
-    }
-    if (from) {
-        struct str line = STR_EMPTY;
-        str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", from, ctx);
-        turn_emit(t, CHAT_NOTICE, line.data, line.len, NULL);
-        str_release(&line);
-    }
+    size_t ctx = (size_t)session_ctx(t->w->session), left_out = 0;
+    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w->engine, &t->job->set, &t->job->branch,
+                          t->job->script.date[0] ? t->job->script.date : NULL, ctx, e);
+    if (rc || !left_out) return rc;
+    struct str line = STR_EMPTY;
+    str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", left_out, ctx);
+    turn_emit(t, CHAT_NOTICE, line.data, line.len, NULL);
+    str_release(&line);
     return 0;
 }
 
@@ -278,6 +230,13 @@ static struct sampler_params sampling(const struct settings *s, const struct fam
     };
 }
 
+/* A reply that cannot be speculated on for want of memory is written without. */
+static void begin_speculation(struct turn *t)
+{
+    if (strcmp(t->job->set.speculate, "on") || (!t->w->speculator && speculator_new(&t->w->speculator, NULL))) return;
+    if (!speculator_begin(t->w->speculator, t->prompt.ids, t->prompt.n, NULL)) t->speculator = t->w->speculator;
+}
+
 void turn_init(struct turn *t, struct worker *w, struct job *job, int sample, uint64_t seed)
 {
     const struct settings *set = &job->set;
@@ -285,7 +244,9 @@ void turn_init(struct turn *t, struct worker *w, struct job *job, int sample, ui
     if (job->samples.n && job->samples.kind == SAMPLES_COMPARE) t->budget = job->samples.budgets[sample];
     budget_format(t->budget, t->budget_text);
     struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = engine_kernels(), .system = set->system, .budget = t->budget_text,
-                                .think_min = set->think_min, .answer_max = set->answer_max, .model = "", .model_file = "", .quant = "", .family = ""};
+                                .think = set->think, .cot = set->cot, .keep_thoughts = set->keep_thoughts, .loop_guard = set->loop_guard,
+                                .thought_of = job->script.thought_of, .think_min = set->think_min, .answer_max = set->answer_max,
+                                .model = "", .model_file = "", .quant = "", .family = ""};
     if (w->engine) {
         t->info = engine_info(w->engine);
         t->tok = engine_tokenizer(w->engine);
@@ -344,12 +305,18 @@ int turn_controls(struct turn *t, struct err *e)
         .context_left = left,
         .loop_guard = set->loop_guard,
     };
+    if (t->job->script.has_thought) {     /* it is put to its end, whatever a thought may be now */
+        c.budget = (struct budget){.kind = BUDGET_UNLIMITED};
+        c.think_min = 0;
+        c.loop_guard = false;
+    }
     /* examples are part of the prompt and of nothing that was said */
     if (c.think && t->info->family->start == THOUGHT_PROMPTED && !strcmp(set->cot, "few")) recorder_event(&t->rec, 0, "examples", EXAMPLES_NAME);
     t->rec.start.prompt_tokens = (int)t->n_prompt;
     t->rec.start.context = session_ctx(t->w->session);
     int rc = think_new(&t->think, &c, e);
     if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, &t->sampling, e);
+    if (!rc && !t->n_samples) begin_speculation(t);
     return rc;
 }
 
@@ -362,10 +329,14 @@ void turn_show_prompt(struct turn *t, const struct tokens *prompt)
 static int prefill(struct turn *t, struct err *e)
 {
     int64_t start = clock_mono_ms();
-    size_t reused = 0;
-    prefill_step(t, 0, t->prompt.n);
-    int rc = session_sync(t->w->session, t->prompt.ids, t->prompt.n, prefill_step, t, &reused, e);
+    struct session *s = t->w->session;
+    size_t reused = 0, now;
+    kv_read(t->w, &t->job->set, t->rec.conversation, t->prompt.ids, t->prompt.n);
+    prefill_step(t, 0, t->prompt.n - session_shared(s, t->prompt.ids, t->prompt.n));
+    int rc = session_sync(s, t->prompt.ids, t->prompt.n, prefill_step, t, &reused, e);
     t->prefill_ms = clock_mono_ms() - start;
+    session_tokens(s, &now);
+    t->evaluated = (int)(rc ? now : t->prompt.n) - (int)reused;
     if (rc == ERR_STOPPED) return 0;
     if (!rc) turn_show_prompt(t, &t->prompt);
     return rc;
@@ -374,6 +345,12 @@ static int prefill(struct turn *t, struct err *e)
 bool turn_over(const struct turn *t)
 {
     return !think_running(t->think);
+}
+
+/* Running time as the controller sees it. */
+static int64_t thinking_ms(const struct turn *t)
+{
+    return t->job->script.timeless ? 0 : running_ms(t);
 }
 
 void turn_begin_clock(struct turn *t)
@@ -389,7 +366,7 @@ bool turn_token(struct turn *t, float *logits, int32_t *id, int *rc, struct err 
     bool keep = false;
     *rc = 0;
     while (!keep) {
-        enum think_action act = think_next(t->think, logits, running_ms(t), id);
+        enum think_action act = think_next(t->think, logits, thinking_ms(t), id);
         if (act == THINK_DO_END) return false;
         if (act == THINK_DO_SAMPLE) *id = sampler_pick(t->sampler, logits);
         *rc = think_accept(t->think, *id, act == THINK_DO_FORCE, &keep, e);
@@ -405,15 +382,74 @@ bool turn_token(struct turn *t, float *logits, int32_t *id, int *rc, struct err 
     return false;
 }
 
+static int put_token(struct turn *t, int32_t id, struct err *e)
+{
+    int32_t forced[SESSION_DECODE_MAX];
+    if (!t->speculator) return session_decode(t->w->session, &id, 1, e);
+    return speculator_decode(t->speculator, t->w->session, id, forced, think_forced(t->think, forced, ARRAY_LEN(forced)), e);
+}
+
+/* Obeys what the script says for this place. */
+static void take_cues(struct turn *t)
+{
+    const struct think_command *cmd;
+    while ((cmd = script_cue(&t->job->script, (size_t)t->generated))) obey_or_tell(t, &(struct live){.kind = LIVE_THINK, .cmd = *cmd});
+}
+
+#define PUT_AT_ONCE 8
+
+/* A token of the thought that was given; evaluated together with its neighbours. */
+static int put_given(struct turn *t, struct tokens *put, int32_t id, bool forced, struct err *e)
+{
+    bool keep = true;
+    int rc = think_accept(t->think, id, forced, &keep, e);
+    drain(t);
+    if (rc || !keep) return rc;
+    t->generated++;
+    sampler_accept(t->sampler, id);
+    rc = tokens_push(put, id);
+    if (rc || put->n < PUT_AT_ONCE) return rc;
+    rc = session_decode(t->w->session, put->ids, put->n, e);
+    put->n = 0;
+    recorder_flush(&t->rec, false);
+    return rc;
+}
+
+/* Puts the thought that the script gives. */
+static int put_thought(struct turn *t, struct err *e)
+{
+    const struct script *s = &t->job->script;
+    struct tokens ids = {0}, put = {0};
+    int32_t id = -1;
+    size_t used, room = (size_t)session_ctx(t->w->session);
+    int rc = s->has_thought ? think_spell(t->think, str_cstr(&s->thought), s->thought.len, &ids, e) : 0;
+    session_tokens(t->w->session, &used);
+    if (!rc && ids.n && used + ids.n + ANSWER_RESERVE / 4 >= room) rc = err_set(e, ERR_TOO_LONG, "the thought that is given does not fit the context");
+    for (size_t i = 0; !rc && i < ids.n && live(t);) {
+        enum think_action act = think_next(t->think, session_logits(t->w->session), 0, &id);
+        if (act == THINK_DO_END) break;
+        rc = put_given(t, &put, act == THINK_DO_FORCE ? id : ids.ids[i], act == THINK_DO_FORCE, e);
+        if (act != THINK_DO_FORCE) i++;
+    }
+    if (!rc && put.n) rc = session_decode(t->w->session, put.ids, put.n, e);
+    tokens_release(&ids);
+    tokens_release(&put);
+    return rc;
+}
+
 static int decode(struct turn *t, struct err *e)
 {
     struct session *s = t->w->session;
     int rc = 0;
     turn_begin_clock(t);
+    rc = put_thought(t, e);
+    if (rc) return rc;
     while (live(t) && !turn_over(t)) {
         int32_t id = -1;
+        take_cues(t);
+        if (turn_over(t)) break;
         if (!turn_token(t, session_logits(s), &id, &rc, e)) return rc;
-        rc = session_decode(s, &id, 1, e);
+        rc = put_token(t, id, e);
         if (rc) return rc;
         turn_progress(t, false);
     }
@@ -452,5 +488,6 @@ void turn_run(struct worker *w, struct job *job)
     if (!rc) rc = prefill(&t, &e);
     if (!rc && !turn_over(&t)) rc = decode(&t, &e);
     turn_end(&t, rc, &e, CHAT_ENDED, NULL);
+    ahead_after_reply(w, job, &t.rec);
     turn_release(&t);
 }

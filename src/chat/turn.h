@@ -17,6 +17,7 @@ struct turn {
     const struct tokenizer *tok;
     struct think *think;
     struct sampler *sampler;
+    struct speculator *speculator; /* the worker's; NULL: not wanted, or one of several replies */
     struct sampler_params sampling;
     struct budget budget; /* at the start */
     struct tokens prompt; /* of the first of several replies; empty in the others */
@@ -30,6 +31,7 @@ struct turn {
     int64_t start_us, paused_us, pause_began_us; /* of decoding */
     int64_t answer_start_ms;                     /* running time when the answer began, -1 before */
     int64_t prefill_ms, last_progress_ms;
+    int evaluated; /* tokens of the prompt that were not found evaluated */
     int generated;
     int extensions;
     int sample, n_samples; /* one of several replies; 0 of 0: the only one */

@@ -56,6 +56,7 @@ void job_free(void *p)
     free(job->model_path);
     settings_release(&job->set);
     branch_release(&job->branch);
+    script_release(&job->script);
     free(job);
 }
 
@@ -149,6 +150,8 @@ static void unload(struct worker *w)
 {
     session_free(w->session);
     w->session = NULL;
+    speculator_free(w->speculator);
+    w->speculator = NULL;
     drop_adapters(w);
     engine_free(w->engine);
     w->engine = NULL;
@@ -176,25 +179,7 @@ static void load(struct worker *w, struct job *job)
     worker_push(w, &(struct chat_event){.kind = CHAT_MODEL, .text = warning.data, .len = warning.len, .model = &info});
     str_release(&warning);
     w->hasher = hasher_start(w->store, w->model_path);
-}
-
-/* One "FILE[:SCALE]" of settings.lora. What follows the last colon is a scale only if it is a number. */
-static int add_adapter(struct worker *w, const char *item, size_t len, double *scale, struct err *e)
-{
-    char *path = mem_dup_text(item, len), *colon, *end;
-    if (!path) return err_set(e, ERR_NOMEM, "out of memory");
-    *scale = 1;
-    if ((colon = strrchr(path, ':')) && colon[1]) {
-        double v = strtod(colon + 1, &end);
-        if (!*end && v > -1000 && v < 1000) {
-            *scale = v;
-            *colon = '\0';
-        }
-    }
-    int rc = adapter_open(&w->adapters[w->n_adapters], w->engine, path, e);
-    if (!rc) w->n_adapters++;
-    free(path);
-    return rc;
+    ahead_again(w);
 }
 
 /* Makes the session's adapters those of the settings. */
@@ -207,12 +192,36 @@ static int apply_adapters(struct worker *w, const char *list, bool fresh, struct
     for (const char *p = list; !rc && *p;) {
         size_t n = strcspn(p, ",");
         if (n && w->n_adapters == MAX_ADAPTERS) return err_set(e, ERR_USAGE, "lora: at most %d adapters at once", MAX_ADAPTERS);
-        if (n) rc = add_adapter(w, p, n, &scales[w->n_adapters], e);
+        if (n) rc = adapter_open_text(&w->adapters[w->n_adapters], &scales[w->n_adapters], w->engine, p, n, e);
+        if (n && !rc) w->n_adapters++;
         p += n + (p[n] == ',');
     }
     if (!rc && w->n_adapters) rc = session_set_adapters(w->session, (const struct adapter *const *)w->adapters, scales, w->n_adapters, e);
     if (!rc && !(w->adapter_list = mem_dup_text(list, strlen(list)))) rc = err_set(e, ERR_NOMEM, "out of memory");
     return rc;
+}
+
+/* Bytes that can be had without swapping, as the kernel estimates; UINT64_MAX where it does not say. */
+static uint64_t memory_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kb = 0;
+    bool known = false;
+    while (f && !known && fgets(line, sizeof line, f)) known = sscanf(line, "MemAvailable: %llu kB", &kb) == 1;
+    if (f) fclose(f);
+    return known ? (uint64_t)kb << 10 : UINT64_MAX;
+}
+
+/* Linux hands out what it does not have and later kills whoever uses it: so what a session will need is looked at before. */
+static int check_memory(const struct engine *m, int ctx, struct err *e)
+{
+    uint64_t need = engine_session_bytes(m, ctx), have = memory_available();
+    if (need <= have) return 0;
+    int fits = ctx;
+    while (fits > 256 && engine_session_bytes(m, fits) > have) fits /= 2;
+    return err_set(e, ERR_NOMEM, "a context of %d tokens needs %.1f GB of memory and %.1f GB are free: try --ctx %d, or close something", ctx,
+                   (double)need / 1e9, (double)have / 1e9, fits);
 }
 
 int worker_session(struct worker *w, const struct settings *set, struct err *e)
@@ -223,7 +232,8 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e)
     if (w->session && w->session_ctx == ctx && w->session_threads == threads) return apply_adapters(w, set->lora, false, e);
     session_free(w->session);
     w->session = NULL;
-    int rc = session_new(&w->session, w->engine, ctx, threads, e);
+    int rc = check_memory(w->engine, ctx, e);
+    if (!rc) rc = session_new(&w->session, w->engine, ctx, threads, e);
     if (rc) return rc;
     w->session_ctx = ctx;
     w->session_threads = threads;
@@ -236,20 +246,27 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     while (!atomic_load(&w->quit)) {
-        struct job *job = queue_wait(w->jobs, 1000);
+        int wait = ahead_wait_ms(w);
+        struct job *job = queue_wait(w->jobs, wait < 0 ? 1000 : wait);
+        if (!job && wait >= 0) ahead_run(w);
         if (!job) continue;
         if (atomic_load(&w->quit)) {
             job_free(job);
             break;
         }
-        if (job->kind == JOB_LOAD)
-            load(w, job);
-        else if (job->samples.n)
-            samples_run(w, job);
-        else
-            turn_run(w, job);
+        switch (job->kind) {
+        case JOB_LOAD: load(w, job); break;
+        case JOB_REPLY:
+            if (job->samples.n)
+                samples_run(w, job);
+            else
+                turn_run(w, job);
+            break;
+        case JOB_AHEAD: ahead_take(w, job); break;
+        }
         job_free(job);
     }
+    ahead_leave(w);
     return NULL;
 }
 

@@ -17,6 +17,9 @@
 
 #define INPUT_MAX ((size_t)16 << 20)
 
+/* How long the end of a reply may be put off for the sake of a next one. */
+#define SETTLE_MS 2000
+
 struct ask {
     struct settings set;
     struct store *store;
@@ -129,9 +132,10 @@ static void put_budget(struct ask *a, const struct chat_event *ev)
 static json_t *json_end(const char *name, const struct chat_stats *s, int64_t message)
 {
     const char *answer = answer_ending_name(s->answer_ending);
-    return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I}", "event", name, "ended", thought_ending_name(s->thought_ending), "answer_ended", answer,
+    return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I, s:i, s:i, s:i, s:i}", "event", name, "ended", thought_ending_name(s->thought_ending), "answer_ended", answer,
                      "thought_tokens", s->thought_tokens, "answer_tokens", s->answer_tokens, "thought_ms", (json_int_t)s->thought_ms, "tokens_per_s",
-                     s->tokens_per_s, "message_id", (json_int_t)message);
+                     s->tokens_per_s, "message_id", (json_int_t)message, "prompt_tokens", s->prompt_tokens, "prompt_evaluated", s->prompt_evaluated,
+                     "drafted", s->drafted, "accepted", s->accepted);
 }
 
 static void put_end(struct ask *a, const struct chat_event *ev)
@@ -272,6 +276,23 @@ static void loop(struct ask *a)
     }
 }
 
+/* Gives the worker a moment to evaluate what a `--continue` will begin with, and to put it on disk. The answer is out already. */
+static void settle(struct ask *a)
+{
+    int64_t until = clock_mono_ms() + SETTLE_MS;
+    bool ready = !a->ended || a->code || !store_path(a->store) || !a->set.kv_disk;
+    for (int64_t left = SETTLE_MS; !ready && !caught && left > 0; left = until - clock_mono_ms()) {
+        struct pollfd p = {.fd = chat_event_fd(a->chat), .events = POLLIN};
+        struct chat_event ev;
+        poll(&p, 1, (int)left);
+        while (!ready && chat_next_event(a->chat, &ev)) {
+            ready = ev.kind == CHAT_READY;
+            chat_event_release(&ev);
+        }
+    }
+    if (caught) a->code = 128 + caught;
+}
+
 /* ---- arguments -------------------------------------------------------------------------------------------------- */
 
 static int add_file(struct ask *a, const char *path, struct err *e)
@@ -387,6 +408,7 @@ static int start(struct ask *a, struct err *e)
         if (rc == ERR_NOT_FOUND) rc = 0;
     }
     if (!rc) rc = open_control(a, e);
+    if (!rc) cli_sandbox(&a->set, a->store);
     if (!rc) rc = chat_new(&a->chat, &a->set, str_cstr(&path), a->store, e);
     if (!rc && a->resume) rc = chat_select(a->chat, a->resume, e);
     str_release(&path);
@@ -409,6 +431,7 @@ int cmd_ask(int argc, char **argv)
         rc = start(&a, &e);
     }
     if (!rc) loop(&a);
+    if (!rc) settle(&a);
     chat_free(a.chat);
     store_close(a.store);
     if (a.control_fd >= 0) close(a.control_fd);

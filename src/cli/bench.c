@@ -1,11 +1,11 @@
 /*
- * bench.c - `bench`: prefill and decode speed, load time and memory of a model.
+ * bench.c - `bench`: prefill and decode speed, load time and memory of a model, beside what the machine allows.
  *
  * It runs what a chat runs: the same kernels, cache and precision. Prefill is one call with logits for the last token; decode is
  * one given id a step. Ids are a fixed sequence without meaning, so nothing can be guessed ahead or reused.
  */
+#include "cli/bench.h"
 #include "cli/cli.h"
-#include "model/model.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,48 +14,60 @@
 #include <time.h>
 #include <unistd.h>
 
-struct options {
-    const char *model;
-    int threads, pp, tg, depth, repeat;
-    bool json;
+/* What a generated token takes of a bar's length, in prompt tokens. */
+#define TOKEN_WORK 8
+
+/* ---- arguments ------------------------------------------------------------------------------------------------------ */
+
+struct numbers {
+    int n, values[BENCH_MAX_ROWS];
 };
 
-struct result {
-    double pp_tps, tg_tps, load_s, first_token_s;
-    long rss_mb;
-};
-
-static bool take_int(const char *text, int min, int *out)
+/* "512" or "0,4096"; a single number where `most` is 1. */
+static bool take_numbers(const char *text, int min, int most, struct numbers *out)
 {
-    char *end;
-    errno = 0;
-    long v = text ? strtol(text, &end, 10) : -1;
-    if (!text || end == text || *end || errno || v < min || v > 1 << 24) return false;
-    *out = (int)v;
-    return true;
+    out->n = 0;
+    while (text && out->n < most) {
+        char *end;
+        errno = 0;
+        long v = strtol(text, &end, 10);
+        if (end == text || errno || v < min || v > 1 << 24) return false;
+        out->values[out->n++] = (int)v;
+        if (!*end) return true;
+        if (*end != ',') return false;
+        text = end + 1;
+    }
+    return false;
+}
+
+/* Row i of the lists side by side: where one is shorter its last value goes on. */
+static int value_at(const struct numbers *n, int i)
+{
+    return n->values[i < n->n ? i : n->n - 1];
 }
 
 /* Returns -1 when all is well, an exit code otherwise. */
-static int parse_flags(int argc, char **argv, struct options *o)
+static int parse_flags(int argc, char **argv, struct bench_options *o)
 {
+    struct numbers threads = {1, {0}}, repeat = {1, {3}}, pp = {1, {512}}, tg = {1, {128}}, depth = {1, {0}};
     const struct {
         const char *flag, *other;
-        int min;
-        int *value;
+        int min, most;
+        struct numbers *out;
     } numbers[] = {
-        {"--threads", "-t", 0, &o->threads},
-        {"--pp", "--pp", 0, &o->pp},
-        {"--tg", "--tg", 0, &o->tg},
-        {"--depth", "--depth", 0, &o->depth},
-        {"--repeat", "--repeat", 1, &o->repeat},
+        {"--threads", "-t", 0, 1, &threads},
+        {"--repeat", "--repeat", 1, 1, &repeat},
+        {"--pp", "--pp", 0, BENCH_MAX_ROWS, &pp},
+        {"--tg", "--tg", 0, BENCH_MAX_ROWS, &tg},
+        {"--depth", "--depth", 0, BENCH_MAX_ROWS, &depth},
     };
 
     for (int i = 1; i < argc; i++) {
         const char *flag = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         bool known = false;
         if (!strcmp(flag, "--help") || !strcmp(flag, "-h")) return cli_command_help("bench");
-        if (!strcmp(flag, "--json")) {
-            o->json = true;
+        if (!strcmp(flag, "--json") || !strcmp(flag, "--profile")) {
+            *(flag[2] == 'j' ? &o->json : &o->profile) = true;
             continue;
         }
         i++;
@@ -67,14 +79,23 @@ static int parse_flags(int argc, char **argv, struct options *o)
         for (size_t k = 0; k < ARRAY_LEN(numbers); k++) {
             if (strcmp(flag, numbers[k].flag) && strcmp(flag, numbers[k].other)) continue;
             known = true;
-            if (!take_int(value, numbers[k].min, numbers[k].value))
-                return cli_usage("bench", "%s needs a number from %d up", flag, numbers[k].min);
+            if (take_numbers(value, numbers[k].min, numbers[k].most, numbers[k].out)) continue;
+            if (numbers[k].most == 1) return cli_usage("bench", "%s needs a number from %d up", flag, numbers[k].min);
+            return cli_usage("bench", "%s needs a number from %d up, or up to %d of them with commas between", flag, numbers[k].min,
+                             BENCH_MAX_ROWS);
         }
         if (!known) return cli_usage("bench", "unknown argument \"%s\"", flag);
     }
     if (!o->model) return cli_usage("bench", "-m MODEL is missing");
+    o->threads = threads.values[0];
+    o->repeat = repeat.values[0];
+    for (const struct numbers *lists[] = {&pp, &tg, &depth}, **l = lists; l < lists + ARRAY_LEN(lists); l++)
+        if ((*l)->n > o->n_rows) o->n_rows = (*l)->n;
+    for (int i = 0; i < o->n_rows; i++) o->rows[i] = (struct bench_row){value_at(&pp, i), value_at(&tg, i), value_at(&depth, i)};
     return -1;
 }
+
+/* ---- running -------------------------------------------------------------------------------------------------------- */
 
 /* Seconds since the kernel started this process. 0 where it does not tell. */
 static double process_age(void)
@@ -107,104 +128,155 @@ static double per_second(int n, int64_t since_us)
     return n / ((double)(us ? us : 1) * 1e-6);
 }
 
-static int run_round(struct session *s, const struct options *o, int n_vocab, int round, struct tokens *t, struct result *r, struct err *e)
+static void take_best(double *best, double tps)
 {
-    int64_t since;
-    double tps;
-    int rc;
-
-    if (o->pp) {
-        session_truncate(s, 0);
-        fill_ids(t, (size_t)o->pp, n_vocab, round + 1);
-        since = clock_mono_us();
-        if ((rc = session_sync(s, t->ids, (size_t)o->pp, NULL, NULL, NULL, e))) return rc;
-        tps = per_second(o->pp, since);
-        if (tps > r->pp_tps) r->pp_tps = tps;
-    }
-    if (!o->tg) return 0;
-    session_truncate(s, 0);
-    if (o->depth) {
-        fill_ids(t, (size_t)o->depth, n_vocab, 1);
-        if ((rc = session_sync(s, t->ids, (size_t)o->depth, NULL, NULL, NULL, e))) return rc;
-    }
-    fill_ids(t, (size_t)o->tg, n_vocab, 5 + round);
-    since = clock_mono_us();
-    for (int i = 0; i < o->tg; i++)
-        if ((rc = session_decode(s, t->ids + i, 1, e))) return rc;
-    tps = per_second(o->tg, since);
-    if (tps > r->tg_tps) r->tg_tps = tps;
-    return 0;
+    if (tps > *best) *best = tps;
 }
 
-static int longest(const struct options *o)
+struct run {
+    struct session *s;
+    struct tokens t;        /* room for the longest row */
+    int n_vocab;
+    struct bench_bar bar;
+};
+
+static bool prompt_step(void *arg, size_t done, size_t total)
 {
-    int n = o->depth + o->tg;
-    return n > o->pp ? n : o->pp;
+    struct run *r = arg;
+
+    (void)total;
+    bench_bar_show(&r->bar, (double)done);
+    return true;
 }
 
-static int run(const struct engine *m, const struct options *o, struct result *r, struct err *e)
+/* Evaluates n ids as a prompt on an empty timeline. */
+static int run_prompt(struct run *r, int n, int64_t seed, double *tps, struct err *e)
 {
-    int n = longest(o), n_vocab = tokenizer_size(engine_tokenizer(m)), ctx_train = engine_info(m)->ctx_train, rc;
-    int n_ctx = n + 64 < ctx_train || n > ctx_train ? n + 64 : ctx_train;
-    struct session *s = NULL;
-    struct tokens t = {0};
-    struct rusage usage;
-
-    if (n_vocab <= 1000) return err_set(e, ERR_UNSUPPORTED, "%s: a vocabulary of %d tokens is too small", engine_info(m)->path, n_vocab);
-    for (int i = 0; i <= n; i++)
-        if (tokens_push(&t, 0)) {
-            tokens_release(&t);
-            return err_set(e, ERR_NOMEM, "out of memory");
-        }
-    rc = session_new(&s, m, n_ctx, o->threads, e);
-    r->load_s = process_age();
-    if (!rc) {
-        int64_t since = clock_mono_us();
-        fill_ids(&t, 1, n_vocab, 1);
-        rc = session_decode(s, t.ids, 1, e);
-        r->first_token_s = (double)(clock_mono_us() - since) * 1e-6;
-    }
-    for (int i = 0; i < o->repeat && !rc; i++) rc = run_round(s, o, n_vocab, i, &t, r, e);
-    getrusage(RUSAGE_SELF, &usage);
-    r->rss_mb = usage.ru_maxrss / 1024;
-    tokens_release(&t);
-    session_free(s);
+    session_truncate(r->s, 0);
+    fill_ids(&r->t, (size_t)n, r->n_vocab, seed);
+    int64_t since = clock_mono_us();
+    int rc = session_sync(r->s, r->t.ids, (size_t)n, r->bar.on ? prompt_step : NULL, r, NULL, e);
+    if (!rc && tps) take_best(tps, per_second(n, since));
+    r->bar.done += n;
     return rc;
 }
 
-static void print(const struct engine *m, const struct options *o, const struct result *r)
+static int run_decode(struct run *r, const struct bench_row *row, int64_t seed, double *tps, struct session_profile *profile, struct err *e)
 {
-    const struct model_info *info = engine_info(m);
+    int rc = 0;
 
-    if (o->json) {
-        printf("{\"pp_tps\": %.2f, \"tg_tps\": %.2f, \"load_s\": %.3f, \"first_token_s\": %.3f, \"rss_mb\": %ld}\n", r->pp_tps, r->tg_tps,
-               r->load_s, r->first_token_s, r->rss_mb);
-        return;
+    session_truncate(r->s, 0);
+    if (row->depth && (rc = run_prompt(r, row->depth, 1, NULL, e))) return rc;
+    fill_ids(&r->t, (size_t)row->tg, r->n_vocab, seed);
+    session_set_profile(r->s, profile);
+    int64_t since = clock_mono_us();
+    for (int i = 0; i < row->tg && !rc; i++) {
+        rc = session_decode(r->s, r->t.ids + i, 1, e);
+        bench_bar_show(&r->bar, i * TOKEN_WORK);
     }
-    printf("%s %s, %.0f M parameters, %d thread%s, %s kernels\n", info->name, info->quant, (double)info->n_params * 1e-6, o->threads,
-           o->threads == 1 ? "" : "s", engine_kernels());
-    if (o->pp) printf("  prefill      %8.1f tok/s   %d tokens\n", r->pp_tps, o->pp);
-    if (o->tg) printf("  decode       %8.1f tok/s   %d tokens at depth %d\n", r->tg_tps, o->tg, o->depth);
-    printf("  load         %8.3f s       from process start\n", r->load_s);
-    printf("  first token  %8.3f s\n", r->first_token_s);
-    printf("  memory       %8ld MB      peak, the mapped file included\n", r->rss_mb);
+    if (!rc && tps) take_best(tps, per_second(row->tg, since));
+    session_set_profile(r->s, NULL);
+    r->bar.done += row->tg * TOKEN_WORK;
+    return rc;
+}
+
+static int run_round(struct run *r, const struct bench_row *row, int round, int of, struct bench_result *out, struct err *e)
+{
+    int rc = 0;
+
+    snprintf(r->bar.what, sizeof r->bar.what, "prefill %d, %d of %d", row->pp, round + 1, of);
+    if (row->pp) rc = run_prompt(r, row->pp, round + 1, &out->pp_tps, e);
+    snprintf(r->bar.what, sizeof r->bar.what, "decode %d at %d, %d of %d", row->tg, row->depth, round + 1, of);
+    if (row->tg && !rc) rc = run_decode(r, row, 5 + round, &out->tg_tps, NULL, e);
+    return rc;
+}
+
+/* A round of its own, so that the clock is not read in those that count. */
+static int run_profile(struct run *r, const struct bench_row *row, struct bench_result *out, struct err *e)
+{
+    int rc = 0;
+
+    snprintf(r->bar.what, sizeof r->bar.what, "where the time goes");
+    session_set_profile(r->s, &out->pp_profile);
+    if (row->pp) rc = run_prompt(r, row->pp, 1, NULL, e);
+    session_set_profile(r->s, NULL);
+    if (row->tg && !rc) rc = run_decode(r, row, 5, NULL, &out->tg_profile, e);
+    return rc;
+}
+
+static int run_rows(struct run *r, struct bench *b, struct err *e)
+{
+    struct rusage usage;
+    int rc = 0;
+
+    for (int i = 0; i < b->o.n_rows && !rc; i++) {
+        const struct bench_row *row = &b->o.rows[i];
+        for (int k = 0; k < b->o.repeat && !rc; k++) rc = run_round(r, row, k, b->o.repeat, &b->results[i], e);
+        getrusage(RUSAGE_SELF, &usage);
+        b->results[i].rss_mb = usage.ru_maxrss / 1024;
+        if (b->o.profile && !rc) rc = run_profile(r, row, &b->results[i], e);
+    }
+    return rc;
+}
+
+/* Tokens of the longest row; the work of all rows for the bar. */
+static int longest(const struct bench_options *o, double *work)
+{
+    int most = 1, rounds = o->repeat + o->profile;
+
+    *work = 0;
+    for (int i = 0; i < o->n_rows; i++) {
+        const struct bench_row *row = &o->rows[i];
+        int n = row->depth + row->tg > row->pp ? row->depth + row->tg : row->pp;
+        if (n > most) most = n;
+        *work += (double)rounds * (row->pp + (row->tg ? row->depth : 0) + (double)row->tg * TOKEN_WORK);
+    }
+    return most;
+}
+
+static int run(struct bench *b, struct err *e)
+{
+    const struct model_info *info = engine_info(b->m);
+    struct run r = {.n_vocab = tokenizer_size(engine_tokenizer(b->m)), .bar.on = isatty(STDERR_FILENO)};
+    int n = longest(&b->o, &r.bar.total), rc = 0;
+    int n_ctx = n + 64 < info->ctx_train || n > info->ctx_train ? n + 64 : info->ctx_train;
+
+    if (r.n_vocab <= 1000) return err_set(e, ERR_UNSUPPORTED, "%s: a vocabulary of %d tokens is too small", info->path, r.n_vocab);
+    for (int i = 0; i < n && !rc; i++)
+        if (tokens_push(&r.t, 0)) rc = err_set(e, ERR_NOMEM, "out of memory");
+    if (!rc) rc = session_new(&r.s, b->m, n_ctx, b->o.threads, e);
+    b->load_s = process_age();
+    if (!rc) {
+        int64_t since = clock_mono_us();
+        fill_ids(&r.t, 1, r.n_vocab, 1);
+        rc = session_decode(r.s, r.t.ids, 1, e);
+        b->first_token_s = (double)(clock_mono_us() - since) * 1e-6;
+    }
+    if (!rc) rc = run_rows(&r, b, e);
+    snprintf(r.bar.what, sizeof r.bar.what, "what the machine allows");
+    bench_bar_show(&r.bar, 0);
+    if (!rc) rc = session_measure_roof(r.s, &b->roof, e);
+    bench_bar_clear(&r.bar);
+    tokens_release(&r.t);
+    session_free(r.s);
+    return rc;
 }
 
 int cmd_bench(int argc, char **argv)
 {
-    struct options o = {.pp = 512, .tg = 128, .repeat = 3};
-    struct result r = {0};
+    static struct bench b;
     struct engine *m = NULL;
     struct str path = STR_EMPTY;
     struct err e = {0};
 
-    int rc = parse_flags(argc, argv, &o);
+    int rc = parse_flags(argc, argv, &b.o);
     if (rc >= 0) return rc;
-    if (!o.threads) o.threads = engine_default_threads();
-    rc = model_path_of(&path, o.model, &e);
+    if (!b.o.threads) b.o.threads = engine_default_threads();
+    rc = model_path_of(&path, b.o.model, &e);
     if (!rc) rc = engine_open(&m, str_cstr(&path), &e);
-    if (!rc) rc = run(m, &o, &r, &e);
-    if (!rc) print(m, &o, &r);
+    b.m = m;
+    if (!rc) rc = run(&b, &e);
+    if (!rc) bench_print(&b);
     engine_free(m);
     str_release(&path);
     return rc ? cli_fail(&e) : cli_finish(0);

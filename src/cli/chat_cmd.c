@@ -41,6 +41,7 @@ int cmd_chat(int argc, char **argv)
     int rc = cli_settings(&set, &e);
     if (!rc) rc = parse(&set, &a, argc, argv, &e);
     if (!rc) rc = model_path_of(&path, set.model, &e);
+    if (!rc) outside_start(NULL); /* before the record and any thread; without it the editor does not start, and says so */
     if (!rc) {
         rc = cli_store_open(&store, &set, &trouble);
         in_memory = rc != 0;
@@ -68,9 +69,11 @@ int cmd_chat(int argc, char **argv)
             .model_path_of = model_path_of,
             .model_name_at = model_name_at,
         };
+        cli_sandbox(&set, store);
         code = a.plain || !isatty(0) || !isatty(1) ? ui_plain(&o) : ui_run(&o);
     }
     store_close(store);
+    outside_stop();
     settings_release(&set);
     str_release(&path);
     return rc ? cli_fail(&e) : cli_finish(code);

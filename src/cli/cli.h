@@ -32,6 +32,7 @@ int cmd_stats(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_redact(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
@@ -61,6 +62,9 @@ void cli_put(FILE *f, const char *text, size_t n);
 void cli_puts(FILE *f, const char *text);
 /* The record that the settings name: db, in memory when private, the default file otherwise. */
 int cli_store_open(struct store **out, const struct settings *set, struct err *e);
+/* Walls around a chat (settings.sandbox): writes only to ponder's own folders and the record's, no sockets, no programs. Call it when everything
+ * named on the command line is open and before any thread starts. What the kernel lacks is left out: `ponder doctor` tells. */
+void cli_sandbox(const struct settings *set, const struct store *store);
 /* A number with an optional letter in front ("c12", "m34", "12"); false when it is none. */
 bool cli_id(const char *text, char letter, int64_t *id);
 

@@ -1,5 +1,6 @@
 /* common.c - what the subcommands share: picking one, settings, error lines, clean output. */
 #include "cli/cli.h"
+#include "model/model.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -86,6 +87,28 @@ int cli_store_open(struct store **out, const struct settings *set, struct err *e
     return rc;
 }
 
+void cli_sandbox(const struct settings *set, const struct store *store)
+{
+    struct str own[5] = {0};
+    const char *writable[ARRAY_LEN(own)];
+    size_t n = 0;
+    if (!set->sandbox) return;
+    for (int kind = PATH_CONFIG; kind <= PATH_CACHE; kind++) {
+        struct str *path = &own[n];
+        /* A folder has to be there to be let through; a private chat makes none. */
+        if (path_of(path, (enum path_kind)kind, NULL, NULL) || (!set->private_chat && path_make_folder(str_cstr(path), NULL)))
+            str_clear(path);
+        else
+            n++;
+    }
+    const char *file = store ? store_path(store) : NULL, *slash = file ? strrchr(file, '/') : NULL;
+    if (slash) str_add_bytes(&own[n++], file, slash == file ? 1 : (size_t)(slash - file));
+    for (size_t i = 0; i < n; i++) writable[i] = str_cstr(&own[i]);
+    sandbox_files(writable, n, NULL);
+    sandbox_calls(true, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) str_release(&own[i]);
+}
+
 bool cli_id(const char *text, char letter, int64_t *id)
 {
     if (*text == letter) text++;
@@ -154,12 +177,35 @@ static void hold_standard_descriptors(void)
         }
 }
 
+static void put_error(const char *text)
+{
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
+/* A model file that was cut short while it is mapped. The reply so far is in the record; nothing else can be saved from here. */
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    const char *file = info->si_code > 0 ? model_file_at(info->si_addr) : NULL;
+    if (file) {
+        put_error("ponder: ");
+        put_error(file);
+        put_error(": was cut short or cannot be read any more, while it was in use\n");
+        _exit(err_exit_code(ERR_FILE));
+    }
+    signal(sig, SIG_DFL);
+    if (info->si_code <= 0) raise(sig);
+}
+
 int cli_main(int argc, char **argv)
 {
     hold_standard_descriptors();
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
     signal(SIGPIPE, SIG_IGN);
+    struct sigaction bus = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGBUS, &bus, NULL);
     umask(077);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});      /* a core file would hold the conversation */
     static char chat[] = "chat";
@@ -184,6 +230,8 @@ int cli_main(int argc, char **argv)
     }
     for (int i = 2; i < argc && strcmp(argv[i], "--"); i++)
         if (!strcmp(argv[i], "--help")) return cli_command_help(c->name);
+    /* chat and ask build higher walls; what this kernel cannot do, doctor tells */
+    if (c->run != cmd_pull && c->run != cmd_chat && c->run != cmd_ask) sandbox_calls(false, NULL);
     return c->run(argc - 1, argv + 1);
 }
 

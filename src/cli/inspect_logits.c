@@ -95,7 +95,7 @@ static int parse_ids(const char *line, size_t number, struct tokens *out, struct
 }
 
 struct options {
-    const char *model;
+    const char *model, *lora;
     int top, threads;
     bool decode;
 };
@@ -125,6 +125,9 @@ static int parse_flags(int argc, char **argv, struct options *o)
         if (!strcmp(flag, "-m") || !strcmp(flag, "--model")) {
             if (!value) return cli_usage("inspect", "%s needs a model", flag);
             o->model = value;
+        } else if (!strcmp(flag, "--lora")) {
+            if (!value) return cli_usage("inspect", "%s needs a FILE[:SCALE]", flag);
+            o->lora = value;
         } else if (!strcmp(flag, "--top")) {
             if (!take_int(value, 1, &o->top)) return cli_usage("inspect", "--top needs a number from 1 up");
         } else if (!strcmp(flag, "--threads") || !strcmp(flag, "-t")) {
@@ -137,10 +140,22 @@ static int parse_flags(int argc, char **argv, struct options *o)
     return -1;
 }
 
+/* A session that takes n tokens, with the adapter (may be NULL). */
+static int make_session(struct session **s, const struct engine *m, size_t n, const struct options *o, const struct adapter *a, double scale,
+                        struct err *e)
+{
+    session_free(*s);
+    int ctx = n < 512 && engine_info(m)->ctx_train >= 512 ? 512 : (int)n;
+    int rc = session_new(s, m, ctx, o->threads ? o->threads : engine_default_threads(), e);
+    return rc || !a ? rc : session_set_adapters(*s, &a, &scale, 1, e);
+}
+
 static int run_lines(const struct engine *m, const struct options *o, struct err *e)
 {
     struct printer p = {.n_vocab = engine_info(m)->n_vocab};
     struct session *s = NULL;
+    struct adapter *adapter = NULL;
+    double scale = 1;
     struct tokens ids = {0};
     char *line = NULL;
     size_t cap = 0, number = 0;
@@ -150,17 +165,14 @@ static int run_lines(const struct engine *m, const struct options *o, struct err
     p.top = o->top < p.n_vocab ? o->top : p.n_vocab;
     p.heap = calloc((size_t)p.top, sizeof(*p.heap));
     if (!p.heap) return err_set(e, ERR_NOMEM, "out of memory");
+    if (o->lora) rc = adapter_open_text(&adapter, &scale, m, o->lora, strlen(o->lora), e);
     while (!rc && (len = getline(&line, &cap, stdin)) > 0) {
         if (line[len - 1] == '\n') line[--len] = '\0';
         number++;
         if (strlen(line) != (size_t)len) rc = err_set(e, ERR_INVALID, "line %zu holds a NUL", number);
         if (!rc) rc = parse_ids(line, number, &ids, e);
         if (rc) break;
-        if (ids.n && (!s || (size_t)session_ctx(s) < ids.n)) {
-            session_free(s);
-            int ctx = ids.n < 512 && engine_info(m)->ctx_train >= 512 ? 512 : (int)ids.n;
-            rc = session_new(&s, m, ctx, o->threads ? o->threads : engine_default_threads(), e);
-        }
+        if (ids.n && (!s || (size_t)session_ctx(s) < ids.n)) rc = make_session(&s, m, ids.n, o, adapter, scale, e);
         if (rc) break;
         if (ids.n) rc = session_score(s, ids.ids, ids.n, o->decode, print_position, &p, e);
         if (!rc) puts(ids.n ? "]" : "[]");
@@ -170,6 +182,7 @@ static int run_lines(const struct engine *m, const struct options *o, struct err
     free(p.heap);
     tokens_release(&ids);
     session_free(s);
+    adapter_free(adapter);
     return rc;
 }
 

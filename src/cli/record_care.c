@@ -1,4 +1,5 @@
 /* record_care.c - ponder backup, check and redact. */
+#include "chat/chat.h"
 #include "cli/record.h"
 
 #include <stdlib.h>
@@ -44,15 +45,45 @@ static void put_findings(const struct str *findings)
     }
 }
 
+/* Sets a damaged record aside and saves what can be read of it. */
+static int salvage(struct args *a, bool json)
+{
+    struct str path = STR_EMPTY;
+    struct salvage_report r = {0};
+    int rc = a->set.db[0] ? 0 : path_of(&path, PATH_DATA, "ponder.db", &a->err);
+    if (a->set.db[0]) str_add(&path, a->set.db);
+    if (!rc) rc = store_salvage(str_cstr(&path), &r, &a->err);
+    if (r.aside && json) {
+        record_put_json(json_pack("{s:s,s:I,s:s#}", "aside", r.aside, "rows", (json_int_t)r.rows, "tables", str_cstr(&r.text), (int)r.text.len));
+    } else if (r.aside) {
+        put_findings(&r.text);
+        printf("%lld rows saved; the damaged file is ", (long long)r.rows);
+        record_put_line(stdout, r.aside);
+        putchar('\n');
+    }
+    int code = rc ? cli_fail(&a->err) : 0;
+    salvage_report_release(&r);
+    str_release(&path);
+    return cli_finish(code);
+}
+
 int cmd_check(int argc, char **argv)
 {
     struct str findings = STR_EMPTY;
     struct store *s = NULL;
     struct args a;
-    bool json = false;
+    enum args_kind kind;
+    bool json = false, mend = false;
 
-    int code = args_only_json(&a, argc, argv, &json);
-    if (!code) {
+    int code = args_begin(&a, argc, argv, "", "--json --salvage");
+    while (!code && (kind = args_next(&a)) != ARGS_END) {
+        if (kind == ARGS_BAD) code = 2;
+        if (kind == ARGS_WORD) code = cli_usage(argv[0], "unknown argument %s", a.value);
+        if (kind == ARGS_FLAG) *(args_is(&a, "--json") ? &json : &mend) = true;
+    }
+    if (!code && mend) {
+        code = salvage(&a, json);
+    } else if (!code) {
         int rc = record_open(&s, &a.set, &a.err);
         if (!rc) rc = store_check(s, &findings, &a.err);
         if (rc) {
@@ -124,6 +155,10 @@ int cmd_redact(int argc, char **argv)
             escape(&pattern, w.what);
         int rc = str_ok(&pattern) ? record_open(&s, &a.set, &a.err) : err_set(&a.err, ERR_NOMEM, "out of memory");
         if (!rc) rc = store_redact(s, str_cstr(&pattern), w.with, w.ignore_case, w.dry_run, &texts, &a.err);
+        if (texts && !w.dry_run) {
+            int forgotten = chat_forget(s, 0, rc ? NULL : &a.err);
+            rc = rc ? rc : forgotten;
+        }
         if (rc) {
             code = cli_fail(&a.err);
         } else if (w.json) {

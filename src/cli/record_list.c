@@ -1,4 +1,5 @@
 /* record_list.c - ponder list, search and delete. */
+#include "chat/chat.h"
 #include "cli/record.h"
 
 #include <stdlib.h>
@@ -241,6 +242,7 @@ static int delete (const struct settings *set, int64_t id, bool json)
 
     int rc = record_open(&s, set, &e);
     if (!rc) rc = store_load_conversation(s, id, &l, &e);
+    if (!rc) rc = chat_forget(s, id, &e);
     if (!rc) rc = store_delete(s, id, &e);
     int code = rc ? cli_fail(&e) : 0;
     if (!code && json) {

@@ -50,13 +50,6 @@ struct bpe {
     int16_t byte_of[0x144]; /* by code point; -1 outside of the alphabet */
 };
 
-/* One symbol of the word being merged. */
-struct bpe_symbol {
-    uint32_t symbol;
-    uint32_t rank, result; /* of the merge with the next one */
-    int32_t prev, next;    /* -1 at the ends */
-};
-
 /* ---- alphabet ----------------------------------------------------------------------------------------------- */
 
 static void make_alphabet(struct bpe *b)
@@ -429,7 +422,7 @@ void bpe_work_release(struct bpe_work *w)
     *w = (struct bpe_work){0};
 }
 
-static bool heap_push(struct bpe_work *w, uint64_t entry)
+bool bpe_heap_push(struct bpe_work *w, uint64_t entry)
 {
     if (w->n_heap == w->cap_heap && !mem_grow(&w->heap, &w->cap_heap, w->n_heap + 1, sizeof(*w->heap))) return false;
     size_t i = w->n_heap++;
@@ -438,7 +431,7 @@ static bool heap_push(struct bpe_work *w, uint64_t entry)
     return true;
 }
 
-static uint64_t heap_pop(struct bpe_work *w)
+uint64_t bpe_heap_pop(struct bpe_work *w)
 {
     uint64_t top = w->heap[0], moved = w->heap[--w->n_heap];
     size_t i = 0;
@@ -461,14 +454,14 @@ static bool queue_merge(const struct bpe *b, struct bpe_work *w, int32_t i)
     if (!m->pair) return true;
     s->rank = m->rank;
     s->result = m->result;
-    return heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)i);
+    return bpe_heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)i);
 }
 
 /* Merges until nothing merges. Symbol i keeps its place at byte i of the word. */
 static bool merge_all(const struct bpe *b, struct bpe_work *w)
 {
     while (w->n_heap) {
-        uint64_t entry = heap_pop(w);
+        uint64_t entry = bpe_heap_pop(w);
         int32_t i = (int32_t)(uint32_t)entry;
         struct bpe_symbol *s = &w->symbols[i];
         if (s->rank != (uint32_t)(entry >> 32)) continue;

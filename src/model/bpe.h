@@ -12,6 +12,13 @@
 
 struct bpe;
 
+/* One symbol of the word being merged. */
+struct bpe_symbol {
+    uint32_t symbol;
+    uint32_t rank, result; /* of the merge with the next one */
+    int32_t prev, next;    /* -1 at the ends */
+};
+
 /* Room that bpe_encode keeps between words. All-zero is an empty one. */
 struct bpe_work {
     struct bpe_symbol *symbols;
@@ -21,6 +28,9 @@ struct bpe_work {
     struct str spelled;
 };
 void bpe_work_release(struct bpe_work *w);
+/* The heap of w: the smallest entry comes out first. False when memory runs out. */
+bool bpe_heap_push(struct bpe_work *w, uint64_t entry);
+uint64_t bpe_heap_pop(struct bpe_work *w);
 
 /* Indexes the token texts, an array of strings that outlives it. ERR_FILE when two tokens have the same text. */
 int bpe_new(struct bpe **out, const struct gguf_array *tokens, const char *path, struct err *e);

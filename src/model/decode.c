@@ -28,8 +28,8 @@ struct product {
 struct rows_job {
     const struct act *act;
     struct product p[3];
-    /* gate and up: a worker turns the rows of p[0] and p[1] that it made into p[0].y; m columns */
-    bool fuse_swiglu;
+    /* gate and up of this model: a worker turns the rows of p[0] and p[1] that it made into p[0].y; m columns; NULL: it does not */
+    const struct weights *fuse;
     int m;
 };
 
@@ -62,11 +62,11 @@ static void rows_item(void *arg, int item, int worker)
     int64_t r0 = item * p->item_rows, r1 = r0 + p->item_rows;
     if (r1 > p->w->n_out) r1 = p->w->n_out;
     run_rows(j->act, p, r0, r1);
-    if (!j->fuse_swiglu) return;
+    if (!j->fuse) return;
     run_rows(j->act, &j->p[1], r0, r1);
     for (int c = 0; c < j->m; c++) {
         float *gate = p->y + c * p->w->n_out + r0, *up = j->p[1].y + c * p->w->n_out + r0;
-        swiglu(gate, up, gate, r1 - r0);
+        ff_activate(j->fuse, gate, up, r1 - r0);
     }
 }
 
@@ -99,7 +99,7 @@ static void run_gate_up(struct session *s, int layer, int m)
 {
     const struct layer *y = &s->m->w.layers[layer];
     struct decode *d = &s->d;
-    struct rows_job j = {.act = d->act, .fuse_swiglu = !s->lora, .m = m};
+    struct rows_job j = {.act = d->act, .fuse = s->lora ? NULL : &s->m->w, .m = m};
 
     plan_product(&j.p[0], &y->gate, d->ff, pool_threads(s->pool));
     plan_product(&j.p[1], &y->up, d->up, pool_threads(s->pool));
@@ -107,7 +107,7 @@ static void run_gate_up(struct session *s, int layer, int m)
     if (!s->lora) return;
     adapt(s, layer, ADAPT_GATE, d->norm, m, d->ff);
     adapt(s, layer, ADAPT_UP, d->norm, m, d->up);
-    swiglu(d->ff, d->up, d->ff, (int64_t)m * s->m->w.n_ff);
+    ff_activate(&s->m->w, d->ff, d->up, (int64_t)m * s->m->w.n_ff);
 }
 
 void output_run(struct session *s, const float *norm, int m, float *logits)
@@ -115,7 +115,9 @@ void output_run(struct session *s, const float *norm, int m, float *logits)
     const struct weights *w = &s->m->w;
 
     act_prepare(s->out_act, norm, w->n_embd, w->n_embd, m);
+    mark(s, STAGE_BETWEEN);
     run_product(s, s->out_act, &w->output, logits);
+    mark(s, STAGE_VOCABULARY);
 }
 
 /* ---- attention -------------------------------------------------------------------------------------------------- */
@@ -140,19 +142,22 @@ static void attend_item(void *arg, int item, int worker)
     int split = item % j->n_splits, head = item / j->n_splits % w->n_head_kv, m = item / j->n_splits / w->n_head_kv;
     const struct column *at = &s->d.at[m];
     int64_t end = at->position + 1, p0 = (int64_t)split * DECODE_SPLIT, p1 = p0 + DECODE_SPLIT;
+    int64_t seen = first_seen(&w->layers[j->layer], at->position);
 
     (void)worker;
-    if (p0 >= end) return;
+    if (p0 >= end || p1 <= seen) return;
     if (p1 > end) p1 = end;
     const uint16_t *k = kv_of(s, j->layer, false, head), *v = kv_of(s, j->layer, true, head);
-    if (at->tail && p0 >= at->tail->base) {
+    bool in_tail = at->tail && p0 >= at->tail->base;
+    if (p0 < seen) p0 = seen;
+    if (in_tail) {
         k = tail_kv_of(s, at->tail, j->layer, false, head);
         v = tail_kv_of(s, at->tail, j->layer, true, head);
         p0 -= at->tail->base;
         p1 -= at->tail->base;
     }
     const float *q = s->d.q + (size_t)m * (size_t)w->n_q + (size_t)head * (size_t)n_group * (size_t)w->head_dim;
-    attend(q, n_group, w->head_dim, s->attend_scale, k, v, w->head_dim, p0, p1, parts_of(s, m, head) + split);
+    attend(q, n_group, w->head_dim, w->attend_scale, k, v, w->head_dim, p0, p1, parts_of(s, m, head) + split);
 }
 
 static void merge_item(void *arg, int item, int worker)
@@ -161,11 +166,12 @@ static void merge_item(void *arg, int item, int worker)
     struct session *s = j->s;
     const struct weights *w = &s->m->w;
     int n_group = w->n_head / w->n_head_kv, head = item % w->n_head_kv, m = item / w->n_head_kv;
-    int n = (int)(s->d.at[m].position / DECODE_SPLIT) + 1;
+    int64_t position = s->d.at[m].position;
+    int n = (int)(position / DECODE_SPLIT) + 1, n0 = (int)(first_seen(&w->layers[j->layer], position) / DECODE_SPLIT);
 
     (void)worker;
     float *out = s->d.attended + (size_t)m * (size_t)w->n_q + (size_t)head * (size_t)n_group * (size_t)w->head_dim;
-    attend_merge(parts_of(s, m, head), n, n_group, w->head_dim, out);
+    attend_merge(parts_of(s, m, head) + n0, n - n0, n_group, w->head_dim, out);
 }
 
 static void run_attention(struct session *s, int layer, int m)
@@ -186,23 +192,18 @@ static void run_attention(struct session *s, int layer, int m)
 
 /* ---- the pass ----------------------------------------------------------------------------------------------------- */
 
-static void add_row(float *x, const float *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) x[i] += y[i];
-}
-
 static void finish_qkv(struct session *s, int layer, int m)
 {
     const struct weights *w = &s->m->w;
     struct decode *d = &s->d;
 
     for (int j = 0; j < m; j++)
-        qkv_finish(s, layer, &d->at[j], d->cos_sin + (size_t)j * (size_t)w->n_rot, d->q + (size_t)j * (size_t)w->n_q,
+        qkv_finish(s, layer, &d->at[j], d->cos_sin + (size_t)j * (size_t)angles_width(w), d->q + (size_t)j * (size_t)w->n_q,
                    d->k + (size_t)j * (size_t)w->n_kv, d->v + (size_t)j * (size_t)w->n_kv);
 }
 
-/* Adds out (and a bias) to the residual stream and norms it. */
-static void finish_half(struct session *s, const float *bias, const float *norm_weight, int m)
+/* Adds out to the residual stream, with a bias and through a norm of its own where there are such, and norms it for what comes next. */
+static void finish_half(struct session *s, const float *bias, const float *post_norm, const float *norm_weight, int m)
 {
     const struct weights *w = &s->m->w;
     struct decode *d = &s->d;
@@ -210,8 +211,7 @@ static void finish_half(struct session *s, const float *bias, const float *norm_
 
     for (int j = 0; j < m; j++) {
         float *x = d->x + (size_t)j * n;
-        add_row(x, d->out + (size_t)j * n, w->n_embd);
-        if (bias) add_row(x, bias, w->n_embd);
+        residual_add(w, x, d->out + (size_t)j * n, bias, post_norm);
         rms_norm(x, norm_weight, d->norm + (size_t)j * n, w->n_embd, w->norm_eps);
     }
 }
@@ -223,9 +223,9 @@ static void start(struct session *s, const int32_t *ids, int m)
 
     for (int j = 0; j < m; j++) {
         float *x = d->x + (size_t)j * (size_t)w->n_embd;
-        dequant_row(w->embed.type, w->embed.data + (size_t)ids[j] * w->embed.row_bytes, x, w->n_embd);
+        embed_token(s, ids[j], x);
         rms_norm(x, w->layers[0].attn_norm, d->norm + (size_t)j * (size_t)w->n_embd, w->n_embd, w->norm_eps);
-        rope_angles(s->rope_freq, w->n_rot, w->rope_size, d->at[j].position, d->cos_sin + (size_t)j * (size_t)w->n_rot);
+        position_angles(s, d->at[j].position, d->cos_sin + (size_t)j * (size_t)angles_width(w));
     }
 }
 
@@ -240,30 +240,41 @@ void decode_columns(struct session *s, const int32_t *ids, int m)
     const struct weights *w = &s->m->w;
     struct decode *d = &s->d;
 
+    mark(s, STAGE_COUNT);
     start(s, ids, m);
     for (int i = 0; i < w->n_layer; i++) {
         const struct layer *y = &w->layers[i];
 
         act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
+        mark(s, STAGE_BETWEEN);
         run_qkv(s, y);
         adapt(s, i, ADAPT_Q, d->norm, m, d->q);
         adapt(s, i, ADAPT_K, d->norm, m, d->k);
         adapt(s, i, ADAPT_V, d->norm, m, d->v);
+        mark(s, STAGE_QKV);
         finish_qkv(s, i, m);
+        mark(s, STAGE_BETWEEN);
         run_attention(s, i, m);
+        mark(s, STAGE_ATTENTION);
 
         act_prepare(d->act, d->attended, w->n_q, w->n_q, m);
+        mark(s, STAGE_BETWEEN);
         run_product(s, d->act, &y->wo, d->out);
         adapt(s, i, ADAPT_O, d->attended, m, d->out);
-        finish_half(s, y->bo, y->ffn_norm, m);
+        mark(s, STAGE_OUT);
+        finish_half(s, y->bo, y->attn_post_norm, y->ffn_norm, m);
 
         act_prepare(d->act, d->norm, w->n_embd, w->n_embd, m);
+        mark(s, STAGE_BETWEEN);
         run_gate_up(s, i, m);
+        mark(s, STAGE_GATE_UP);
 
         act_prepare(d->act, d->ff, w->n_ff, w->n_ff, m);
+        mark(s, STAGE_BETWEEN);
         run_product(s, d->act, &y->down, d->out);
         adapt(s, i, ADAPT_DOWN, d->ff, m, d->out);
-        finish_half(s, NULL, i + 1 < w->n_layer ? w->layers[i + 1].attn_norm : w->output_norm, m);
+        mark(s, STAGE_DOWN);
+        finish_half(s, NULL, y->ffn_post_norm, i + 1 < w->n_layer ? w->layers[i + 1].attn_norm : w->output_norm, m);
     }
 }
 
@@ -304,7 +315,7 @@ int decode_init(struct session *s, struct err *e)
         int n;
     } rows[] = {
         {&d->x, w->n_embd}, {&d->norm, w->n_embd}, {&d->q, w->n_q},   {&d->attended, w->n_q}, {&d->k, w->n_kv},
-        {&d->v, w->n_kv},   {&d->ff, w->n_ff},     {&d->up, w->n_ff}, {&d->out, w->n_embd},   {&d->cos_sin, w->n_rot},
+        {&d->v, w->n_kv},   {&d->ff, w->n_ff},     {&d->up, w->n_ff}, {&d->out, w->n_embd},   {&d->cos_sin, angles_width(w)},
     };
     int rc;
 
@@ -324,7 +335,7 @@ no_memory:
 uint64_t decode_bytes(const struct weights *w, int n_ctx)
 {
     int n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;
-    size_t rows = 3 * (size_t)w->n_embd + 2 * (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->n_ff + (size_t)w->n_rot;
+    size_t rows = 3 * (size_t)w->n_embd + 2 * (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->n_ff + (size_t)angles_width(w);
 
     return sizeof(float) * (DECODE_MAX * (rows + 4 * (size_t)widest(w)) + part_floats(w, n_splits));
 }

@@ -44,7 +44,7 @@ struct decode {
     float *k, *v;                   /* [m][n_kv] */
     float *ff, *up;                 /* [m][n_ff] */
     float *out;                     /* [m][n_embd] */
-    float *cos_sin;                 /* [m][n_rot] */
+    float *cos_sin;                 /* [m][angles_width] */
     struct act *act;                /* of the width in hand */
     struct attend_part *parts;      /* [m][KV head][split], into part_floats */
     float *part_floats;
@@ -59,13 +59,14 @@ struct session {
     int n_ctx;
     int n_splits;                   /* pieces of DECODE_SPLIT positions in n_ctx */
     const double *rope_freq;        /* the model's, for this n_ctx */
-    float attend_scale;             /* 1 / sqrt(head_dim) */
     int32_t *tokens;                /* n_ctx */
     bool *generated;                /* n_ctx: written by decode */
     size_t n;                       /* positions in use */
+    size_t ahead;                   /* tokens evaluated behind them, see session_decode_ahead */
     uint16_t *kv;
     size_t kv_bytes;
-    float *logits;                  /* n_vocab */
+    float *logits;                  /* [DECODE_MAX][n_vocab] */
+    size_t logits_row;              /* that of the last token */
     /* The normed state behind the last token of a prompt of hidden_n tokens that is still on the timeline; 0 for none. */
     float *hidden;
     size_t hidden_n;
@@ -73,6 +74,7 @@ struct session {
     struct decode d;
     struct prefill *prefill;        /* made by the first prompt */
     struct lora *lora;              /* NULL for none */
+    struct session_profile *profile; /* the caller's; NULL where nobody asks */
 };
 
 /* First position of a head's keys or values. */
@@ -81,6 +83,13 @@ static inline uint16_t *kv_of(const struct session *s, int layer, bool value, in
     const struct weights *w = &s->m->w;
     size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_head_kv + (size_t)head;
     return s->kv + index * (size_t)s->n_ctx * (size_t)w->head_dim;
+}
+
+/* Charges the time since the last mark to a stage; STAGE_COUNT: to none. */
+void profile_mark(struct session *s, enum session_stage stage);
+static inline void mark(struct session *s, enum session_stage stage)
+{
+    if (s->profile) profile_mark(s, stage);
 }
 
 /* n floats, aligned for vector loads, not cleared; NULL when memory runs out or the size wraps. Caller frees. */
@@ -93,13 +102,29 @@ static inline uint16_t *tail_kv_of(const struct session *s, const struct tail *t
     return t->kv + index * (size_t)t->n_ctx * (size_t)w->head_dim;
 }
 
-/* Ends the products that attention begins with: biases, norms of heads and the turn by cos_sin (n_rot floats), in place, and then k
- * and v into the cache that the column has for its own position. q: n_q floats, k and v: n_kv. */
-void qkv_finish(struct session *s, int layer, const struct column *at, const float *cos_sin, float *q, float *k, float *v);
 /* Bytes of a cache of n_ctx positions; false when they do not fit a size. */
 bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes);
 /* Takes address space only: a page of the cache costs memory once something is written to it. NULL: none left. Freed by munmap. */
 uint16_t *kv_map(size_t bytes);
+
+/* layer.c */
+/* x (n_embd floats) = what goes into the first layer for a token. */
+void embed_token(const struct session *s, int32_t id, float *x);
+/* Floats of all the angles of a position. */
+int angles_width(const struct weights *w);
+void position_angles(const struct session *s, int64_t position, float *cos_sin);
+/* Ends the products that attention begins with: biases, norms of heads and the turn by the position's angles, in place, and then k
+ * and v into the cache that the column has for its own position. q: n_q floats, k and v: n_kv. */
+void qkv_finish(struct session *s, int layer, const struct column *at, const float *cos_sin, float *q, float *k, float *v);
+/* gate = what the function of the model makes of gate, times up. Leaves other numbers in up. */
+void ff_activate(const struct weights *w, float *gate, float *up, int64_t n);
+/* Ends half a layer: x, the residual stream, takes y, with a bias and normed where these are not NULL. Leaves other numbers in y. */
+void residual_add(const struct weights *w, float *x, float *y, const float *bias, const float *norm);
+/* The first position that the one at `position` sees in this layer. */
+static inline int64_t first_seen(const struct layer *y, int64_t position)
+{
+    return y->window && position >= y->window ? position - y->window + 1 : 0;
+}
 
 /* decode.c */
 int decode_init(struct session *s, struct err *e);

@@ -14,10 +14,14 @@
  * model: gguf_split.c does.
  */
 #include "model/gguf.h"
+#include "model/identity.h"
+
+#include "model/model.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -55,6 +59,7 @@ struct gguf {
     const uint8_t *base;
     size_t size;
     bool mapped;
+    struct file_identity identity;
     int version;
     size_t alignment;
     struct kv *kvs;
@@ -489,6 +494,51 @@ static bool read_tensors(struct cursor *c, struct gguf *g, size_t n)
     return ok;
 }
 
+/* ---- mappings, for a handler of SIGBUS ------------------------------------------------------------------------ */
+
+/* A file can be cut short under its mapping; what then reads it gets a signal, whose handler may take no lock. So the table is fixed, and an
+ * entry counts once its base is set. More mappings than entries are left out, and are then an ordinary crash. */
+enum { MAX_MAPPINGS = 64 };
+static struct {
+    _Atomic(const uint8_t *) base;
+    size_t size;
+    char name[256];
+} mappings[MAX_MAPPINGS];
+static pthread_mutex_t mappings_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void mappings_add(const uint8_t *base, size_t size, const char *path)
+{
+    struct str line = STR_EMPTY;
+    text_sanitize(&line, path, strlen(path), TEXT_ONE_LINE);
+    pthread_mutex_lock(&mappings_lock);
+    for (size_t i = 0; i < MAX_MAPPINGS; i++) {
+        if (atomic_load(&mappings[i].base)) continue;
+        snprintf(mappings[i].name, sizeof(mappings[i].name), "%s", str_cstr(&line));
+        mappings[i].size = size;
+        atomic_store(&mappings[i].base, base);
+        break;
+    }
+    pthread_mutex_unlock(&mappings_lock);
+    str_release(&line);
+}
+
+static void mappings_drop(const uint8_t *base)
+{
+    pthread_mutex_lock(&mappings_lock);
+    for (size_t i = 0; i < MAX_MAPPINGS; i++)
+        if (atomic_load(&mappings[i].base) == base) atomic_store(&mappings[i].base, NULL);
+    pthread_mutex_unlock(&mappings_lock);
+}
+
+const char *model_file_at(const void *address)
+{
+    for (size_t i = 0; i < MAX_MAPPINGS; i++) {
+        const uint8_t *base = atomic_load(&mappings[i].base);
+        if (base && (const uint8_t *)address >= base && (size_t)((const uint8_t *)address - base) < mappings[i].size) return mappings[i].name;
+    }
+    return NULL;
+}
+
 /* ---- life cycle --------------------------------------------------------------------------------------------- */
 
 static int read_all(struct gguf *g, struct err *e)
@@ -524,7 +574,7 @@ int gguf_open_memory(struct gguf **out, const void *bytes, size_t n, const char 
 }
 
 /* Maps the regular file behind fd. *bytes is NULL for an empty one. */
-static int map_file(int fd, const char *path, void **bytes, size_t *n, struct err *e)
+static int map_file(int fd, const char *path, void **bytes, size_t *n, struct file_identity *id, struct err *e)
 {
     struct stat st;
     *bytes = NULL;
@@ -532,6 +582,7 @@ static int map_file(int fd, const char *path, void **bytes, size_t *n, struct er
     if (fstat(fd, &st) != 0) return err_set_errno(e, ERR_FILE, "%s: cannot be examined", path);
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_FILE, "%s: is %s, not a file", path, S_ISDIR(st.st_mode) ? "a folder" : "something else");
+    file_identity_of(id, &st);
     if (st.st_size <= 0) return ERR_OK;
     *n = (size_t)st.st_size;
     void *p = mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -546,16 +597,21 @@ int gguf_open(struct gguf **out, const char *path, struct err *e)
     /* Without O_NONBLOCK a named pipe would block here, before fstat can refuse it. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return err_set_errno(e, ERR_FILE, "%s: cannot be opened", path);
+    struct file_identity id = {0};
     void *bytes;
     size_t n;
-    int rc = map_file(fd, path, &bytes, &n, e);
+    int rc = map_file(fd, path, &bytes, &n, &id, e);
     close(fd);
     if (rc) return rc;
+    if (bytes) mappings_add(bytes, n, path);
     rc = gguf_open_memory(out, bytes ? bytes : "", n, path, e);
-    if (rc && bytes)
-        munmap(bytes, n);
-    else if (!rc)
+    if (!rc) {
         (*out)->mapped = true;
+        (*out)->identity = id;
+    } else if (bytes) {
+        mappings_drop(bytes);
+        munmap(bytes, n);
+    }
     return rc;
 }
 
@@ -600,7 +656,10 @@ void gguf_close(struct gguf *g)
     free(g->tensors);
     free(g->kv_order);
     free(g->tensor_order);
-    if (g->mapped) munmap((void *)(uintptr_t)g->base, g->size);
+    if (g->mapped) {
+        mappings_drop(g->base);
+        munmap((void *)(uintptr_t)g->base, g->size);
+    }
     free(g->path);
     free(g);
 }
@@ -608,6 +667,14 @@ void gguf_close(struct gguf *g)
 const char *gguf_path(const struct gguf *g)
 {
     return g->path;
+}
+
+void gguf_add_identity(const struct gguf *g, struct str *out)
+{
+    for (; g; g = g->next) {
+        file_identity_add(&g->identity, out);
+        str_add_char(out, '\n');
+    }
 }
 
 size_t gguf_file_bytes(const struct gguf *g)

@@ -46,6 +46,8 @@ size_t gguf_part_suffix(const char *name, size_t n);
 void gguf_close(struct gguf *g);
 const char *gguf_path(const struct gguf *g);
 size_t gguf_file_bytes(const struct gguf *g);      /* of all parts */
+/* Appends the identities of its files, a line each. */
+void gguf_add_identity(const struct gguf *g, struct str *out);
 int gguf_version(const struct gguf *g);
 
 /* Metadata by index, for `inspect gguf`. */

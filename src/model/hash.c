@@ -4,6 +4,7 @@
  * The cache is a text file, a line a model: "device inode size mtime_ns hex". It is a hint: a damaged line is dropped, a
  * missing or unwritable file costs only time, and two programs that write at once lose at most an entry.
  */
+#include "model/identity.h"
 #include "model/model.h"
 
 #include <errno.h>
@@ -16,30 +17,36 @@
 /* What is read at most, and what is kept when it is written again: some 200 models. */
 enum { MAX_CACHE_BYTES = 1 << 20, KEEP_CACHE_BYTES = 24 << 10 };
 
-struct identity {
-    uint64_t device, inode, size, mtime_ns;
-};
+void file_identity_of(struct file_identity *id, const struct stat *st)
+{
+    id->device = (uint64_t)st->st_dev;
+    id->inode = (uint64_t)st->st_ino;
+    id->size = (uint64_t)st->st_size;
+    id->mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+}
 
-static int identify(struct identity *id, const char *path, struct err *e)
+void file_identity_add(const struct file_identity *id, struct str *out)
+{
+    str_addf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, id->device, id->inode, id->size, id->mtime_ns);
+}
+
+static int identify(struct file_identity *id, const char *path, struct err *e)
 {
     struct stat st;
 
     if (stat(path, &st)) return err_set_errno(e, ERR_FILE, "%s", path);
     if (!S_ISREG(st.st_mode)) return err_set(e, ERR_FILE, "%s: not a regular file", path);
-    id->device = (uint64_t)st.st_dev;
-    id->inode = (uint64_t)st.st_ino;
-    id->size = (uint64_t)st.st_size;
-    id->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    file_identity_of(id, &st);
     return 0;
 }
 
-static bool same_identity(const struct identity *a, const struct identity *b)
+static bool same_identity(const struct file_identity *a, const struct file_identity *b)
 {
     return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns;
 }
 
 /* One line without its newline; false where it is not exactly what format_line writes. */
-static bool parse_line(const char *line, struct identity *id, char hex[65])
+static bool parse_line(const char *line, struct file_identity *id, char hex[65])
 {
     int end = -1;
 
@@ -49,13 +56,14 @@ static bool parse_line(const char *line, struct identity *id, char hex[65])
     return end > 0 && line[end] == '\0' && strlen(hex) == 64;
 }
 
-static void format_line(struct str *out, const struct identity *id, const char *hex)
+static void format_line(struct str *out, const struct file_identity *id, const char *hex)
 {
-    str_addf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", id->device, id->inode, id->size, id->mtime_ns, hex);
+    file_identity_add(id, out);
+    str_addf(out, " %s\n", hex);
 }
 
 /* Walks the cache's text. True, with hex filled, when id is in it; the sound lines of other files go to keep, newest last. */
-static bool look_up(const struct str *text, const struct identity *id, char hex[65], struct str *keep)
+static bool look_up(const struct str *text, const struct file_identity *id, char hex[65], struct str *keep)
 {
     const char *at = str_cstr(text), *stop = at + text->len;
     bool found = false;
@@ -64,7 +72,7 @@ static bool look_up(const struct str *text, const struct identity *id, char hex[
         const char *eol = memchr(at, '\n', (size_t)(stop - at));
         size_t len = eol ? (size_t)(eol - at) : (size_t)(stop - at);
         char line[256], line_hex[65];
-        struct identity line_id;
+        struct file_identity line_id;
         if (len < sizeof(line)) {
             memcpy(line, at, len);
             line[len] = '\0';
@@ -101,7 +109,7 @@ static void read_cache(struct str *path, struct str *text)
     if (path_of(path, PATH_CACHE, "hashes", NULL) || file_read(text, str_cstr(path), MAX_CACHE_BYTES, NULL)) str_clear(text);
 }
 
-static void write_cache(const struct str *path, struct str *keep, const struct identity *id, const char *hex)
+static void write_cache(const struct str *path, struct str *keep, const struct file_identity *id, const char *hex)
 {
     struct str folder = STR_EMPTY;
 
@@ -118,7 +126,7 @@ static void write_cache(const struct str *path, struct str *keep, const struct i
 int model_file_hash(const char *path, char hex[65], const volatile bool *stop, struct err *e)
 {
     struct str cache = STR_EMPTY, text = STR_EMPTY, keep = STR_EMPTY;
-    struct identity id, after;
+    struct file_identity id, after;
     struct stopper stopper = {stop};
 
     int rc = identify(&id, path, e);

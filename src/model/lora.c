@@ -24,6 +24,7 @@ struct adapter {
     const struct engine *m;
     double alpha;       /* 0: the scale is what the user says */
     struct pair *pairs; /* [n_layer][ADAPTED_MATRICES] */
+    struct str identity; /* of its file, as gguf_add_identity has it */
 };
 
 static const char *const matrix_names[ADAPTED_MATRICES] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
@@ -122,7 +123,14 @@ int adapter_open(struct adapter **out, const struct engine *m, const char *path,
     *out = NULL;
     if ((rc = gguf_open(&g, path, e))) return rc;
     struct adapter *a = calloc(1, sizeof *a);
-    if (a) a->m = m;
+    if (a) {
+        a->m = m;
+        gguf_add_identity(g, &a->identity);
+        if (!str_ok(&a->identity)) {
+            adapter_free(a);
+            a = NULL;
+        }
+    }
     rc = a ? load(a, g, e) : err_set(e, ERR_NOMEM, "%s: out of memory", path);
     gguf_close(g);
     if (rc) {
@@ -141,7 +149,27 @@ void adapter_free(struct adapter *a)
         free(a->pairs[i].b);
     }
     free(a->pairs);
+    str_release(&a->identity);
     free(a);
+}
+
+int adapter_open_text(struct adapter **out, double *scale, const struct engine *m, const char *text, size_t n, struct err *e)
+{
+    char *path = mem_dup_text(text, n), *colon, *end;
+
+    *out = NULL;
+    *scale = 1;
+    if (!path) return err_set(e, ERR_NOMEM, "out of memory");
+    if ((colon = strrchr(path, ':')) && colon[1]) {
+        double v = strtod(colon + 1, &end);
+        if (!*end && v > -1000 && v < 1000) {
+            *scale = v;
+            *colon = '\0';
+        }
+    }
+    int rc = adapter_open(out, m, path, e);
+    free(path);
+    return rc;
 }
 
 /* ---- on a session --------------------------------------------------------------------------------------------------- */
@@ -218,6 +246,14 @@ int session_set_adapters(struct session *s, const struct adapter *const *list, c
     s->lora = o;
     session_truncate(s, 0);
     return 0;
+}
+
+void lora_add_identity(const struct lora *o, struct str *out)
+{
+    for (size_t i = 0; o && i < o->n; i++) {
+        str_addf(out, "adapter %a ", o->scales[i]);
+        str_add_bytes(out, o->adapters[i]->identity.data, o->adapters[i]->identity.len);
+    }
 }
 
 void lora_add(struct lora *o, int worker, int layer, enum adapted which, const float *x, int m, float *y)

@@ -14,6 +14,8 @@ enum adapted { ADAPT_Q, ADAPT_K, ADAPT_V, ADAPT_O, ADAPT_GATE, ADAPT_UP, ADAPT_D
 /* A session's adapters and a scratch for each worker. */
 struct lora;
 void lora_free(struct lora *o);
+/* Appends which files they are and their scales; nothing for none. */
+void lora_add_identity(const struct lora *o, struct str *out);
 /* Adds what the adapters make of m rows of x (n_in of the matrix, one behind the other; 1 to DECODE_MAX) to rows of y (n_out). */
 void lora_add(struct lora *o, int worker, int layer, enum adapted which, const float *x, int m, float *y);
 

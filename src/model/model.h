@@ -7,12 +7,13 @@
  *   prompt     a rendered conversation: bytes, and which of them the program wrote itself.
  *   tokenizer  bytes to token ids and back. Belongs to its engine (or stands alone, for a vocabulary-only file).
  *   session    one mutable token timeline with its KV cache on an engine. Not shared between threads.
+ *   speculator evaluates several tokens of a session at once where the next ones can be guessed.
  *   sampler    logits to one token id.
  *   think      the thinking controller: sits between sampler and reader, decides which tokens are forced or withheld and
  *              which bytes are thought or answer.
  *
  * One token's way: session_logits -> think_next -> (sampler_pick) -> think_accept -> think_pop (text for the reader)
- * -> session_decode.
+ * -> session_decode or speculator_decode.
  *
  * Nothing here prints, exits, or touches curses or SQL. Model files are untrusted: every number in one is checked before it
  * is used. Unless said otherwise functions return 0 or an enum ponder_err with a line in *e.
@@ -25,6 +26,7 @@
 struct engine;
 struct tokenizer;
 struct session;
+struct speculator;
 struct sampler;
 struct think;
 struct prompt;
@@ -134,7 +136,7 @@ int family_render(const struct family *f, struct prompt *out, const struct chat_
 
 /* Which tokens that are not plain text are recognised in a text. */
 enum token_parse {
-    PARSE_NONE,       /* none: text from outside */
+    PARSE_NONE,       /* none but user-defined white space: text from outside */
     PARSE_USER,       /* tokens of type user-defined only: what reference tokenizers do with plain text */
     PARSE_CONTROL,    /* control tokens too */
 };
@@ -146,6 +148,8 @@ void tokenizer_free(struct tokenizer *t);
 int tokenizer_size(const struct tokenizer *t);                      /* vocabulary size */
 /* Appends the ids of n bytes of text; invalid UTF-8 is taken byte by byte. No BOS is added. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e);
+/* The same for text that goes on behind other tokens: without the space that some vocabularies put in front of a text. */
+int tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e);
 /* Appends the ids of a rendered prompt: control tokens are recognised outside its `outside` spans only; text runs that meet
  * at a span's edge are split and merged as one text. Adds BOS in front if the vocabulary wants one and the text has none. */
 int tokenizer_encode_prompt(const struct tokenizer *t, const struct prompt *p, struct tokens *out, struct err *e);
@@ -177,6 +181,8 @@ struct model_info {
 /* Loads a model through mmap. ERR_FILE, ERR_UNSUPPORTED or ERR_NOMEM with the file and the reason in *e. */
 int engine_open(struct engine **out, const char *path, struct err *e);
 void engine_free(struct engine *m);
+/* The file, as one clean line, whose mapping has this address, or NULL. For a handler of SIGBUS: takes no lock. */
+const char *model_file_at(const void *address);
 const struct model_info *engine_info(const struct engine *m);
 const struct tokenizer *engine_tokenizer(const struct engine *m);
 /* Bytes that a session of n_ctx tokens needs beside the mapped file. */
@@ -209,8 +215,21 @@ const int32_t *session_tokens(const struct session *s, size_t *n);
  * tokens, evaluates the rest, leaves the logits of the last token. ERR_TOO_LONG if n exceeds the context. *reused (may be
  * NULL) gets the number of tokens that were not evaluated. */
 int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e);
+/* Tokens that are evaluated at once at the most. */
+enum { SESSION_DECODE_MAX = 8 };
+/* How many of ids, from the first on, session_sync would find evaluated in the prompt class. */
+size_t session_shared(const struct session *s, const int32_t *ids, size_t n);
+/* Evaluates what a later session_sync with these ids in front will reuse; leaves no logits. A timeline that begins with ids already
+ * stays as it is. */
+int session_prepare(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, struct err *e);
 /* Appends n (1 to 8) generated or injected tokens; logits of the last one follow. Same bits for n at once or one at a time. */
 int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e);
+/* Appends ids[0] and evaluates those behind it (1 to 8 in all) in the same pass, in case that they will follow: session_take puts
+ * them on the timeline one by one. Any other call that evaluates or truncates forgets them. */
+int session_decode_ahead(struct session *s, const int32_t *ids, size_t n, struct err *e);
+/* Appends id at no cost if it was evaluated ahead for this place; its logits follow, the same bits as from session_decode. False:
+ * nothing is changed. */
+bool session_take(struct session *s, int32_t id);
 /* Logits of the last token, n_vocab floats; the caller may change them, valid until the next evaluation. */
 float *session_logits(struct session *s);
 /* Drops all tokens from position n on. */
@@ -244,9 +263,83 @@ size_t batch_used(const struct batch *b, int i);        /* tokens, the prompt in
 struct adapter;
 int adapter_open(struct adapter **out, const struct engine *m, const char *path, struct err *e);
 void adapter_free(struct adapter *a);
+/* The same for n bytes of text, "FILE[:SCALE]": what follows the last colon is a scale only if it is a number. */
+int adapter_open_text(struct adapter **out, double *scale, const struct engine *m, const char *text, size_t n, struct err *e);
 /* Takes these adapters, each with its scale (1: as trained), in place of those the session has; n 0: none. Empties the timeline, which was
  * made with others. ERR_INVALID, ERR_NOMEM: nothing is changed. */
 int session_set_adapters(struct session *s, const struct adapter *const *list, const double *scales, size_t n, struct err *e);
+
+/* ---- speculation ------------------------------------------------------------------------------------------ */
+
+/* Guesses what follows from what stood in earlier prompts and replies, and has it evaluated ahead where that is likely to save time. The
+ * timeline, logits and picks are those of a session without it. One speculator goes with one model. */
+int speculator_new(struct speculator **out, struct err *e);
+void speculator_free(struct speculator *p);
+/* A reply to this prompt begins. */
+int speculator_begin(struct speculator *p, const int32_t *ids, size_t n, struct err *e);
+/* session_decode of one token. sure: those that will follow it for all that is known (think_forced), n_sure 0 for none. */
+int speculator_decode(struct speculator *p, struct session *s, int32_t id, const int32_t *sure, size_t n_sure, struct err *e);
+/* Tokens guessed and evaluated ahead since speculator_begin, and how many of them came. */
+void speculator_counts(const struct speculator *p, size_t *drafted, size_t *accepted);
+
+/* ---- measuring ----------------------------------------------------------------------------------------------- */
+
+/* Where the time of a token goes: the products with a layer's matrices, attention, the product with the output matrix, and what lies
+ * between them (norms, rounding of activations, positions, sums). */
+#define SESSION_STAGES(X) X(QKV, "qkv") X(ATTENTION, "attention") X(OUT, "attention_out") X(GATE_UP, "gate_up") X(DOWN, "down") \
+    X(VOCABULARY, "vocabulary") X(BETWEEN, "between")
+#define X(n, s) STAGE_##n,
+enum session_stage { SESSION_STAGES(X) STAGE_COUNT };
+#undef X
+const char *session_stage_name(enum session_stage stage);
+
+/* What a token takes behind `positions` others: bytes of weights, keys and values that generating it reads, and multiplications and
+ * additions (each counted) that it takes in a prompt, whose tokens share the bytes. */
+struct token_cost {
+    double bytes[STAGE_COUNT], ops[STAGE_COUNT];
+};
+void engine_token_cost(const struct engine *m, double positions, struct token_cost *out);
+
+/* Wall time by stage, and how much of it the calling thread waited for the others. */
+struct session_profile {
+    int64_t us[STAGE_COUNT], waiting_us[STAGE_COUNT];
+    int64_t last_us, last_waited_us;    /* the session's own */
+};
+/* Clears *p and adds to it from now on, until told otherwise (p NULL) or the session ends. Costs two readings of the clock a stage. */
+void session_set_profile(struct session *s, struct session_profile *p);
+
+/* What this machine could do at best with a session's threads. */
+struct roof {
+    double read_gbps;           /* memory read in a row, 1e9 bytes a second */
+    double multiply_gops;       /* the instructions that the prompt's products stand on, with nothing to load; 0 where not known */
+    const char *instructions;   /* their names, "" where not known */
+    size_t read_bytes;          /* of memory that was read over and over */
+};
+/* Measures it in about half a second and some hundred megabytes, which are given back. ERR_NOMEM. */
+int session_measure_roof(struct session *s, struct roof *out, struct err *e);
+
+/* ---- K/V in files ------------------------------------------------------------------------------------------- */
+
+/* Pieces of a timeline's cache in files, for conversations that go on later. What is read back has the bits it was written with, and
+ * is taken only where evaluating it here and now would give the same: a key says what bits depend on. The key of a timeline's beginning
+ * covers the model's files, adapters with their scales, kernels, this build of the program and the format; each further token is
+ * chained to it. Files are untrusted: any damage is ERR_FILE and leaves a timeline that is shorter, not wrong. */
+struct kv_key {
+    uint8_t bytes[32];
+};
+/* The key of an empty timeline of s. ERR_NOMEM, ERR_FAILED. */
+int kv_key_start(struct kv_key *key, const struct session *s, struct err *e);
+/* The key behind n more tokens. A chain is the same only where it was cut at the same places. */
+int kv_key_add(struct kv_key *key, const int32_t *ids, size_t n, struct err *e);
+/* Writes n positions from `from` on, all of the prompt class (else ERR_INVALID), through a temporary file; `before` is the key of the
+ * timeline up to them. */
+int session_save(const struct session *s, const struct kv_key *before, size_t from, size_t n, const char *path, struct err *e);
+/* Lengthens a timeline that is equal to ids up to its end by what the file has of ids: the file's first position may not lie behind that end,
+ * `before` is the key up to it. Nothing happens where the file has no more to give. ERR_FILE: damaged or not what the name promised;
+ * ERR_NOT_FOUND, ERR_NOMEM, ERR_IO. */
+int session_load(struct session *s, const struct kv_key *before, size_t from, const int32_t *ids, size_t n, const char *path, struct err *e);
+/* Bytes of a file of n positions. */
+uint64_t session_file_bytes(const struct session *s, size_t n);
 
 /* ---- sampler ------------------------------------------------------------------------------------------------ */
 
@@ -363,6 +456,10 @@ enum think_action {
 
 int think_new(struct think **out, const struct think_config *c, struct err *e);
 void think_free(struct think *t);
+/* Appends the ids by which a thought that is given reads, from where the controller stands at the beginning of a reply: the opening tag where it
+ * is still to come, the thought (but for the first words that the controller puts itself), the closing tag. Nothing where no thought can stand.
+ * The caller puts them with think_accept as if they had been sampled. */
+int think_spell(struct think *t, const char *thought, size_t n, struct tokens *out, struct err *e);
 /* What to do for the next token. logits: n_vocab floats of the position to be filled; they are changed where tags or ends are
  * favoured or withheld. running_ms: time since the first decode of this reply, pauses left out. */
 enum think_action think_next(struct think *t, float *logits, int64_t running_ms, int32_t *forced);
@@ -370,6 +467,8 @@ enum think_action think_next(struct think *t, float *logits, int64_t running_ms,
  * A sampled id for which *keep comes back false must not be put on the timeline (a dropped closing tag, an end token inside a
  * thought): ask think_next again with the same logits. */
 int think_accept(struct think *t, int32_t id, bool forced, bool *keep, struct err *e);
+/* The tokens, at most max, that think_next will force one after another unless a command changes that; returns how many. */
+size_t think_forced(const struct think *t, int32_t *ids, size_t max);
 /* Acts on the next token. ERR_INVALID with a line for the user where the command makes no sense in this state. */
 int think_do(struct think *t, const struct think_command *c, struct err *e);
 /* Ends the reply from outside: context full, error, interruption. `thought` counts while the thought is open or none has begun,

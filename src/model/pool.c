@@ -50,6 +50,8 @@ struct pool {
     int base;
     uint32_t round;
     int n_threads, n_started;
+    bool counts_waits;
+    int64_t waited_us;
     struct worker workers[POOL_MAX_THREADS];
     struct share shares[POOL_MAX_THREADS];
 };
@@ -161,7 +163,9 @@ static void run_round(struct pool *p, uint32_t n_items)
     atomic_fetch_add(&p->wake, 1);
     if (atomic_load(&p->sleepers)) futex_wake_all(&p->wake);
     while (take_item(p, 0)) continue;
+    int64_t since = p->counts_waits ? clock_mono_us() : 0;
     join_round(p, n_items);
+    if (p->counts_waits) p->waited_us += clock_mono_us() - since;
 }
 
 void pool_run(struct pool *p, pool_item item, void *arg, int n_items)
@@ -181,6 +185,16 @@ void pool_run(struct pool *p, pool_item item, void *arg, int n_items)
 int pool_threads(const struct pool *p)
 {
     return p->n_threads;
+}
+
+void pool_count_waits(struct pool *p, bool on)
+{
+    p->counts_waits = on;
+}
+
+int64_t pool_waited_us(const struct pool *p)
+{
+    return p->waited_us;
 }
 
 /* Signals are for the threads that wait for them: workers take none. Returns 0 or the error, also in errno. */

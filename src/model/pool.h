@@ -21,5 +21,8 @@ void pool_free(struct pool *p);
 int pool_threads(const struct pool *p);
 /* Runs all items and returns when they are done; their writes are visible to the caller. One caller at a time; items must not call it. */
 void pool_run(struct pool *p, pool_item item, void *arg, int n_items);
+/* Microseconds that the caller has waited for items of others, as far as it was told to count them. */
+void pool_count_waits(struct pool *p, bool on);
+int64_t pool_waited_us(const struct pool *p);
 
 #endif

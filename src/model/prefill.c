@@ -55,9 +55,8 @@ static void embed_row(struct prefill *p, int row, const float *unused)
         memset(x, 0, (size_t)w->n_embd * sizeof(float));
         return;
     }
-    size_t id = (size_t)p->ids[row - p->first];
-    dequant_row(w->embed.type, w->embed.data + id * w->embed.row_bytes, x, w->n_embd);
-    rope_angles(p->s->rope_freq, w->n_rot, w->rope_size, p->base + row, row_of(p->cos_sin, row, w->n_rot));
+    embed_token(p->s, p->ids[row - p->first], x);
+    position_angles(p->s, p->base + row, row_of(p->cos_sin, row, angles_width(w)));
 }
 
 static void norm_row(struct prefill *p, int row, const float *weight)
@@ -66,28 +65,25 @@ static void norm_row(struct prefill *p, int row, const float *weight)
     rms_norm(row_of(p->x, row, w->n_embd), weight, row_of(p->in, row, w->n_embd), w->n_embd, w->norm_eps);
 }
 
-static void add(float *x, const float *y, int n)
-{
-    for (int i = 0; i < n; i++) x[i] += y[i];
-}
-
 static void store_row(struct prefill *p, int row, const float *unused)
 {
     const struct weights *w = &p->s->m->w;
 
     (void)unused;
-    qkv_finish(p->s, p->layer, &(struct column){.position = p->base + row}, row_of(p->cos_sin, row, w->n_rot), row_of(p->q, row, w->n_q),
-               row_of(p->k, row, w->n_kv), row_of(p->v, row, w->n_kv));
+    qkv_finish(p->s, p->layer, &(struct column){.position = p->base + row}, row_of(p->cos_sin, row, angles_width(w)), row_of(p->q, row, w->n_q), row_of(p->k, row, w->n_kv),
+               row_of(p->v, row, w->n_kv));
 }
 
-/* Ends half a layer: the residual stream takes t (and a bias). */
-static void residual_row(struct prefill *p, int row, const float *bias)
+static void attention_residual_row(struct prefill *p, int row, const float *bias)
 {
     const struct weights *w = &p->s->m->w;
-    float *x = row_of(p->x, row, w->n_embd);
+    residual_add(w, row_of(p->x, row, w->n_embd), row_of(p->t, row, w->n_embd), bias, w->layers[p->layer].attn_post_norm);
+}
 
-    add(x, row_of(p->t, row, w->n_embd), w->n_embd);
-    if (bias) add(x, bias, w->n_embd);
+static void ffn_residual_row(struct prefill *p, int row, const float *bias)
+{
+    const struct weights *w = &p->s->m->w;
+    residual_add(w, row_of(p->x, row, w->n_embd), row_of(p->t, row, w->n_embd), bias, w->layers[p->layer].ffn_post_norm);
 }
 
 /* ---- a chunk ------------------------------------------------------------------------------------------------------- */
@@ -129,12 +125,12 @@ static void adapt(struct prefill *p, enum adapted which, const struct matrix *w,
     if (p->s->lora && j.lo < j.hi) pool_run(p->s->pool, adapt_item, &j, (j.hi - j.lo + DECODE_MAX - 1) / DECODE_MAX);
 }
 
-static void swiglu_row(struct prefill *p, int row, const float *unused)
+static void activate_row(struct prefill *p, int row, const float *unused)
 {
     int n = p->s->m->w.n_ff;
 
     (void)unused;
-    swiglu(row_of(p->ff, row, n), row_of(p->up, row, n), row_of(p->ff, row, n), n);
+    ff_activate(&p->s->m->w, row_of(p->ff, row, n), row_of(p->up, row, n), n);
 }
 
 static void gate_up_adapted(struct prefill *p, const struct layer *y)
@@ -145,31 +141,39 @@ static void gate_up_adapted(struct prefill *p, const struct layer *y)
     gemm_run(p, &y->up, p->in, p->up);
     adapt(p, ADAPT_GATE, &y->gate, p->in, p->ff, p->lo, p->hi);
     adapt(p, ADAPT_UP, &y->up, p->in, p->up, p->lo, p->hi);
-    run_rows(p, swiglu_row, NULL, lo, hi);
+    run_rows(p, activate_row, NULL, lo, hi);
 }
 
 static void attention_half(struct prefill *p, const struct layer *y, int rows)
 {
     run_rows(p, norm_row, y->attn_norm, 0, rows);
+    mark(p->s, STAGE_BETWEEN);
     gemm_run_qkv(p, y);
     adapt(p, ADAPT_Q, &y->wq, p->in, p->q, 0, rows);
     adapt(p, ADAPT_K, &y->wk, p->in, p->k, 0, rows);
     adapt(p, ADAPT_V, &y->wv, p->in, p->v, 0, rows);
+    mark(p->s, STAGE_QKV);
     run_rows(p, store_row, NULL, p->first, p->end);
+    mark(p->s, STAGE_BETWEEN);
     prefill_attend(p);
+    mark(p->s, STAGE_ATTENTION);
     gemm_run(p, &y->wo, p->in, p->t);
     adapt(p, ADAPT_O, &y->wo, p->in, p->t, p->lo, p->hi);
-    run_rows(p, residual_row, y->bo, p->lo, p->hi);
+    mark(p->s, STAGE_OUT);
+    run_rows(p, attention_residual_row, y->bo, p->lo, p->hi);
 }
 
 static void ffn_half(struct prefill *p, const struct layer *y)
 {
     run_rows(p, norm_row, y->ffn_norm, p->lo, p->hi);
+    mark(p->s, STAGE_BETWEEN);
     if (p->s->lora) gate_up_adapted(p, y);
     else gemm_run_gate_up(p, y);
+    mark(p->s, STAGE_GATE_UP);
     gemm_run(p, &y->down, p->ff, p->t);
     adapt(p, ADAPT_DOWN, &y->down, p->ff, p->t, p->lo, p->hi);
-    run_rows(p, residual_row, NULL, p->lo, p->hi);
+    mark(p->s, STAGE_DOWN);
+    run_rows(p, ffn_residual_row, NULL, p->lo, p->hi);
 }
 
 /* keep_last, keep_all: whose states behind the last layer are wanted. */
@@ -180,6 +184,7 @@ static int run_chunk(struct prefill *p, const struct progress *g, bool keep_last
 
     p->lo = 0;
     p->hi = rows;
+    mark(p->s, STAGE_COUNT);
     run_rows(p, embed_row, NULL, 0, rows);
     for (p->layer = 0; p->layer < w->n_layer; p->layer++) {
         if (p->layer == w->n_layer - 1 && !keep_all) {
@@ -192,6 +197,7 @@ static int run_chunk(struct prefill *p, const struct progress *g, bool keep_last
         ffn_half(p, &w->layers[p->layer]);
     }
     run_rows(p, norm_row, w->output_norm, p->lo, p->hi);
+    mark(p->s, STAGE_BETWEEN);
     return 0;
 }
 
@@ -217,7 +223,7 @@ static int rows_cap_of(int n_ctx)
 static size_t row_floats(const struct weights *w)
 {
     size_t in = (size_t)(w->n_embd > w->n_q ? w->n_embd : w->n_q);
-    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)w->n_ff + (size_t)w->n_rot;
+    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)w->n_ff + (size_t)angles_width(w);
 }
 
 static bool needs_blas(const struct weights *w)
@@ -294,7 +300,7 @@ static bool fill(struct prefill *p)
     } buffers[] = {
         {&p->x, w->n_embd}, {&p->t, w->n_embd},      {&p->in, w->n_embd > w->n_q ? w->n_embd : w->n_q},
         {&p->q, w->n_q},    {&p->k, w->n_kv},        {&p->v, w->n_kv},
-        {&p->ff, w->n_ff},  {&p->cos_sin, w->n_rot},
+        {&p->ff, w->n_ff},  {&p->cos_sin, angles_width(w)},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(buffers); i++)

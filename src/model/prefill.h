@@ -57,7 +57,7 @@ struct prefill {
     float *q, *k, *v;               /* [row][n_q], [row][n_kv] */
     float *ff;                      /* [row][n_ff] */
     float *up;                      /* [row][n_ff]; NULL until there are adapters, which part gate and up */
-    float *cos_sin;                 /* [row][n_rot] */
+    float *cos_sin;                 /* [row][angles_width] */
     struct prefill_worker *workers;
 
     /* the chunk in hand */
@@ -77,11 +77,11 @@ int gemm_probe(struct prefill *p, size_t n, struct err *e);
 void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *y);
 /* The same for three matrices of one input, over all rows of the chunk. */
 void gemm_run_qkv(struct prefill *p, const struct layer *y);
-/* ff = silu(gate . in) * (up . in) for rows p->lo to p->hi. */
+/* ff = act(gate . in) * (up . in), act the model's function, for rows p->lo to p->hi. */
 void gemm_run_gate_up(struct prefill *p, const struct layer *y);
 
 /* prefill_attend.c */
-/* in[row] = causal attention of q[row] over the cache, for the tokens among rows p->lo to p->hi; zero for its padding. */
+/* in[row] = causal attention of q[row] over the cache, within the layer's window, for the tokens among rows p->lo to p->hi; zero for its padding. */
 void prefill_attend(struct prefill *p);
 
 #endif

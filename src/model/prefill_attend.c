@@ -5,7 +5,7 @@
  * One item is a KV head and `query_tile` positions, with all query heads that share the keys as rows of one product. Query
  * tiles begin at multiples of query_tile and key tiles at multiples of KEY_TILE, and a call's shape follows from the two alone
  * (keys behind the tile's last position are left out), so that a position's bits do not depend on the chunk it came in. Keys
- * behind a position get the weight 0 exactly.
+ * behind a position, and those in front of its window, get the weight 0 exactly.
  */
 #include "model/prefill.h"
 
@@ -16,6 +16,7 @@
 struct attend_item {
     struct prefill *p;
     struct prefill_worker *own;
+    const struct layer *layer;
     int head, n_group, dim, rows;
     int64_t q0;              /* position of the tile's first query */
     int64_t first, end;      /* positions of the tile that are wanted */
@@ -94,7 +95,7 @@ static float max_row(const float *x, int n, float max)
 static void gather_queries(struct attend_item *a)
 {
     const struct weights *w = &a->p->s->m->w;
-    const float scale = a->p->s->attend_scale;
+    const float scale = w->attend_scale;
     size_t width = (size_t)a->n_group * (size_t)a->dim;
 
     for (int t = 0; t < a->p->query_tile; t++) {
@@ -131,13 +132,17 @@ static void soften(struct attend_item *a, int64_t k0)
 
     for (int r = 0; r < a->rows; r++) {
         float *scores = own->scores + (size_t)r * KEY_TILE, *acc = own->acc + (size_t)r * (size_t)a->dim;
-        int64_t seen = a->q0 + r / a->n_group - k0 + 1;
+        int64_t position = a->q0 + r / a->n_group, seen = position - k0 + 1, hidden = first_seen(a->layer, position) - k0;
         int n = seen < 0 ? 0 : seen < keys ? (int)seen : keys, whole = (n + LANES - 1) / LANES * LANES;
+        int n0 = hidden < 0 ? 0 : hidden < n ? (int)hidden : n;
+        if (n0 == n) whole = 0;
         memset(scores + whole, 0, (size_t)(keys - whole) * sizeof(float));
-        if (!n) continue;
-        for (int i = n; i < whole; i++) scores[i] = scores[0];
+        if (n0 == n) continue;
+        for (int i = 0; i < n0; i++) scores[i] = scores[n0];
+        for (int i = n; i < whole; i++) scores[i] = scores[n0];
         float max = max_row(scores, whole, own->max[r]);
         exp_row(scores, whole, max);
+        memset(scores, 0, (size_t)n0 * sizeof(float));
         memset(scores + n, 0, (size_t)(whole - n) * sizeof(float));
         float keep = own->max[r] == max ? 1.0f : expf(own->max[r] - max);
         own->sum[r] = own->sum[r] * keep + sum_row(scores, whole);
@@ -158,7 +163,8 @@ static void run_tile(struct attend_item *a)
         own->max[r] = -INFINITY;
         own->sum[r] = 0;
     }
-    for (int64_t k0 = 0; k0 < a->end; k0 += KEY_TILE) {
+    /* the window of the tile's first query begins first */
+    for (int64_t k0 = first_seen(a->layer, a->q0) / KEY_TILE * KEY_TILE; k0 < a->end; k0 += KEY_TILE) {
         gather_keys(a, k0, a->end);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, keys_of(a, k0), dim, 1.0f, own->q, dim, own->keys, dim, 0.0f, own->scores,
                     KEY_TILE);
@@ -199,7 +205,7 @@ static void attend_tile(void *arg, int item, int worker)
     /* the longest pieces, those of the last tile, are handed out first */
     int64_t tile = j->first_tile + (j->n_tiles - 1 - item / w->n_head_kv), q0 = tile * p->query_tile, q1 = q0 + p->query_tile;
     struct attend_item a = {
-        .p = p, .own = &p->workers[worker], .head = item % w->n_head_kv, .n_group = w->n_head / w->n_head_kv, .dim = w->head_dim,
+        .p = p, .own = &p->workers[worker], .layer = &w->layers[p->layer], .head = item % w->n_head_kv, .n_group = w->n_head / w->n_head_kv, .dim = w->head_dim,
         .rows = p->query_tile * (w->n_head / w->n_head_kv), .q0 = q0, .first = q0 > j->first ? q0 : j->first,
         .end = q1 < j->end ? q1 : j->end,
     };

@@ -109,7 +109,7 @@ static void gemm_item(void *arg, int item, int worker)
     int from = core && j->p->first > lo ? j->p->first - lo : 0, to = core && j->p->end < hi ? j->p->end - lo : hi - lo;
     for (int r = from; r < to; r++) {
         float *gate = y + (size_t)r * (size_t)n_out;
-        swiglu(gate, own->up + (size_t)r * (size_t)n, gate, n);
+        ff_activate(&j->p->s->m->w, gate, own->up + (size_t)r * (size_t)n, n);
     }
 }
 

@@ -7,10 +7,11 @@
  */
 #include "model/lora.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+_Static_assert(SESSION_DECODE_MAX == DECODE_MAX, "tokens that a session takes at once");
 
 float *floats_new(size_t n)
 {
@@ -18,40 +19,6 @@ float *floats_new(size_t n)
 
     if (__builtin_mul_overflow(n, sizeof(float), &bytes) || bytes > SIZE_MAX - 128) return NULL;
     return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
-}
-
-static void add(float *x, const float *y, int n)
-{
-    for (int i = 0; i < n; i++) x[i] += y[i];
-}
-
-static void norm_heads(float *x, const float *weight, int n_heads, const struct weights *w)
-{
-    for (int h = 0; h < n_heads; h++, x += w->head_dim) rms_norm(x, weight, x, w->head_dim, w->norm_eps);
-}
-
-void qkv_finish(struct session *s, int layer, const struct column *at, const float *cos_sin, float *q, float *k, float *v)
-{
-    const struct weights *w = &s->m->w;
-    const struct layer *y = &w->layers[layer];
-    size_t dim = (size_t)w->head_dim;
-
-    if (y->bq) add(q, y->bq, w->n_q);
-    if (y->bk) add(k, y->bk, w->n_kv);
-    if (y->bv) add(v, y->bv, w->n_kv);
-    if (y->q_norm) norm_heads(q, y->q_norm, w->n_head, w);
-    if (y->k_norm) norm_heads(k, y->k_norm, w->n_head_kv, w);
-    if (y->rope) {
-        rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
-        rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
-    }
-    size_t place = (size_t)(at->tail ? at->position - at->tail->base : at->position) * dim;
-    for (int h = 0; h < w->n_head_kv; h++) {
-        uint16_t *keys = at->tail ? tail_kv_of(s, at->tail, layer, false, h) : kv_of(s, layer, false, h);
-        uint16_t *values = at->tail ? tail_kv_of(s, at->tail, layer, true, h) : kv_of(s, layer, true, h);
-        f32_to_f16_row(k + (size_t)h * dim, keys + place, w->head_dim);
-        f32_to_f16_row(v + (size_t)h * dim, values + place, w->head_dim);
-    }
 }
 
 bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
@@ -66,7 +33,7 @@ uint64_t engine_session_bytes(const struct engine *m, int n_ctx)
     size_t kv;
 
     if (n_ctx < 1 || !kv_bytes_of(w, n_ctx, &kv)) return 0;
-    return kv + prefill_bytes(w, n_ctx, engine_default_threads()) + decode_bytes(w, n_ctx) + sizeof(float) * (size_t)w->n_vocab +
+    return kv + prefill_bytes(w, n_ctx, engine_default_threads()) + decode_bytes(w, n_ctx) + sizeof(float) * DECODE_MAX * (size_t)w->n_vocab +
            (size_t)n_ctx * (sizeof(int32_t) + sizeof(bool));
 }
 
@@ -94,7 +61,7 @@ static int fill(struct session *s, int n_threads, struct err *e)
 
     s->tokens = calloc((size_t)s->n_ctx, sizeof(*s->tokens));
     s->generated = calloc((size_t)s->n_ctx, sizeof(*s->generated));
-    s->logits = floats_new((size_t)w->n_vocab);
+    s->logits = floats_new(DECODE_MAX * (size_t)w->n_vocab);
     s->hidden = floats_new((size_t)w->n_embd);
     if (!s->tokens || !s->generated || !s->logits || !s->hidden)
         return err_set(e, ERR_NOMEM, "out of memory for a session of %d tokens", s->n_ctx);
@@ -115,7 +82,6 @@ int session_new(struct session **out, const struct engine *m, int n_ctx, int n_t
     s->n_ctx = n_ctx;
     s->n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;
     s->rope_freq = m->w.rope_freq_long && n_ctx > m->w.rope_ctx ? m->w.rope_freq_long : m->w.rope_freq;
-    s->attend_scale = (float)(1.0 / sqrt(m->w.head_dim));
     int rc = fill(s, n_threads, e);
     if (rc) {
         session_free(s);
@@ -154,11 +120,12 @@ const int32_t *session_tokens(const struct session *s, size_t *n)
 
 float *session_logits(struct session *s)
 {
-    return s->logits;
+    return s->logits + s->logits_row * (size_t)s->m->w.n_vocab;
 }
 
 void session_truncate(struct session *s, size_t n)
 {
+    s->ahead = 0;
     if (n < s->n) s->n = n;
     if (s->n < s->hidden_n) s->hidden_n = 0;
 }
@@ -172,15 +139,37 @@ static int check_ids(const struct session *s, const int32_t *ids, size_t n, stru
     return 0;
 }
 
-int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e)
+size_t session_shared(const struct session *s, const int32_t *ids, size_t n)
 {
     size_t keep = 0;
+
+    while (keep < n && keep < s->n && s->tokens[keep] == ids[keep] && !s->generated[keep]) keep++;
+    return keep;
+}
+
+int session_prepare(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, struct err *e)
+{
+    int rc;
+
+    if ((rc = check_ids(s, ids, n, e))) return rc;
+    if (n > (size_t)s->n_ctx) return err_set(e, ERR_TOO_LONG, "%zu tokens in a context of %d", n, s->n_ctx);
+    size_t keep = session_shared(s, ids, n);
+    if (keep == n) return 0;
+    session_truncate(s, keep);
+    s->hidden_n = 0;
+    if ((rc = prefill_run(s, ids + keep, n - keep, step, arg, s->hidden, NULL, NULL, e))) return rc;
+    s->hidden_n = n;
+    return 0;
+}
+
+int session_sync(struct session *s, const int32_t *ids, size_t n, session_step step, void *arg, size_t *reused, struct err *e)
+{
     int rc;
 
     if (reused) *reused = 0;
     if ((rc = check_ids(s, ids, n, e))) return rc;
     if (n > (size_t)s->n_ctx) return err_set(e, ERR_TOO_LONG, "%zu tokens in a context of %d", n, s->n_ctx);
-    while (keep < n && keep < s->n && s->tokens[keep] == ids[keep] && !s->generated[keep]) keep++;
+    size_t keep = session_shared(s, ids, n);
     session_truncate(s, keep);
     if (keep < n || s->hidden_n != n) {
         /* the logits need the last token's state, which only running it gives */
@@ -189,31 +178,62 @@ int session_sync(struct session *s, const int32_t *ids, size_t n, session_step s
         if ((rc = prefill_run(s, ids + keep, n - keep, step, arg, s->hidden, NULL, NULL, e))) return rc;
         s->hidden_n = n;
     }
+    s->logits_row = 0;
     output_run(s, s->hidden, 1, s->logits);
     if (reused) *reused = keep;
     return 0;
 }
 
-/* Runs and appends tokens that were checked. */
-static void append_generated(struct session *s, const int32_t *ids, size_t n)
+/* Runs tokens that were checked and puts the first `keep` on the timeline; the others wait behind it. */
+static void append_generated(struct session *s, const int32_t *ids, size_t n, size_t keep)
 {
     decode_run(s, ids, (int)n);
-    for (size_t i = 0; i < n; i++, s->n++) {
-        s->tokens[s->n] = ids[i];
-        s->generated[s->n] = true;
+    for (size_t i = 0; i < n; i++) {
+        s->tokens[s->n + i] = ids[i];
+        s->generated[s->n + i] = true;
     }
+    s->n += keep;
+    s->ahead = n - keep;
+    s->logits_row = 0;
 }
 
-int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e)
+static int check_decode(const struct session *s, const int32_t *ids, size_t n, struct err *e)
 {
     int rc;
 
     if ((rc = check_ids(s, ids, n, e))) return rc;
     if (n > DECODE_MAX) return err_set(e, ERR_INVALID, "%zu tokens at once: at most %d", n, DECODE_MAX);
     if (n > (size_t)s->n_ctx - s->n) return err_set(e, ERR_TOO_LONG, "the context of %d tokens is full", s->n_ctx);
-    append_generated(s, ids, n);
+    return 0;
+}
+
+int session_decode(struct session *s, const int32_t *ids, size_t n, struct err *e)
+{
+    int rc;
+
+    if ((rc = check_decode(s, ids, n, e))) return rc;
+    append_generated(s, ids, n, n);
     output_run(s, s->d.norm + (n - 1) * (size_t)s->m->w.n_embd, 1, s->logits);
     return 0;
+}
+
+int session_decode_ahead(struct session *s, const int32_t *ids, size_t n, struct err *e)
+{
+    int rc;
+
+    if ((rc = check_decode(s, ids, n, e))) return rc;
+    append_generated(s, ids, n, 1);
+    output_run(s, s->d.norm, (int)n, s->logits);
+    return 0;
+}
+
+bool session_take(struct session *s, int32_t id)
+{
+    if (!s->ahead || s->tokens[s->n] != id) return false;
+    s->n++;
+    s->ahead--;
+    s->logits_row++;
+    return true;
 }
 
 struct score_job {
@@ -246,7 +266,7 @@ int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_o
     session_truncate(s, 0);
     if (one_by_one) {
         for (size_t i = 0; i < n; i++) {
-            append_generated(s, ids + i, 1);
+            append_generated(s, ids + i, 1, 1);
             output_run(s, s->d.norm, 1, s->logits);
             row(arg, i, s->logits);
         }

@@ -28,7 +28,7 @@ static bool is_control(const void *arg, int32_t id)
 
 static int encode(const void *arg, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e)
 {
-    return tokenizer_encode(arg, text, n, parse, out, e);
+    return tokenizer_encode_more(arg, text, n, parse, out, e);
 }
 
 int think_new(struct think **out, const struct think_config *c, struct err *e)

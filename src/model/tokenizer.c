@@ -1,7 +1,7 @@
 /*
  * tokenizer.c - builds a tokenizer from the metadata of a GGUF file, and answers questions about its tokens.
  *
- * Only byte-level BPE ("gpt2") vocabularies with a pre-tokenizer of presplit.c are taken. All ids are checked against the
+ * Taken are byte-level BPE vocabularies ("gpt2") with a pre-tokenizer of presplit.c, and SentencePiece's with scores ("llama"). All ids are checked against the
  * vocabulary, and the arrays against each other, before anything uses them. Encoding is in tokenizer_encode.c.
  */
 #include "model/tokenizer_impl.h"
@@ -67,6 +67,7 @@ static int check_model(struct tokenizer *t, const struct gguf *g, struct err *e)
     char shown[64];
     if (!gguf_get_string(g, "tokenizer.ggml.model", &model))
         return err_set(e, ERR_FILE, "%s: has no tokenizer (tokenizer.ggml.model is missing)", t->path);
+    if (model.n == 5 && memcmp(model.p, "llama", 5) == 0) return ERR_OK; /* cuts no words */
     if (model.n != 4 || memcmp(model.p, "gpt2", 4) != 0) {
         snprintf(shown, sizeof(shown), "%.*s", (int)(model.n < 60 ? model.n : 60), model.p);
         return err_set(e, ERR_UNSUPPORTED, "%s: tokenizer model \"%s\" is not supported (tokenizer.ggml.model)", t->path, shown);
@@ -142,6 +143,18 @@ static int read_code_tokens(struct tokenizer *t, const struct gguf *g, struct er
     return ERR_OK;
 }
 
+/* What files with scores mean where they do not say. */
+static void set_scored_defaults(struct tokenizer *t, const struct gguf *g)
+{
+    int64_t v;
+
+    if (t->split) return;
+    if (t->bos < 0 && t->tokens.n > 1 && !gguf_get_int(g, "tokenizer.ggml.bos_token_id", &v)) t->bos = 1;
+    if (t->eos < 0 && t->tokens.n > 2 && !gguf_get_int(g, "tokenizer.ggml.eos_token_id", &v)) t->eos = 2;
+    t->space_prefix = true;
+    gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &t->space_prefix);
+}
+
 static int read_special_ids(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
     int32_t eot, eom;
@@ -155,13 +168,14 @@ static int read_special_ids(struct tokenizer *t, const struct gguf *g, struct er
         mark_end(t, id);
         if (id >= 0) t->types[id] = TOKEN_CONTROL;
     }
+    set_scored_defaults(t, g);
     mark_end(t, t->eos);
     mark_end(t, eot);
     mark_end(t, eom);
     /* The harmony format has <|end|> between the parts of one reply. */
     int32_t end = find_by_text(t, "<|end|>");
     if (end >= 0 && find_by_text(t, "<|return|>") >= 0 && find_by_text(t, "<|call|>") >= 0) t->ends[end] = 0;
-    t->add_bos = presplit_adds_bos(t->split);
+    t->add_bos = !t->split || presplit_adds_bos(t->split);
     gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos);
     t->add_bos = t->add_bos && t->bos >= 0;
     return ERR_OK;
@@ -205,7 +219,7 @@ static int make_pieces(struct tokenizer *t, struct err *e)
         gguf_array_string(&t->tokens, i, &s);
         t->piece_at[i] = (uint32_t)at;
         if (t->types[i] == TOKEN_NORMAL) {
-            at += bpe_decode(t->bpe, s.p, s.n, t->pieces + at);
+            at += t->spm ? spm_decode(s.p, s.n, t->pieces + at) : bpe_decode(t->bpe, s.p, s.n, t->pieces + at);
         } else if (t->types[i] == TOKEN_BYTE) {
             t->pieces[at++] = (char)byte_of_text(s);
         } else {
@@ -227,22 +241,38 @@ static int read_template(struct tokenizer *t, const struct gguf *g, struct err *
     return t->chat_template ? ERR_OK : err_set(e, ERR_NOMEM, "%s: out of memory", t->path);
 }
 
+/* What says which symbols become one: a list of merges, or a score a token. */
+static int read_merging(struct tokenizer *t, const struct gguf *g, const int32_t byte_tokens[256], struct err *e)
+{
+    static const char key[] = "tokenizer.ggml.scores";
+    struct gguf_array a;
+    int32_t unknown;
+    int rc;
+
+    if (t->split) {
+        if ((rc = read_strings(t, g, "tokenizer.ggml.merges", &a, e))) return rc;
+        return bpe_add_merges(t->bpe, &a, t->types, byte_tokens, t->path, e);
+    }
+    if ((rc = read_id(t, g, "tokenizer.ggml.unknown_token_id", &unknown, e))) return rc;
+    bool scored = gguf_get_array(g, key, &a);
+    if (scored && a.n != t->tokens.n)
+        return err_set(e, ERR_FILE, "%s: %s has %zu entries for %zu tokens", t->path, key, (size_t)a.n, (size_t)t->tokens.n);
+    return spm_new(&t->spm, t->bpe, &t->tokens, scored ? &a : NULL, t->types, byte_tokens, unknown, t->path, e);
+}
+
 static int read_all(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
-    struct gguf_array merges;
     int32_t byte_tokens[256];
     int rc;
-    if ((rc = check_model(t, g, e)) || (rc = read_strings(t, g, "tokenizer.ggml.tokens", &t->tokens, e)) ||
-        (rc = read_strings(t, g, "tokenizer.ggml.merges", &merges, e)))
-        return rc;
+    if ((rc = check_model(t, g, e)) || (rc = read_strings(t, g, "tokenizer.ggml.tokens", &t->tokens, e))) return rc;
     if (t->tokens.n == 0) return err_set(e, ERR_FILE, "%s: tokenizer.ggml.tokens is empty", t->path);
     t->types = malloc((size_t)t->tokens.n);
     t->ends = calloc((size_t)t->tokens.n, 1);
     if (!t->types || !t->ends) return err_set(e, ERR_NOMEM, "%s: out of memory for %zu tokens", t->path, (size_t)t->tokens.n);
     /* Types first as the file has them, then corrected, and only then the merges, which depend on them. */
     if ((rc = read_types(t, g, e)) || (rc = find_byte_tokens(t, byte_tokens, e)) || (rc = bpe_new(&t->bpe, &t->tokens, t->path, e)) ||
-        (rc = read_special_ids(t, g, e)) || (rc = bpe_add_merges(t->bpe, &merges, t->types, byte_tokens, t->path, e)) ||
-        (rc = make_pieces(t, e)) || (rc = read_template(t, g, e)))
+        (rc = read_special_ids(t, g, e)) || (rc = read_merging(t, g, byte_tokens, e)) || (rc = make_pieces(t, e)) ||
+        (rc = read_template(t, g, e)))
         return rc;
     if (specials_init(&t->specials, &t->tokens, t->types) != ERR_OK)
         return err_set(e, ERR_NOMEM, "%s: out of memory for control tokens", t->path);
@@ -282,6 +312,7 @@ void tokenizer_free(struct tokenizer *t)
 {
     if (!t) return;
     specials_release(&t->specials);
+    spm_free(t->spm);
     bpe_free(t->bpe);
     free(t->types);
     free(t->ends);
@@ -324,7 +355,7 @@ int32_t tokenizer_find(const struct tokenizer *t, const char *text)
     int32_t id = find_by_text(t, text);
     if (id >= 0 && (t->types[id] == TOKEN_CONTROL || t->types[id] == TOKEN_USER || t->types[id] == TOKEN_UNKNOWN)) return id;
     struct bpe_work w = {0};
-    id = bpe_find_bytes(t->bpe, &w, text, strlen(text));
+    id = t->spm ? spm_find_bytes(t->spm, &w, text, strlen(text)) : bpe_find_bytes(t->bpe, &w, text, strlen(text));
     bpe_work_release(&w);
     return id;
 }

@@ -5,7 +5,8 @@
  * token by token in that order; the runs between them go through the pre-tokenizer and the merges. A run is one text: nothing but
  * a recognised token interrupts it, so where program text and text from outside meet, words and merges reach across.
  *
- * A piece of text from outside can become ordinary tokens only: the merges never yield another kind (bpe.h).
+ * A piece of text from outside can become ordinary tokens only, for the merges never yield another kind (bpe.h, spm.h), and tokens of
+ * white space, which some vocabularies list as user-defined.
  */
 #include "model/tokenizer_impl.h"
 
@@ -28,6 +29,7 @@ struct encoder {
     size_t n_matches, cap_matches;
     uint8_t *scratch; /* a byte for each byte of text: first which are taken, then their classes */
     size_t run;       /* where the run being cut begins */
+    bool goes_on;     /* the text stands behind other tokens */
     struct bpe_work work;
     struct tokens *out;
 };
@@ -47,6 +49,13 @@ static bool is_special(uint8_t type)
     return type == TOKEN_CONTROL || type == TOKEN_USER || type == TOKEN_UNKNOWN;
 }
 
+static bool is_blank(struct gguf_string s)
+{
+    size_t i = 0;
+    while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\n' || s.p[i] == '\t' || s.p[i] == '\r')) i++;
+    return i == s.n;
+}
+
 int specials_init(struct specials *s, const struct gguf_array *tokens, const uint8_t *types)
 {
     uint32_t n = 0;
@@ -55,8 +64,10 @@ int specials_init(struct specials *s, const struct gguf_array *tokens, const uin
     if (!s->list) return ERR_NOMEM;
     for (uint64_t i = 0; i < tokens->n; i++) {
         struct gguf_string text;
-        if (is_special(types[i]) && gguf_array_string(tokens, i, &text) && text.n)
-            s->list[s->n++] = (struct special){text, (int32_t)i, types[i]};
+        if (!is_special(types[i]) || !gguf_array_string(tokens, i, &text) || !text.n) continue;
+        bool blank = types[i] == TOKEN_USER && is_blank(text);
+        s->list[s->n++] = (struct special){text, (int32_t)i, types[i], blank};
+        s->any_blank |= blank;
     }
     qsort(s->list, s->n, sizeof(*s->list), compare_special);
     for (uint32_t c = 0, i = 0; c <= 256; c++) {
@@ -86,6 +97,11 @@ static uint32_t lower_bound(const struct specials *s, uint32_t lo, uint32_t hi, 
     return lo;
 }
 
+static bool is_allowed(const struct special *s, enum token_parse parse)
+{
+    return s->blank || parse == PARSE_CONTROL || (parse == PARSE_USER && s->type == TOKEN_USER);
+}
+
 static int add_match(struct encoder *x, size_t from, const struct special *s)
 {
     if (x->n_matches >= MAX_MATCHES) return ERR_TOO_LONG;
@@ -98,13 +114,14 @@ static int add_match(struct encoder *x, size_t from, const struct special *s)
 static int find_matches(struct encoder *x, size_t from, size_t to, enum token_parse parse)
 {
     const struct specials *s = &x->t->specials;
+    if (parse == PARSE_NONE && !s->any_blank) return ERR_OK;
     for (size_t at = from; at < to; at++) {
         unsigned c = (unsigned char)x->text[at];
         uint32_t lo = s->first[c], hi = s->first[c + 1];
         for (size_t depth = 1; lo < hi; depth++) {
             /* The shortest of those that agree so far comes first. */
             if (s->list[lo].text.n == depth) {
-                int rc = parse == PARSE_CONTROL || s->list[lo].type == TOKEN_USER ? add_match(x, at, &s->list[lo]) : ERR_OK;
+                int rc = is_allowed(&s->list[lo], parse) ? add_match(x, at, &s->list[lo]) : ERR_OK;
                 if (rc) return rc;
                 lo++;
             }
@@ -161,6 +178,8 @@ static int encode_word(void *arg, size_t from, size_t to)
 
 static int encode_run(struct encoder *x, size_t from, size_t to)
 {
+    if (x->t->spm)
+        return spm_encode(x->t->spm, &x->work, x->text + from, to - from, x->t->space_prefix && !(x->goes_on && from == 0), x->out);
     x->run = from;
     presplit_classify(x->text + from, to - from, x->scratch);
     return presplit_run(x->t->split, x->text + from, x->scratch, 0, to - from, encode_word, x);
@@ -198,12 +217,14 @@ static int encoder_end(struct encoder *x, size_t before, int rc, struct err *e)
     return err_set(e, rc, rc == ERR_NOMEM ? "out of memory for a text of %zu bytes" : "a text of %zu bytes cannot be tokenised", x->n);
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e)
+static int encode_text(const struct tokenizer *t, const char *text, size_t n, bool goes_on, enum token_parse parse, struct tokens *out,
+                       struct err *e)
 {
     struct encoder x;
     size_t before = out->n;
     int rc = encoder_init(&x, t, text, n, out);
-    if (rc == ERR_OK && parse != PARSE_NONE) rc = find_matches(&x, 0, n, parse);
+    x.goes_on = goes_on;
+    if (rc == ERR_OK) rc = find_matches(&x, 0, n, parse);
     if (rc == ERR_OK) {
         choose_matches(&x);
         rc = encode_all(&x);
@@ -211,7 +232,17 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum
     return encoder_end(&x, before, rc, e);
 }
 
-/* Looks for tokens between the spans from outside. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e)
+{
+    return encode_text(t, text, n, false, parse, out, e);
+}
+
+int tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n, enum token_parse parse, struct tokens *out, struct err *e)
+{
+    return encode_text(t, text, n, true, parse, out, e);
+}
+
+/* Looks for tokens between the spans from outside, and in them for those that are white space. */
 static int find_prompt_matches(struct encoder *x, const struct prompt *p)
 {
     size_t at = 0;
@@ -219,6 +250,7 @@ static int find_prompt_matches(struct encoder *x, const struct prompt *p)
         struct prompt_span s = p->outside[i];
         if (s.from < at || s.to < s.from || s.to > x->n) return ERR_INVALID;
         int rc = find_matches(x, at, s.from, PARSE_CONTROL);
+        if (rc == ERR_OK) rc = find_matches(x, s.from, s.to, PARSE_NONE);
         if (rc) return rc;
         at = s.to;
     }

@@ -34,7 +34,10 @@ static const struct arch {
     bool fused;     /* Q, K and V are one matrix, gate and up another */
     bool long_rope; /* may have frequency factors for short and for long contexts */
     int no_rope;    /* every so many layers one has no position embedding; 0: none */
+    bool gemma;     /* norms behind both halves of a layer, a gate with GELU, scaled embeddings */
+    int windows;    /* where attention has a window: every so many layers one has none, unless the file says another number */
 } archs[] = {
+    {.name = "gemma3", .pairs = ROPE_HALVES, .head_norm = true, .gemma = true, .windows = 6},
     {.name = "llama", .pairs = ROPE_ADJACENT},
     {.name = "phi3", .pairs = ROPE_HALVES, .fused = true, .long_rope = true},
     {.name = "qwen2", .pairs = ROPE_HALVES, .qkv_bias = true},
@@ -105,15 +108,19 @@ static int find_arch(struct loader *l)
     for (size_t i = 0; i < ARRAY_LEN(archs); i++)
         if (s.n == strlen(archs[i].name) && !memcmp(s.p, archs[i].name, s.n)) l->arch = &archs[i];
     if (!l->arch)
-        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (llama, phi3, qwen2, qwen3 and smollm3 are)",
+        return err_set(l->e, ERR_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (gemma3, llama, phi3, qwen2, qwen3 and smollm3 are)",
                        gguf_path(l->g), (int)(s.n < 64 ? s.n : 64), s.p);
     snprintf(l->w->arch, sizeof(l->w->arch), "%s", l->arch->name);
     l->w->pairs = l->arch->pairs;
 
     int64_t experts = 0;
+    double cap = 0;
     char key[96];
     if (gguf_get_int(l->g, key_of(l, key, "expert_count"), &experts) && experts != 0)
         return err_set(l->e, ERR_UNSUPPORTED, "%s: a mixture of experts, which is not supported", gguf_path(l->g));
+    if ((gguf_get_real(l->g, key_of(l, key, "final_logit_softcapping"), &cap) && cap != 0) ||
+        (gguf_get_real(l->g, key_of(l, key, "attn_logit_softcapping"), &cap) && cap != 0))
+        return err_set(l->e, ERR_UNSUPPORTED, "%s: %s is not supported", gguf_path(l->g), key);
     return 0;
 }
 
@@ -145,6 +152,10 @@ static int read_numbers(struct loader *l)
                        value_dim, w->head_dim);
     if (w->n_rot % 2 || w->n_rot > w->head_dim)
         return err_set(l->e, ERR_FILE, "%s: %d rotary dimensions in heads of %d", gguf_path(l->g), w->n_rot, w->head_dim);
+    w->gelu = l->arch->gemma;
+    w->embed_scale = l->arch->gemma ? sqrtf((float)w->n_embd) : 1;
+    /* files do not say that the 27B, alone with 62 layers, was trained with another scale */
+    w->attend_scale = (float)(1 / sqrt(l->arch->gemma && w->n_layer == 62 ? w->n_embd / w->n_head : w->head_dim));
     /* within its window a model attends to everything, and longer contexts would need one */
     int64_t window = 0;
     char key[96];
@@ -215,7 +226,7 @@ static int get_vector(struct loader *l, const char *name, int64_t n, bool option
 static int plan_arena(struct loader *l)
 {
     struct weights *w = l->w;
-    size_t a_layer = 3 * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->head_dim + 8 * 16;
+    size_t a_layer = 5 * (size_t)w->n_embd + (size_t)w->n_q + 2 * (size_t)w->n_kv + 2 * (size_t)w->head_dim + 10 * 16;
 
     w->arena_cap = a_layer * (size_t)w->n_layer + (size_t)w->n_embd + 3 * (size_t)w->n_rot + 4 * 16;
     size_t bytes = (w->arena_cap * sizeof(float) + 63) / 64 * 64;
@@ -304,8 +315,10 @@ static int get_layer(struct loader *l, int i)
         {"attn_q.bias", w->n_q, may_lack_bias, &y->bq},         {"attn_k.bias", w->n_kv, may_lack_bias, &y->bk},
         {"attn_v.bias", w->n_kv, may_lack_bias, &y->bv},        {"attn_output.bias", w->n_embd, true, &y->bo},
         {"attn_q_norm.weight", w->head_dim, false, &y->q_norm}, {"attn_k_norm.weight", w->head_dim, false, &y->k_norm},
+        {"post_attention_norm.weight", w->n_embd, false, &y->attn_post_norm},
+        {"post_ffw_norm.weight", w->n_embd, false, &y->ffn_post_norm},
     };
-    const size_t n_vectors = l->arch->head_norm ? ARRAY_LEN(vectors) : ARRAY_LEN(vectors) - 2;
+    const size_t n_vectors = ARRAY_LEN(vectors) - (l->arch->gemma ? 0 : l->arch->head_norm ? 2 : 4);
     char name[64];
     int rc;
 
@@ -315,6 +328,34 @@ static int get_layer(struct loader *l, int i)
         snprintf(name, sizeof(name), "blk.%d.%s", i, vectors[k].name);
         if ((rc = get_vector(l, name, vectors[k].n, vectors[k].optional, vectors[k].out))) return rc;
     }
+    return 0;
+}
+
+/* Which layers see a window only: all but every so-manieth, or those that a list says. */
+static int get_windows(struct loader *l)
+{
+    static const char name[] = "attention.sliding_window_pattern";
+    struct weights *w = l->w;
+    int window, period;
+    int64_t v = 0;
+    struct gguf_array a;
+    char key[96];
+    int rc;
+
+    if (!l->arch->windows) return 0;
+    if (gguf_get_int(l->g, key_of(l, key, "attention.sliding_window"), &v) ? !v : !gguf_get_array(l->g, key, &a)) return 0;
+    if ((rc = get_count(l, "attention.sliding_window", 0, INT32_MAX, &window))) return rc;
+    if (gguf_get_array(l->g, key_of(l, key, name), &a)) {
+        if (a.n != (uint64_t)w->n_layer)
+            return err_set(l->e, ERR_FILE, "%s: %s has %zu entries for %d layers", gguf_path(l->g), key, (size_t)a.n, w->n_layer);
+        for (int i = 0; i < w->n_layer; i++) {
+            if (!gguf_array_int(&a, (uint64_t)i, &v)) return err_set(l->e, ERR_FILE, "%s: %s is not a list of numbers", gguf_path(l->g), key);
+            w->layers[i].window = v ? window : 0;
+        }
+        return 0;
+    }
+    if ((rc = get_count(l, name, l->arch->windows, LIMIT_LAYERS, &period))) return rc;
+    for (int i = 0; i < w->n_layer; i++) w->layers[i].window = (i + 1) % period ? window : 0;
     return 0;
 }
 
@@ -402,8 +443,15 @@ static int get_rope(struct loader *l)
         return rc;
     }
     if ((rc = scale_by_metadata(l, factors != NULL))) return rc;
+    if (l->arch->windows) {
+        /* in the place of the second set; never scaled */
+        double *local = w->rope_freq + w->n_rot / 2;
+        if ((rc = get_positive(l, "rope.freq_base_swa", 10000, &base))) return rc;
+        rope_frequencies(local, w->n_rot, base);
+        w->rope_freq_local = local;
+    }
     for (int i = 0; factors && i < w->n_rot / 2; i++) w->rope_freq[i] /= (double)factors[i];
-    for (int i = 0; i < (w->rope_freq_long ? w->n_rot : w->n_rot / 2); i++)
+    for (int i = 0; i < (w->rope_freq_long || w->rope_freq_local ? w->n_rot : w->n_rot / 2); i++)
         if (!isfinite(w->rope_freq[i]) || w->rope_freq[i] < 0)
             return err_set(l->e, ERR_FILE, "%s: frequency %d of the position embedding is not a number", gguf_path(l->g), i);
     return 0;
@@ -428,7 +476,7 @@ static int load(struct loader *l)
     int rc;
 
     if ((rc = find_arch(l)) || (rc = read_numbers(l)) || (rc = plan_arena(l))) return rc;
-    if ((rc = get_ends(l)) || (rc = get_rope(l))) return rc;
+    if ((rc = get_ends(l)) || (rc = get_rope(l)) || (rc = get_windows(l))) return rc;
     for (int i = 0; i < l->w->n_layer; i++)
         if ((rc = get_layer(l, i))) return rc;
     return check_all_claimed(l);

@@ -27,9 +27,12 @@ struct layer {
     bool rope;                               /* queries and keys know their position */
     struct matrix wo;                        /* n_q -> n_embd */
     const float *bo;                         /* n_embd */
+    const float *attn_post_norm;             /* n_embd: of what the half adds to the stream; NULL where a model has none */
+    int window;                              /* positions that attention sees, its own among them; 0: all */
     const float *ffn_norm;                   /* n_embd */
     struct matrix gate, up;                  /* n_embd -> n_ff */
     struct matrix down;                      /* n_ff -> n_embd */
+    const float *ffn_post_norm;              /* as attn_post_norm */
 };
 
 struct weights {
@@ -42,7 +45,11 @@ struct weights {
     double *rope_freq;                       /* n_rot / 2, scaling included */
     const double *rope_freq_long;            /* for contexts over rope_ctx; NULL where a model has only the above */
     int rope_ctx;
+    const double *rope_freq_local;           /* n_rot / 2, of layers with a window; NULL: theirs are rope_freq */
     double rope_size;                        /* what turned queries and keys are multiplied by; 1 but for long contexts' models */
+    float attend_scale;                      /* of the products of queries and keys */
+    bool gelu;                               /* the gate's function is GELU in its tanh form; otherwise SiLU */
+    float embed_scale;                       /* of embedded tokens; 1 but for gemma3 */
     struct matrix embed;                     /* n_vocab rows of n_embd */
     struct matrix output;                    /* n_embd -> n_vocab; the same as embed in tied models */
     const float *output_norm;                /* n_embd */

@@ -74,7 +74,7 @@ static const char reply_sql[] =
         " top_k, top_p, min_p,"
     " repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context, ended, answer_ended, thought_tokens,"
         " answer_tokens,"
-    " escaped, extensions, thought_ms, answer_ms, prefill_ms, tokens_per_s FROM replies WHERE message = ?1";
+    " escaped, extensions, thought_ms, answer_ms, prefill_ms, tokens_per_s, think, cot, keep_thoughts, loop_guard, thought_of FROM replies WHERE message = ?1";
 static const char conversation_sql[] = "SELECT id, title, system, leaf, created_ms, updated_ms, origin FROM conversations WHERE id = ?1";
 static const char votes_sql[] = "SELECT a, b, verdict, strength, shown_first, blind, spent_ms, voted_ms FROM votes ORDER BY id";
 /* clang-format on */

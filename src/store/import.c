@@ -46,14 +46,16 @@ static const struct table reply_table = {"reply",
      " system, seed, temp, top_k,"
     " top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context, ended, answer_ended,"
      " thought_tokens,"
-    " answer_tokens, escaped, extensions, thought_ms, answer_ms, prefill_ms, tokens_per_s) VALUES(?1, coalesce(?2, ''), ?3, ?4,"
+    " answer_tokens, escaped, extensions, thought_ms, answer_ms, prefill_ms, tokens_per_s, think, cot, keep_thoughts,"
+    " loop_guard) VALUES(?1, coalesce(?2, ''), ?3, ?4,"
      " ?5, ?6, ?7, ?8, ?9, ?10,"
-    " coalesce(?11, ''), ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)",
+    " coalesce(?11, ''), ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33,"
+    " ?34, ?35, ?36, ?37)",
     "model model_file model_sha256 quant family adapter engine_version kernels threads system seed temp top_k top_p min_p"
      " repeat_penalty budget"
     " budget_final think_min answer_max prompt_tokens context ended answer_ended thought_tokens answer_tokens escaped"
      " extensions thought_ms answer_ms"
-    " prefill_ms tokens_per_s"};
+    " prefill_ms tokens_per_s think cot keep_thoughts loop_guard"};
 static const struct table list_tables[] = {
     {"ratings", "INSERT INTO ratings(message, part, value, reasons, comment, rated_ms) VALUES(?1, ?2, ?3, coalesce(?4, '[]'),"
      " ?5, coalesce(?6, 0))",
@@ -161,6 +163,18 @@ static int note_id(json_t *ids, const json_t *old, int64_t id, struct err *e)
     return json_object_set_new(ids, key, json_integer(id)) == 0 ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
+/* The reply whose thought this one was given has another number here. */
+static int link_thought(struct importer *im, int64_t id, const json_t *old)
+{
+    struct query q;
+
+    if (!new_id(im->ids, old)) return 0;
+    query_init(&q, im->store, "UPDATE replies SET thought_of = ?2 WHERE message = ?1", im->err);
+    query_int(&q, 1, id);
+    query_int(&q, 2, new_id(im->ids, old));
+    return query_run(&q);
+}
+
 static int insert_message(struct importer *im, int64_t conversation, int64_t created, const json_t *m, json_t *roles, int64_t *id)
 {
     static const char *const texts[] = {"text", "thought", "edited_text", "edited_thought"};
@@ -199,6 +213,7 @@ static int insert_message(struct importer *im, int64_t conversation, int64_t cre
     snprintf(key, sizeof key, "%lld", (long long)*id);
     if (!rc && json_object_set_new(roles, key, json_boolean(reply)) != 0) rc = err_set(im->err, ERR_NOMEM, "out of memory");
     if (!rc && reply) rc = insert_reply_rows(im, *id, m);
+    if (!rc && reply) rc = link_thought(im, *id, json_object_get(json_object_get(m, "reply"), "thought_of"));
     if (!rc) rc = index_add(im->store, *id, im->err);
     const json_t *text = json_object_get(m, "text");
     if (!rc && !reply && !parent && json_is_string(text))

@@ -17,6 +17,7 @@
  *   delete.c   deleting for good
  *   import.c   conversations of other programs; its own header import.h
  *   care.c     backup, check, redact
+ *   salvage.c  what can be read of a damaged file, into a new one
  *   stats.c    counts for the user's eyes
  *   export.c   fine-tuning data: which, in which order; its own header export.h
  *

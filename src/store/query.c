@@ -52,8 +52,11 @@ int db_error(struct store *s, int sqlite_rc, struct err *e)
     case ERR_NOMEM: return err_set(e, code, "out of memory");
     case ERR_FULL: return err_set(e, code, "%s: no space left on the disk", name);
     case ERR_BUSY: return err_set(e, code, "%s: another program is using it", name);
-    default: return err_set(e, code, "%s: %s", name, text);
+    default: break;
     }
+    if ((sqlite_rc & 0xff) == SQLITE_CORRUPT || (sqlite_rc & 0xff) == SQLITE_NOTADB)
+        return err_set(e, code, "%s: is damaged, or no record (%s); `ponder check --salvage` sets it aside and saves what can be read", name, text);
+    return err_set(e, code, "%s: %s", name, text);
 }
 
 int db_exec(struct store *s, const char *sql, struct err *e)

@@ -135,6 +135,20 @@ static int conversation_exists(struct store *s, int64_t id, struct err *e)
     return rc;
 }
 
+int store_load_path(struct store *s, int64_t id, struct message_list *out, struct err *e)
+{
+    static const char sql[] =
+        MESSAGES " WHERE m.id IN (WITH RECURSIVE up(id) AS (SELECT ?1 UNION SELECT n.parent FROM messages n JOIN up ON n.id = up.id"
+                 " WHERE n.parent IS NOT NULL) SELECT id FROM up) ORDER BY m.id";
+
+    *out = (struct message_list){0};
+    store_lock(s);
+    int rc = load(s, sql, id, out, e);
+    store_unlock(s);
+    if (!rc && !out->n) rc = err_set(e, ERR_NOT_FOUND, "there is no message %lld", (long long)id);
+    return rc;
+}
+
 int store_load_branch(struct store *s, int64_t conversation, struct message_list *out, struct err *e)
 {
     /* a message's parent has a smaller id: this is root first */

@@ -228,11 +228,22 @@
     ", r.quant AS quant, r.family AS family, r.adapter AS adapter, r.engine_version AS engine_version," \
     " r.temp AS temp, r.top_k AS top_k, r.top_p AS top_p, r.min_p AS min_p, r.repeat_penalty AS repeat_penalty," \
     " r.extensions AS extensions, r.escaped AS escaped, r.tokens_per_s AS tokens_per_s"
+
+/* Version 3: what else a reply's text hangs on, so that it can be written again. thought_of names the reply whose thought this one was given. */
+#define REPLAY_COLUMNS \
+    "ALTER TABLE replies ADD COLUMN think TEXT;" \
+    "ALTER TABLE replies ADD COLUMN cot TEXT;" \
+    "ALTER TABLE replies ADD COLUMN keep_thoughts INTEGER;" \
+    "ALTER TABLE replies ADD COLUMN loop_guard INTEGER;" \
+    "ALTER TABLE replies ADD COLUMN thought_of INTEGER;"
+
+#define TURNS_REPLAY TURNS_MORE ", r.think AS think, r.cot AS cot, r.thought_of AS thought_of"
 /* clang-format on */
 
 static const char *const steps[] = {
     "PRAGMA application_id = 1886350948;" TABLES FULL_TEXT TURNS(""),
     LEARNING_TABLES "DROP VIEW turns;" TURNS(TURNS_MORE) PAIRS STEP_RATINGS BUDGET_EVENTS,
+    REPLAY_COLUMNS "DROP VIEW turns;" TURNS(TURNS_REPLAY),
 };
 _Static_assert(STORE_APPLICATION_ID == 1886350948, "the first step writes the number that schema_check looks for");
 

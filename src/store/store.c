@@ -41,6 +41,36 @@ const char *store_path(const struct store *s)
     return s->path;
 }
 
+static int read_identity(struct store *s, char out[17], struct err *e)
+{
+    struct query q;
+    char *text = NULL;
+
+    query_init(&q, s, "SELECT value FROM notes WHERE name = 'identity'", e);
+    if (query_row(&q)) text = query_get_text(&q, 0, NULL);
+    int rc = query_end(&q);
+    if (!rc && !text) rc = ERR_NOT_FOUND;
+    /* it becomes the name of a folder */
+    if (!rc && (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)) rc = err_set(e, ERR_DB, "%s: its identity is damaged", s->path);
+    if (!rc) memcpy(out, text, 17);
+    free(text);
+    return rc;
+}
+
+int store_identity(struct store *s, char out[17], struct err *e)
+{
+    if (!s->path) return err_set(e, ERR_INVALID, "a record in memory has no identity");
+    store_lock(s);
+    int rc = read_identity(s, out, e);
+    if (rc == ERR_NOT_FOUND) {
+        /* another program may do the same at the same time: the first one counts */
+        rc = db_exec(s, "INSERT OR IGNORE INTO notes(name, value) VALUES('identity', lower(hex(randomblob(8))))", e);
+        if (!rc) rc = read_identity(s, out, e);
+    }
+    store_unlock(s);
+    return rc;
+}
+
 /* ---- the file ----------------------------------------------------------------------------------------------- */
 
 /* The path with its folder made and resolved, appended to out. */

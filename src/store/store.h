@@ -27,6 +27,10 @@ void store_close(struct store *s);
 const char *store_library_version(void);
 const char *store_path(const struct store *s);      /* NULL in memory */
 
+/* A random name that the database got when it was first asked for, and keeps when its file is moved: 16 hex digits. Caches beside the record are kept
+ * under it. ERR_INVALID in memory. */
+int store_identity(struct store *s, char out[17], struct err *e);
+
 /* ---- writing a turn ----------------------------------------------------------------------------------------- */
 
 int store_new_conversation(struct store *s, const char *system, int64_t *id, struct err *e);
@@ -52,6 +56,9 @@ struct reply_start {
     const char *budget;              /* as typed: "400", "30s", "unlimited", "off" */
     int think_min, answer_max;
     int prompt_tokens, context;
+    const char *think, *cot;         /* the settings of these names; NULL not known */
+    bool keep_thoughts, loop_guard;
+    int64_t thought_of;              /* the reply whose thought this one was given; 0: its thought is its own */
 };
 /* Adds a streaming reply below its prompt and makes it the leaf. */
 int store_begin_reply(struct store *s, const struct reply_start *r, int64_t *id, struct err *e);
@@ -105,8 +112,33 @@ void message_list_release(struct message_list *l);
 /* The active branch of a conversation, root first. */
 int store_load_branch(struct store *s, int64_t conversation, struct message_list *out, struct err *e);
 int store_load_message(struct store *s, int64_t id, struct message_list *out, struct err *e);           /* a list of one */
+/* The way from the root down to a message, whichever branch is shown. ERR_NOT_FOUND. */
+int store_load_path(struct store *s, int64_t id, struct message_list *out, struct err *e);
 /* Makes another message the leaf: the newest descendant of id. */
 int store_select_branch(struct store *s, int64_t id, struct err *e);
+
+struct reply_event {
+    size_t position;
+    char *kind, *value;              /* see store_add_event; "" no value */
+};
+struct reply_span {
+    size_t position, offset, length;
+    char *kind;
+};
+/* What a reply came from. Strings are "" where not known. */
+struct provenance {
+    char *model, *model_file, *model_sha256, *family, *adapter, *engine_version, *system, *budget, *think, *cot;
+    int64_t parent, created_ms, seed, thought_of;
+    bool seeded;                     /* false: written elsewhere, nothing of the below is known */
+    double temp, top_p, min_p, repeat_penalty;
+    int top_k, think_min, answer_max, context;
+    bool keep_thoughts, loop_guard;
+    struct reply_event *events;
+    struct reply_span *spans;
+    size_t n_events, n_spans;
+};
+void provenance_release(struct provenance *p);
+int store_load_provenance(struct store *s, int64_t reply, struct provenance *out, struct err *e);
 
 struct conversation {
     int64_t id, leaf, created_ms, updated_ms;
@@ -146,6 +178,17 @@ int store_search_filtered(struct store *s, const char *words, enum search_in in,
 /* Words as typed: every word must occur, quotes make a phrase, nothing else is special. Best first (FTS5 bm25). */
 int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
 
+/* Finished replies without any rating, in the order they were written. Of the filter, `rated` and `rating` mean nothing here. */
+struct id_list {
+    int64_t *ids;
+    size_t n;
+};
+void id_list_release(struct id_list *l);
+int store_unrated(struct store *s, const struct search_filter *f, struct id_list *out, struct err *e);
+/* The last reply that was passed when unrated ones were gone through; 0 none. */
+int store_review_place(struct store *s, int64_t *reply, struct err *e);
+int store_set_review_place(struct store *s, int64_t reply, struct err *e);
+
 /* ---- ratings ------------------------------------------------------------------------------------------------ */
 
 enum part { PART_ANSWER, PART_THOUGHT };
@@ -172,6 +215,9 @@ struct vote {
 /* Replaces an earlier vote on the same two. The winner becomes the active branch, without one the earlier of the two, where both are in
  * one conversation; a leaf already below it stays. id (may be NULL): of the vote. ERR_INVALID for replies to different messages. */
 int store_vote(struct store *s, const struct vote *v, int64_t *id, struct err *e);
+/* The reply to the same prompt that this one is most likely to be compared with: the finished one before it, else the one behind it.
+ * ERR_NOT_FOUND when it is the only one. */
+int store_rival(struct store *s, int64_t reply, int64_t *rival, struct err *e);
 int store_load_vote(struct store *s, int64_t a, int64_t b, struct vote *out, struct err *e);  /* in either order; ERR_NOT_FOUND */
 
 /* ---- replies written together -------------------------------------------------------------------------------- */
@@ -286,6 +332,18 @@ void import_report_release(struct import_report *r);
  * llm's SQLite file. All that can come in does, in one transaction; a conversation that cannot stays out as a whole. ERR_INVALID when the
  * file is of no kind that is known. only_look: counts, and leaves the record as it was. */
 int store_import(struct store *s, const char *path, bool only_look, struct import_report *out, struct err *e);
+
+/* ---- salvage ------------------------------------------------------------------------------------------------- */
+
+struct salvage_report {
+    char *aside;     /* where the damaged file is now; NULL when it could not be moved */
+    int64_t rows;    /* read from it */
+    struct str text; /* a line for each table */
+};
+void salvage_report_release(struct salvage_report *r);
+/* For a record that is damaged and open nowhere: gives the file another name (PATH.damaged-TIME, with its log), and makes a new one at path of what can
+ * be read. ERR_BUSY while another program has it open. The report is filled, and the caller's, also after an error. */
+int store_salvage(const char *path, struct salvage_report *out, struct err *e);
 
 /* ---- care --------------------------------------------------------------------------------------------------- */
 

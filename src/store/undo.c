@@ -305,6 +305,7 @@ int store_undo(struct store *s, int64_t conversation, struct undone *out, struct
     int rc = db_begin(s, e);
     if (!rc) rc = db_end(s, undo(s, conversation, &done, e), e);
     store_unlock(s);
-    if (out) *out = rc ? (struct undone){0} : done;
+    if (rc) done = (struct undone){0};
+    if (out) *out = done;
     return rc;
 }

@@ -121,6 +121,18 @@ int store_vote(struct store *s, const struct vote *v, int64_t *id, struct err *e
     return rc;
 }
 
+int store_rival(struct store *s, int64_t reply, int64_t *rival, struct err *e)
+{
+    static const char sql[] = "SELECT o.id FROM messages m JOIN messages o ON o.parent = m.parent AND o.id <> m.id AND o.role = 'assistant' AND"
+                              " o.streaming = 0 WHERE m.id = ?1 AND ?2 = ?2 ORDER BY o.id > m.id, abs(o.id - m.id) LIMIT 1";
+    int rc = 0;
+
+    store_lock(s);
+    *rival = number_of(s, sql, reply, 0, e, &rc);
+    store_unlock(s);
+    return rc || *rival ? rc : err_set(e, ERR_NOT_FOUND, "there is no other reply to this prompt");
+}
+
 int store_load_vote(struct store *s, int64_t a, int64_t b, struct vote *out, struct err *e)
 {
     struct query q;

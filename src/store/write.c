@@ -229,8 +229,10 @@ static int insert_provenance(struct store *s, int64_t reply, const struct reply_
     query_init(
         &q, s,
         "INSERT INTO replies(message, model, model_file, model_sha256, quant, family, adapter, engine_version, kernels, threads, system,"
-        " seed, temp, top_k, top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22)",
+        " seed, temp, top_k, top_p, min_p, repeat_penalty, budget, budget_final, think_min, answer_max, prompt_tokens, context,"
+        " think, cot, keep_thoughts, loop_guard, thought_of)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,"
+        " ?26, nullif(?27, 0))",
         e);
     query_int(&q, 1, reply);
     query_cstr(&q, 2, r->model ? r->model : "");
@@ -254,6 +256,25 @@ static int insert_provenance(struct store *s, int64_t reply, const struct reply_
     query_int(&q, 20, r->answer_max);
     query_int(&q, 21, r->prompt_tokens);
     query_int(&q, 22, r->context);
+    query_cstr(&q, 23, r->think);
+    query_cstr(&q, 24, r->cot);
+    query_int(&q, 25, r->keep_thoughts);
+    query_int(&q, 26, r->loop_guard);
+    query_int(&q, 27, r->thought_of);
+    return query_run(&q);
+}
+
+/* What no sampler chose in a thought that is given is so in its copy too. The first words are put, and told, anew. */
+static int copy_spans(struct store *s, int64_t reply, int64_t from, struct err *e)
+{
+    struct query q;
+
+    query_init(&q, s,
+               "INSERT INTO spans(message, position, byte_offset, byte_length, kind, author)"
+               " SELECT ?1, position, byte_offset, byte_length, kind, author FROM spans WHERE message = ?2 AND kind NOT IN ('lead', 'close')",
+               e);
+    query_int(&q, 1, reply);
+    query_int(&q, 2, from);
     return query_run(&q);
 }
 
@@ -264,6 +285,7 @@ static int begin_reply(struct store *s, const struct reply_start *r, int64_t *id
     int rc = check_parent(s, r->conversation, r->parent, true, e);
     if (!rc) rc = insert_message(s, r->conversation, r->parent, "assistant", true, "", 0, id, e);
     if (!rc) rc = insert_provenance(s, *id, r, e);
+    if (!rc && r->thought_of) rc = copy_spans(s, *id, r->thought_of, e);
     if (rc) return rc;
     query_init(&q, s, "INSERT INTO streams(message, slot, writer) VALUES(?1, ?2, ?3)", e);
     query_int(&q, 1, *id);

@@ -374,7 +374,8 @@ static void cmd_dump(struct app *a, const char *args)
         expand_home(&path, args);
     else
         rc = path_of(&path, PATH_STATE, "screen.txt", &e);
-    if (!rc) rc = file_write_atomic(str_cstr(&path), str_cstr(&text), text.len, &e);
+    if (!rc && *args) rc = outside_write(str_cstr(&path), str_cstr(&text), text.len, &e);
+    if (!rc && !*args) rc = file_write_atomic(str_cstr(&path), str_cstr(&text), text.len, &e);
     if (rc)
         say_error(a, &e);
     else

@@ -172,6 +172,7 @@ void app_chat_event(struct app *a, const struct chat_event *ev)
     case CHAT_ENDED: on_ended(a, ev); break;
     case CHAT_NOTICE: app_notice(a, "%s", ev->text); break;
     case CHAT_SAVED: on_saved(a, ev); break;
+    case CHAT_READY: break;
     case CHAT_STORE_TROUBLE: {
         bool was = a->trouble.len > 0;
         str_clear(&a->trouble);

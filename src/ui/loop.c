@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define EVENTS_A_TURN 256
@@ -46,25 +45,6 @@ static void suspend(struct loop *l)
     app_resize(l->app, w, h);
 }
 
-static int run_editor(const char *path)
-{
-    const char *editor = getenv("VISUAL");
-    if (!editor || !*editor) editor = getenv("EDITOR");
-    if (!editor || !*editor) editor = "vi";
-    pid_t pid = fork();
-    if (pid < 0) return -1;
-    if (pid == 0) {
-        struct str cmd = STR_EMPTY;
-        str_addf(&cmd, "%s \"$1\"", editor);
-        execl("/bin/sh", "sh", "-c", str_cstr(&cmd), "sh", path, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static void edit(struct loop *l)
 {
     struct err e = {0};
@@ -78,7 +58,7 @@ static void edit(struct loop *l)
     if (!rc) rc = file_write_atomic(str_cstr(&path), line, n, &e);
     if (!rc) {
         term_suspend(l->term);
-        int code = run_editor(str_cstr(&path));
+        int code = outside_edit(str_cstr(&path));
         term_resume(l->term);
         if (code)
             rc = err_set(&e, ERR_FAILED,

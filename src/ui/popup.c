@@ -379,7 +379,7 @@ static void delete_chosen(struct app *a, struct popup *p)
         app_error(a, "%s", e.text);
         return;
     }
-    if (store_delete(a->store, id, &e))
+    if (chat_forget(a->store, id, &e) || store_delete(a->store, id, &e))
         app_error(a, "%s", e.text);
     else
         app_notice(a, "deleted");

@@ -42,8 +42,9 @@ static void on_told(int sig)
     errno = saved;
 }
 
-static void on_crash(int sig)
+static void on_crash(int sig, siginfo_t *info, void *context)
 {
+    (void)context;
     size_t n = (size_t)restore_len, done = 0;
     if (n > 0 && getpid() == restore_pid) {
         restore_len = 0;
@@ -57,7 +58,8 @@ static void on_crash(int sig)
     }
     for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
         if (crashes[i] == sig) sigaction(sig, &old_crashes[i], NULL);
-    raise(sig);
+    /* What the kernel raised for an instruction comes again with it, address and all, for the handler before. */
+    if (info->si_code <= 0) raise(sig);
 }
 
 /* SIG_IGN would be inherited by programs started from here; a handler is not. */
@@ -93,7 +95,7 @@ int term_signals_install(int fd, const struct termios *modes, struct err *e)
     }
     a.sa_handler = on_pipe;
     sigaction(SIGPIPE, &a, &old_pipe);
-    struct sigaction c = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
+    struct sigaction c = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
     sigemptyset(&c.sa_mask);
     for (size_t i = 0; i < ARRAY_LEN(crashes); i++) sigaction(crashes[i], &c, &old_crashes[i]);
     installed = true;

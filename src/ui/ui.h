@@ -25,6 +25,15 @@ struct ui_options {
 /* Both return the exit code of the program, 128+n after a signal. ui_run falls back to ui_plain where the terminal cannot address its cursor. */
 int ui_run(const struct ui_options *o);
 int ui_plain(const struct ui_options *o);
+
+/* A process that stays outside the sandbox for what the user asks for beyond it. To be started before the sandbox, any thread and the record;
+ * where it was not started, or is gone, the other two do the work themselves. */
+int outside_start(struct err *e);
+void outside_stop(void);
+int outside_edit(const char *path);      /* $VISUAL or $EDITOR on the file, in the terminal as it is: its exit code, -1 */
+/* A file that the user named in the chat: a new one, not hidden. */
+int outside_write(const char *path, const void *bytes, size_t n, struct err *e);
+
 /* Help texts and completions from the tables: keys, commands. Appended to out. */
 void ui_help_keys(struct str *out);
 void ui_help_commands(struct str *out);

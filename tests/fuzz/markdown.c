@@ -1,21 +1,6 @@
-/*
- * Fuzz target: any bytes, appended in pieces that the first bytes choose, at two widths; the lines must fit and be those of the whole.
- *
- *   clang -std=c11 -D_GNU_SOURCE -Isrc -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/markdown.c src/ui/markdown*.c
- * src/ui/highlight*.c src/ui/grid.c src/ui/wrap.c \ src/base/[!q]*.c -linih -lcrypto -lutf8proc -lmd4c -o fuzz-markdown && ./fuzz-markdown
- * -max_len=2000 -max_total_time=60
- */
+/* Fuzz target: any bytes as Markdown, appended in pieces that the first bytes choose, at two widths; the lines must fit and be those of the whole. */
+#include "fuzz.h"
 #include "ui/markdown.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok)
-{
-    if (!ok) abort();
-}
 
 static void compare(struct markdown *a, struct markdown *b, int columns)
 {

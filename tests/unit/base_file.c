@@ -414,6 +414,10 @@ static void replacing_files(void **state)
     assert_int_equal(file_write_atomic(at("f"), "two and more", 12, &e), 0);
     assert_int_equal(mode_of(at("f")), 0600);
     expect_content(at("f"), "two and more");
+    assert_int_equal(file_write_cache(at("f"), "three", 5, &e), 0);
+    assert_int_equal(mode_of(at("f")), 0600);
+    expect_content(at("f"), "three");
+    assert_int_equal(file_write_cache(at("no/folder/f"), "x", 1, &e), ERR_NOT_FOUND);
     assert_int_equal(file_write_atomic(at("f"), NULL, 0, &e), 0);
     expect_content(at("f"), "");
     assert_int_equal(files_in(root), 1);

@@ -84,6 +84,7 @@ static void leftovers_are_dropped(void **state)
         assert_int_equal(queue_push(q, &things[i]), 0);
         if (i % 4 == 0) assert_non_null(queue_pop(q));
     }
+    assert_int_equal(queue_count(q), 30);
     dropped = 0;
     queue_free(q);
     assert_int_equal(dropped, 30);

@@ -182,6 +182,7 @@ static void defaults(void **state)
         {"think", "on"},
         {"lora", ""},
         {"db", ""},
+        {"kv_disk", "2048"},
         {"private", "off"},
         {"theme", "dark"},
         {"layout", "inline"},
@@ -192,6 +193,8 @@ static void defaults(void **state)
         {"keep_thoughts", "off"},
         {"mouse", "on"},
         {"loop_guard", "on"},
+        {"speculate", "on"},
+        {"sandbox", "on"},
     };
     assert_int_equal(settings_count, ARRAY_LEN(table));
     for (size_t i = 0; i < ARRAY_LEN(table); i++) expect(table[i][0], table[i][1]);
@@ -610,6 +613,7 @@ static void flags_that_are_taken(void **state)
         {"--mouse=0", "mouse", "off"},
         {"--no-loop-guard", "loop_guard", "off"},
         {"--loop_guard", "loop_guard", "on"},
+        {"--speculate off", "speculate", "off"},
         {"--budget 30s", "budget", "30s"},
         {"--budget=off", "budget", "off"},
         {"--system=", "system", ""},

@@ -194,6 +194,54 @@ static void the_seed_makes_the_reply(void **state)
     finish(&b);
 }
 
+/* What the record keeps of a reply, but for its times and its ids. */
+static void told(struct talk *t, struct str *out)
+{
+    struct message_list l = branch(t);
+    const struct message *m = &l.items[l.n - 1];
+    str_addf(out, "[%s][%s] %s %s %s %d %d", str_cstr(&t->thought), str_cstr(&t->answer), m->ended, m->answer_ended, m->budget, m->thought_tokens,
+             t->end.answer_tokens);
+    assert_string_equal(m->thought, str_cstr(&t->thought));
+    assert_string_equal(m->text, str_cstr(&t->answer));
+    message_list_release(&l);
+}
+
+static void speculation_changes_no_reply(void **state)
+{
+    (void)state;
+    static const char *const temps[] = {"0", "0.3", "1"}, *const budgets[] = {"off", "90", "200"};
+    int drafted = 0, accepted = 0;
+    for (size_t i = 0; i < 9; i++) {
+        struct str kept[3] = {STR_EMPTY, STR_EMPTY, STR_EMPTY};
+        for (int how = 0; how < 3; how++) {      /* without, with, with and on one thread */
+            struct talk t;
+            struct err e = {0};
+            start(&t, budgets[i / 3]);
+            assert_int_equal(settings_set(&t.set, "temp", temps[i % 3], &e), 0);
+            assert_int_equal(settings_set(&t.set, "answer_max", "60", &e), 0);
+            assert_int_equal(settings_set(&t.set, "speculate", how ? "on" : "off", &e), 0);
+            assert_int_equal(settings_set(&t.set, "threads", how == 2 ? "1" : "2", &e), 0);
+            assert_int_equal(chat_set(t.chat, &t.set, NULL, &e), 0);
+            for (int turn = 1; turn <= 2; turn++) {
+                clear(&t);
+                say(&t, turn == 1 ? "first" : "and.then?");
+                pump(&t, turn);
+                told(&t, &kept[how]);
+                if (!how) assert_int_equal(t.end.drafted, 0);
+                assert_true(t.end.accepted <= t.end.drafted);
+                drafted += t.end.drafted;
+                accepted += t.end.accepted;
+            }
+            finish(&t);
+        }
+        assert_string_equal(str_cstr(&kept[1]), str_cstr(&kept[0]));
+        assert_string_equal(str_cstr(&kept[2]), str_cstr(&kept[0]));
+        for (int how = 0; how < 3; how++) str_release(&kept[how]);
+    }
+    /* the greedy replies go round in circles, so that there was something to guess */
+    assert_true(drafted > 0 && accepted > 0);
+}
+
 static void a_missing_model_is_told(void **state)
 {
     (void)state;
@@ -486,6 +534,114 @@ static void leaving_in_the_middle_ends_the_reply(void **state)
     finish(&t);
 }
 
+/* Another answer to the same thought: the thought stands as it was, where it is from is kept, and nothing but the answer is new. */
+static void another_answer_to_the_same_thought(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    start(&t, "40");
+    say(&t, "think of it");
+    pump(&t, 1);
+    struct str thought = STR_EMPTY, answer = STR_EMPTY;
+    str_add_bytes(&thought, str_cstr(&t.thought), t.thought.len);
+    str_add_bytes(&answer, str_cstr(&t.answer), t.answer.len);
+    int64_t first = t.reply;
+    assert_int_equal(settings_set(&t.set, "seed", "6", &e), 0);
+    assert_int_equal(settings_set(&t.set, "budget", "3", &e), 0);     /* the thought that is given has its length */
+    assert_int_equal(chat_set(t.chat, &t.set, NULL, &e), 0);
+    clear(&t);
+    assert_int_equal(chat_reroll(t.chat, first + 7, &e), ERR_NOT_FOUND);
+    assert_int_equal(chat_reroll(t.chat, first, &e), 0);
+    pump(&t, 2);
+    assert_string_equal(str_cstr(&t.thought), str_cstr(&thought));
+    assert_int_equal(t.end.answer_tokens, 12);
+    struct provenance p = {0};
+    assert_int_equal(store_load_provenance(t.store, t.reply, &p, &e), 0);
+    assert_int_equal(p.thought_of, first);
+    size_t wrapped = 0;
+    for (size_t i = 0; i < p.n_spans; i++) wrapped += !strcmp(p.spans[i].kind, "wrap_up");
+    assert_int_equal(wrapped, 1);     /* what the program had put into it is still told apart */
+    provenance_release(&p);
+    int64_t rival = 0;
+    assert_int_equal(store_rival(t.store, t.reply, &rival, &e), 0);
+    assert_int_equal(rival, first);
+    assert_int_equal(store_rival(t.store, first, &rival, &e), 0);
+    assert_int_equal(rival, t.reply);
+    struct message_list l = {0};
+    assert_int_equal(store_load_path(t.store, first, &l, &e), 0);     /* not the branch that is shown */
+    assert_int_equal(l.n, 2);
+    assert_string_equal(l.items[1].text, str_cstr(&answer));
+    message_list_release(&l);
+    clear(&t);
+    assert_int_equal(chat_regenerate(t.chat, 0, &e), 0);              /* the next reply thinks for itself again */
+    pump(&t, 3);
+    assert_int_equal(store_load_provenance(t.store, t.reply, &p, &e), 0);
+    assert_int_equal(p.thought_of, 0);
+    assert_true(t.end.thought_tokens <= 3);
+    provenance_release(&p);
+    str_release(&thought);
+    str_release(&answer);
+    finish(&t);
+}
+
+/* Commands at token positions do what they did live, without the clock. */
+static void a_script_does_what_was_done(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    start(&t, "unlimited");
+    t.then = "answer";
+    t.stop_after = 9;
+    say(&t, "long");
+    pump(&t, 1);
+    struct str thought = STR_EMPTY, answer = STR_EMPTY;
+    str_add_bytes(&thought, str_cstr(&t.thought), t.thought.len);
+    str_add_bytes(&answer, str_cstr(&t.answer), t.answer.len);
+    struct provenance p = {0};
+    assert_int_equal(store_load_provenance(t.store, t.reply, &p, &e), 0);
+    struct chat_cue cue = {.cmd = {.verb = THINK_ANSWER_NOW}};
+    for (size_t i = 0; i < p.n_events; i++)
+        if (!strcmp(p.events[i].kind, "answer_now")) cue.position = p.events[i].position;
+    assert_true(cue.position > 0);
+    provenance_release(&p);
+    struct chat_script s = {.cues = &cue, .n_cues = 1, .timeless = true};
+    assert_int_equal(chat_set_script(t.chat, &s, &e), 0);
+    clear(&t);
+    t.stop_after = 0;
+    assert_int_equal(chat_regenerate(t.chat, 0, &e), 0);
+    pump(&t, 2);
+    assert_string_equal(str_cstr(&t.thought), str_cstr(&thought));
+    assert_string_equal(str_cstr(&t.answer), str_cstr(&answer));
+    assert_int_equal(t.end.thought_ending, THOUGHT_ANSWER_NOW);
+    str_release(&thought);
+    str_release(&answer);
+    finish(&t);
+}
+
+/* A prompt whose reply never came, behind an exchange, is the one that is answered. */
+static void a_prompt_without_a_reply_gets_one(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    int64_t prompt = 0;
+    start(&t, "10");
+    say(&t, "first");
+    pump(&t, 1);
+    int64_t c = chat_conversation(t.chat);
+    assert_int_equal(store_add_prompt(t.store, c, t.reply, "second", 6, &prompt, &e), 0);
+    assert_int_equal(chat_select(t.chat, c, &e), 0);
+    assert_int_equal(chat_regenerate(t.chat, 0, &e), 0);
+    pump(&t, 2);
+    struct message_list l = branch(&t);
+    assert_int_equal(l.n, 4);
+    assert_int_equal(l.items[3].parent, prompt);
+    message_list_release(&l);
+    finish(&t);
+}
+
 static int make_model(void **state)
 {
     (void)state;
@@ -512,6 +668,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_is_told_in_order_and_kept),
         cmocka_unit_test(the_seed_makes_the_reply),
+        cmocka_unit_test(speculation_changes_no_reply),
         cmocka_unit_test(a_missing_model_is_told),
         cmocka_unit_test(a_prompt_beyond_the_context_is_refused),
         cmocka_unit_test(adapters_of_the_settings_are_applied),
@@ -522,6 +679,9 @@ int main(void)
         cmocka_unit_test(another_reply_and_another_prompt),
         cmocka_unit_test(a_full_disk_loses_nothing_that_memory_holds),
         cmocka_unit_test(leaving_in_the_middle_ends_the_reply),
+        cmocka_unit_test(another_answer_to_the_same_thought),
+        cmocka_unit_test(a_script_does_what_was_done),
+        cmocka_unit_test(a_prompt_without_a_reply_gets_one),
     };
     return cmocka_run_group_tests(tests, make_model, remove_model);
 }

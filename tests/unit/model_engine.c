@@ -33,9 +33,13 @@ static const struct tiny_spec specs[] = {
     {"llama q2_k", "llama", TENSOR_Q2_K, 1, 256, 256, 4, 2, 64, 64, 300, 2048, true, false, SCALING_NONE},
     {"qwen3 iq4_nl", "qwen3", TENSOR_IQ4_NL, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
     {"smollm3 f32", "smollm3", TENSOR_F32, 5, 64, 96, 4, 2, 16, 16, 300, 2048, true, false, SCALING_NONE},
+    {"gemma3 f32", "gemma3", TENSOR_F32, 3, 64, 96, 4, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
+    {"gemma3 q8", "gemma3", TENSOR_Q8_0, 3, 96, 1056, 3, 1, 32, 32, 300, 2048, true, false, SCALING_LINEAR},
+    {"gemma3 f16", "gemma3", TENSOR_F16, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE},
 };
-/* The one that the tests of bits use. */
-#define MAIN_SPEC 1
+/* The one that the tests of bits use, and one with windows. */
+#define MAIN_SPEC   1
+#define WINDOW_SPEC 17
 
 static struct engine *open_spec(struct tiny_model *m, const struct tiny_spec *spec)
 {
@@ -117,8 +121,8 @@ static void logits_match_the_reference(void **state)
         struct tiny_model m;
         struct engine *engine = open_spec(&m, &specs[i]);
         struct session *s = new_session(engine, 600, 2);
-        /* one model also beyond a key tile, a chunk and a piece of decode attention */
-        int n = i == MAIN_SPEC ? 550 : 45;
+        /* two models also beyond a key tile, a chunk and a piece of decode attention */
+        int n = i == MAIN_SPEC || i == WINDOW_SPEC ? 550 : 45;
         int32_t ids[550];
         struct err e = {0};
         fill_ids(ids, (size_t)n, specs[i].n_vocab);
@@ -139,6 +143,43 @@ static void logits_match_the_reference(void **state)
     }
 }
 
+/* One layer of gemma3, whose file says nothing of windows yet. */
+static void init_gemma(struct tiny_model *m)
+{
+    static const struct tiny_spec spec = {"gemma3", "gemma3", TENSOR_F32, 1, 64, 96, 2, 2, 32, 32, 300, 2048, true, false, SCALING_NONE};
+    tiny_init(m, &spec);
+}
+
+/* Files may list which layers have a window. */
+static void windows_may_be_listed(void **state)
+{
+    (void)state;
+    for (uint32_t has = 0; has < 2; has++) {
+        struct tiny_model m;
+        struct engine *engine;
+        int32_t ids[45];
+        struct err e = {0};
+        init_gemma(&m);
+        gw_u32(&m.w, "gemma3.attention.sliding_window", 8);
+        gw_f32(&m.w, "gemma3.rope.freq_base_swa", TINY_LOCAL_BASE);
+        gw_array(&m.w, "gemma3.attention.sliding_window_pattern", 4, 1);
+        gw_put_u32(&m.w.kv, has);
+        m.layers[0].window = has ? 8 : 0;
+        assert_int_equal(gw_save(&m.w, file, SIZE_MAX), 0);
+        if (engine_open(&engine, file, &e)) fail_msg("%s", e.text);
+        struct session *s = new_session(engine, 64, 1);
+        fill_ids(ids, 45, 300);
+        double *want = tiny_forward(&m, ids, 45);
+        struct comparison c = {.want = want, .n_vocab = 300};
+        assert_int_equal(session_score(s, ids, 45, false, compare_row, &c, &e), 0);
+        assert_true(c.worst < 2e-4);
+        free(want);
+        session_free(s);
+        engine_free(engine);
+        tiny_release(&m);
+    }
+}
+
 /* ---- bit for bit --------------------------------------------------------------------------------------------------- */
 
 static void prompt_does_not_depend_on_its_cuts(void **state)
@@ -149,8 +190,9 @@ static void prompt_does_not_depend_on_its_cuts(void **state)
     enum { N = 700 };
     int32_t ids[N];
 
-    for (size_t spec = MAIN_SPEC; spec < MAIN_SPEC + 2; spec++) {
-        struct engine *engine = open_spec(&m, &specs[spec]);
+    static const size_t some[] = {MAIN_SPEC, MAIN_SPEC + 1, WINDOW_SPEC - 1, WINDOW_SPEC};
+    for (size_t k = 0; k < ARRAY_LEN(some); k++) {
+        struct engine *engine = open_spec(&m, &specs[some[k]]);
         struct session *s = new_session(engine, 800, 2);
         fill_ids(ids, N, 300);
         sync_to(s, ids, N);
@@ -159,7 +201,7 @@ static void prompt_does_not_depend_on_its_cuts(void **state)
         float *then = copy_logits(s, 300);
         for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
             session_truncate(s, 0);
-            for (size_t k = 0; k < 6 && cuts[i][k]; k++) sync_to(s, ids, cuts[i][k]);
+            for (size_t c = 0; c < 6 && cuts[i][c]; c++) sync_to(s, ids, cuts[i][c]);
             sync_to(s, ids, N);
             assert_same_logits(s, want, 300);
             /* what follows reads every cached position */
@@ -630,6 +672,32 @@ static void unknown_scalings_are_refused(void **state)
     tiny_release(&m);
 }
 
+static void wrong_windows_are_refused(void **state)
+{
+    (void)state;
+    struct tiny_model m;
+
+    init_gemma(&m);
+    gw_u32(&m.w, "gemma3.attention.sliding_window", UINT32_MAX);
+    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "attention.sliding_window");
+    tiny_release(&m);
+    init_gemma(&m);
+    gw_u32(&m.w, "gemma3.attention.sliding_window", 8);
+    gw_array(&m.w, "gemma3.attention.sliding_window_pattern", 4, 2);
+    gw_put_u64(&m.w.kv, 0);
+    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "2 entries for 1 layers");
+    tiny_release(&m);
+    init_gemma(&m);
+    gw_u32(&m.w, "gemma3.attention.sliding_window", 8);
+    gw_f32(&m.w, "gemma3.rope.freq_base_swa", 0);
+    assert_refused(&m.w, SIZE_MAX, ERR_FILE, "freq_base_swa");
+    tiny_release(&m);
+    init_gemma(&m);
+    gw_f32(&m.w, "gemma3.final_logit_softcapping", 30);
+    assert_refused(&m.w, SIZE_MAX, ERR_UNSUPPORTED, "final_logit_softcapping");
+    tiny_release(&m);
+}
+
 static void truncated_files_are_refused(void **state)
 {
     (void)state;
@@ -781,6 +849,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wrong_tensors_are_refused),       cmocka_unit_test(unknown_scalings_are_refused),
         cmocka_unit_test(truncated_files_are_refused),     cmocka_unit_test(info_describes_the_file),
         cmocka_unit_test(a_model_goes_by_its_files_name),  cmocka_unit_test(a_window_bounds_the_context),
+        cmocka_unit_test(windows_may_be_listed),           cmocka_unit_test(wrong_windows_are_refused),
     };
     if (argc > 1 && !strcmp(argv[1], OTHER_BLAS)) return cmocka_run_group_tests(bits, make_folder, remove_folder);
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

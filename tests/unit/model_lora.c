@@ -283,6 +283,37 @@ static void wrong_adapters_are_refused(void **state)
     tiny_release(&m);
 }
 
+static void scales_stand_behind_the_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tail;
+        double scale;
+        int rc;
+    } cases[] = {{"", 1, 0}, {":0.5", 0.5, 0}, {":-2", -2, 0}, {":1e2,more", 1, ERR_FILE}, {":", 1, ERR_FILE}, {":nan", 1, ERR_FILE}, {":2000", 1, ERR_FILE}};
+    struct tiny_model m;
+    struct engine *engine;
+
+    tiny_init(&m, &specs[0]);
+    assert_int_equal(gw_save(&m.w, model_file, SIZE_MAX), 0);
+    assert_int_equal(engine_open(&engine, model_file, NULL), 0);
+    make_adapter(&m, 5, 1 << TINY_Q, 2, 4, 1, adapter_file);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct adapter *a;
+        struct err e = {0};
+        char text[256];
+        double scale = 0;
+        int n = snprintf(text, sizeof text, "%s%s", adapter_file, cases[i].tail);
+        int rc = adapter_open_text(&a, &scale, engine, text, (size_t)n, &e);
+        assert_int_equal(rc == 0, cases[i].rc == 0);
+        assert_int_equal(a != NULL, rc == 0);
+        if (!rc) assert_true(scale == cases[i].scale);
+        adapter_free(a);
+    }
+    engine_free(engine);
+    tiny_release(&m);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -306,6 +337,7 @@ int main(void)
         cmocka_unit_test(logits_match_merged_weights),
         cmocka_unit_test(bits_do_not_depend_on_cuts_or_threads),
         cmocka_unit_test(wrong_adapters_are_refused),
+        cmocka_unit_test(scales_stand_behind_the_name),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

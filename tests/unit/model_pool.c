@@ -155,12 +155,46 @@ static void impossible_counts_are_refused(void **state)
     pool_free(NULL);
 }
 
+struct held_round {
+    _Atomic bool started;       /* another than the caller has an item */
+};
+
+static void held_item(void *arg, int item, int worker)
+{
+    struct held_round *r = arg;
+
+    (void)item;
+    if (worker) {
+        r->started = true;
+        nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    } else {
+        while (!r->started) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    }
+}
+
+static void waits_are_counted_where_wanted(void **state)
+{
+    (void)state;
+    struct pool *p;
+    struct held_round r = {false};
+
+    assert_int_equal(pool_new(&p, 2, NULL), 0);
+    pool_run(p, held_item, &r, 2);
+    assert_int_equal(pool_waited_us(p), 0);
+    pool_count_waits(p, true);
+    r.started = false;
+    pool_run(p, held_item, &r, 2);
+    assert_in_range(pool_waited_us(p), 10000, 10000000);
+    pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_runs_once),        cmocka_unit_test(rounds_follow_each_other),
         cmocka_unit_test(workers_wake_after_a_pause),  cmocka_unit_test(idle_workers_cost_nothing),
         cmocka_unit_test(a_late_worker_is_waited_for), cmocka_unit_test(impossible_counts_are_refused),
+        cmocka_unit_test(waits_are_counted_where_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

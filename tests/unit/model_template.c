@@ -23,6 +23,7 @@ static const char *const published[] = {
     "deepseek-r1-distill-qwen-early",
     "deepseek-r1-distill-qwen",
     "gemma-2",
+    "gemma-3",
     "glm-4.6",
     "gpt-oss",
     "granite-3.3",

@@ -736,7 +736,7 @@ static void test_hostile_files(void **state)
     struct kitchen k = serve(&r);
     clear_away(&k);
     r.model = NULL, expect_refusal(&r, ERR_FILE, "tokenizer.ggml.model");
-    r.model = "llama", expect_refusal(&r, ERR_UNSUPPORTED, "\"llama\"");
+    r.model = "bert", expect_refusal(&r, ERR_UNSUPPORTED, "\"bert\"");
     r.model = "", expect_refusal(&r, ERR_UNSUPPORTED, "tokenizer.ggml.model");
     r = good, r.pre = "falcon", expect_refusal(&r, ERR_UNSUPPORTED, "\"falcon\"");
     r = good, r.no_tokens = true, expect_refusal(&r, ERR_FILE, "tokenizer.ggml.tokens");

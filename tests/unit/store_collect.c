@@ -261,18 +261,40 @@ static void test_reasons(void **state)
     }
 }
 
-/* A file that the first version made is brought up to date, and says what it said. */
-static void test_from_version_1(void **state)
+/* The same tables and views as a new file. */
+static void same_schema(struct store *s)
+{
+    struct store *fresh = open_store(NULL);
+    static const char schema[] = "SELECT group_concat(type || name || coalesce(sql, ''), '|') FROM (SELECT * FROM sqlite_schema WHERE name "
+                                 "LIKE '%s%%' ORDER BY name)";
+    for (const char *letter = "abcdefghijklmnopqrstuvwxyz"; *letter; letter++) {
+        char query[200], name[2] = {*letter, 0};
+        snprintf(query, sizeof query, schema, name);
+        assert_string_equal(one(s, query), one(fresh, query));
+    }
+    store_close(fresh);
+}
+
+/* A copy of a file that an earlier version made, opened. */
+static struct store *open_old(void *folder, const char *vector)
 {
     struct str old = STR_EMPTY;
     struct err why;
-    assert_int_equal(file_read(&old, "tests/vectors/record-v1.db", 1 << 20, &why), 0);
-    const char *path = path_in(*state, "p.db");
+    const char *path = path_in(folder, "p.db");
+    assert_int_equal(file_read(&old, vector, 1 << 20, &why), 0);
     assert_works(file_write_atomic(path, old.data, old.len, e));
     str_release(&old);
     struct store *s = open_store(path);
-    assert_string_equal(one(s, "PRAGMA user_version"), "2");
+    assert_string_equal(one(s, "PRAGMA user_version"), "3");
     check_index(s);
+    same_schema(s);
+    return s;
+}
+
+/* A file that the first version made is brought up to date, and says what it said. */
+static void test_from_version_1(void **state)
+{
+    struct store *s = open_old(*state, "tests/vectors/record-v1.db");
     assert_string_equal(one(s, "SELECT group_concat(message_id || answer || thought_rating || answer_rating || tags || quant) FROM turns"),
                         "2Eleven-11[\"math\"]Q4_1,3Twelve00[]Q4_1,5Yes00[]Q4_1,7I was00[]Q4_1");
     assert_string_equal(one(s, "SELECT source || message_a || answer_a || answer_b || coalesce(created_at, '-') FROM pairs"),
@@ -286,16 +308,37 @@ static void test_from_version_1(void **state)
     assert_works(store_load_draft(s, 1, &draft, e));
     assert_string_equal(str_cstr(&draft), "unsent");
     str_release(&draft);
-    /* the same tables and views as a new file */
-    struct store *fresh = open_store(NULL);
-    static const char schema[] = "SELECT group_concat(type || name || coalesce(sql, ''), '|') FROM (SELECT * FROM sqlite_schema WHERE name "
-                                 "LIKE '%s%%' ORDER BY name)";
-    for (const char *letter = "abcdefghijklmnopqrstuvwxyz"; *letter; letter++) {
-        char query[200], name[2] = {*letter, 0};
-        snprintf(query, sizeof query, schema, name);
-        assert_string_equal(one(s, query), one(fresh, query));
+    store_close(s);
+}
+
+/* The second had votes, steps and the log for taking back, which still takes back. */
+static void test_from_version_2(void **state)
+{
+    struct store *s = open_old(*state, "tests/vectors/record-v2.db");
+    assert_string_equal(one(s, "SELECT group_concat(source || message_a || verdict || coalesce(strength, '-') || answer_b) FROM pairs"),
+                        "vote2a2Twelve,edit3a-Twelve");
+    assert_string_equal(one(s, "SELECT group_concat(step || text || rating) FROM step_ratings"), "1Five and six.good,2That makes eleven.bad");
+    assert_string_equal(one(s, "SELECT group_concat(message_id || answer_rating || coalesce(think, '-') || coalesce(thought_of, '-')) FROM turns"),
+                        "21--,30--,5-1--,70--");
+    assert_string_equal(one(s, "SELECT origin FROM conversations WHERE id = 2"), "chatgpt:abc");
+    static const char *const order[] = {"tag", "rating", "steps", "vote"};
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        struct undone u;
+        assert_works(store_undo(s, 0, &u, e));
+        assert_string_equal(u.what, order[i]);
     }
-    store_close(fresh);
+    assert_string_equal(one(s, "SELECT count(*) FROM votes"), "0");
+    assert_string_equal(one(s, "SELECT leaf FROM conversations WHERE id = 1"), "5");
+    /* a reply of another version can be written again as far as is known */
+    struct provenance p;
+    assert_works(store_load_provenance(s, 3, &p, e));
+    assert_true(p.seeded);
+    assert_int_equal(p.seed, 42);
+    assert_string_equal(p.think, "");
+    assert_int_equal(p.n_events, 1);
+    assert_string_equal(p.events[0].value, "300");
+    assert_int_equal(p.n_spans, 1);
+    provenance_release(&p);
     store_close(s);
 }
 
@@ -304,7 +347,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         T(test_vote), T(test_vote_refused), T(test_cut),     T(test_steps),
-        T(test_undo), T(test_edit_pairs),   T(test_reasons), T(test_from_version_1),
+        T(test_undo), T(test_edit_pairs),   T(test_reasons), T(test_from_version_1), T(test_from_version_2),
     };
     return cmocka_run_group_tests_name("store_collect", tests, NULL, NULL);
 }

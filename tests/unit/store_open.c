@@ -44,7 +44,7 @@ static void test_settings(void **state)
     assert_string_equal(one(s, "PRAGMA secure_delete"), "1");
     assert_string_equal(one(s, "PRAGMA trusted_schema"), "0");
     assert_string_equal(one(s, "PRAGMA application_id"), "1886350948");
-    assert_string_equal(one(s, "PRAGMA user_version"), "2");
+    assert_string_equal(one(s, "PRAGMA user_version"), "3");
     assert_string_equal(one(s, "PRAGMA busy_timeout"), "5000");
     assert_string_equal(one(s, "PRAGMA temp_store"), "2");
     /* defensive: shadow tables of the index cannot be written */
@@ -104,7 +104,7 @@ static void test_newer_is_refused(void **state)
 {
     struct store *s = open_store(path_in(*state, "p.db"));
     prompt(s, conversation(s, ""), 0, "from the future");
-    sql(s, "PRAGMA user_version = 3");
+    sql(s, "PRAGMA user_version = 4");
     store_close(s);
     refused(*state, "p.db", ERR_NEWER);
     assert_false(exists(path_in(*state, "p.db-wal")));
@@ -121,7 +121,7 @@ static void test_newer_in_the_log_is_refused(void **state)
     store_close(s);
     struct str old = bytes_of(path);
     s = open_store(path);
-    sql(s, "PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 3");
+    sql(s, "PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 4");
     struct str log = bytes_of(path_in(*state, "p.db-wal"));
     assert_true(log.len > 4096);
     store_close(s);

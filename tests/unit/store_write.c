@@ -267,7 +267,7 @@ static void test_turns_view(void **state)
         "message_id,conversation_id,reply_to,active,created_at,model,model_sha256,system,prompt,thought,answer,"
         "thought_tokens,answer_tokens,thought_ms,answer_ms,budget,budget_final,ended,answer_ended,thought_rating,"
         "answer_rating,thought_reasons,answer_reasons,thought_comment,answer_comment,edited_thought,edited_answer,tags,seed,"
-        "quant,family,adapter,engine_version,temp,top_k,top_p,min_p,repeat_penalty,extensions,escaped,tokens_per_s";
+        "quant,family,adapter,engine_version,temp,top_k,top_p,min_p,repeat_penalty,extensions,escaped,tokens_per_s,think,cot,thought_of";
     struct store *s = open_store(NULL);
     int64_t before = clock_wall_ms(), c = conversation(s, "conversation's own");
     int64_t p = prompt(s, c, 0, "How many?"), r = begin(s, c, p);

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Promise 4, the part that needs a process: a model file that shrinks while it is mapped ends in one clear line, exit 3, and a terminal as before."""
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from world import PONDER, Tap, Terminal, new_model, ponder, rows
+
+t = Tap()
+model = new_model()
+keep = open(model, "rb").read()
+
+p = subprocess.Popen([PONDER, "ask", "-m", model, "--seed", "1", "-t", "2", "--json", "--budget", "unlimited", "--no-loop-guard", "--think-min", "100000", "-c", "4096", "hello"],
+                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+first = p.stdout.readline()
+t.check("ask streams", b"thought" in first, first)
+time.sleep(0.4)
+os.truncate(model, 4096)
+out, err = p.communicate(timeout=60)
+t.equal("ask: the file shrinks: exit code", p.returncode, 3)
+t.check("ask: one line that names it", err.count(b"\n") == 1 and err.startswith(b"ponder: ") and b"tiny.gguf: was cut short" in err, err)
+for size in (0, 100, len(keep) // 2, len(keep) - 4):
+    open(model, "wb").write(keep[:size])
+    done = ponder("ask", "-m", model, "hello")
+    t.check(f"ask: a file of {size} bytes", done.returncode == 3 and done.stderr.count(b"\n") == 1 and b"tiny.gguf" in done.stderr, (done.returncode, done.stderr))
+
+open(model, "wb").write(keep)
+term = Terminal([PONDER, "-m", model, "--budget", "unlimited", "--no-loop-guard", "--think-min", "100000", "-t", "2"])
+term.expect("Enter send")
+term.send("hello\r")
+t.check("a chat thinks", term.expect("Thinking…"), term.text()[-500:])
+time.sleep(0.4)
+at = len(term.raw)
+os.truncate(model, 4096)
+code = term.wait()
+t.equal("chat: the file shrinks: exit code", code, 3)
+t.equal("chat: the terminal is as before", term.restored(), "")
+last = term.raw.decode("utf-8", "replace").rstrip().splitlines()[-1]
+t.check("chat: the last line says why", "tiny.gguf: was cut short" in last and "\x1b[?1049l" not in last.split("ponder:")[-1], last[-300:])
+term.close()
+t.equal("what came is in the record", [r[0] for r in rows("SELECT count(*) FROM messages WHERE role = 'user' AND text = 'hello'")], [2])
+open(model, "wb").write(keep)
+ponder("ask", "-m", model, "--budget", "4", "--answer-max", "4", "again")
+t.equal("and its cut replies are marked", rows("SELECT count(*) FROM turns WHERE ended = 'interrupted' AND length(thought) > 0"), [(2,)])
+huge = new_model("huge.gguf", ctx=16777216, layers=16, embd=256, ff=32, zero=True)
+done = ponder("ask", "-m", huge, "-c", "16777216", "hello")
+t.check("a context larger than memory is refused with numbers", done.returncode == 1 and done.stderr.count(b"\n") == 1 and b"GB are free" in done.stderr, done)
+t.equal("and a smaller one goes", ponder("ask", "-m", huge, "-c", "1024", "--budget", "4", "--answer-max", "4", "hello").returncode, 0)
+t.done()

@@ -1,0 +1,96 @@
+# Guards under attack: fuzz targets (clang's libFuzzer), the ten promises one by one, long runs.
+
+FUZZ          = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ_BUILD    = $(BUILD)/fuzz
+FUZZ_SECONDS ?= 5
+FUZZ_LONG    ?= 3600
+FUZZ_CC       = clang
+FUZZ_FLAGS    = -std=c11 -D_GNU_SOURCE -DPONDER_DATADIR='"$(PREFIX)/share/ponder"' -Isrc -Itests/fuzz -O1 -g -fno-omit-frame-pointer \
+                -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -pthread -MMD -MP $(PKG_CFLAGS)
+FUZZ_SOURCES  = $(wildcard src/base/*.c src/model/*.c src/store/*.c src/chat/*.c) \
+                $(filter-out src/ui/loop.c src/ui/plain.c,$(wildcard src/ui/*.c))
+FUZZ_OBJS     = $(FUZZ_SOURCES:src/%.c=$(FUZZ_BUILD)/obj/%.o)
+export PONDER_FUZZ  := $(FUZZ)
+export FUZZ_BUILD
+export FUZZ_SECONDS
+
+.PHONY: fuzz fuzz-long fuzz-build
+SCRIPTS += tests/fuzz/run
+test: fuzz-build
+fuzz-build: $(FUZZ:%=$(FUZZ_BUILD)/%) $(FUZZ_BUILD)/corpus/made
+
+## fuzz         every fuzz target on its corpus, then FUZZ_SECONDS (5) of new inputs each
+fuzz: fuzz-build
+	@tests/run tests/fuzz/run
+
+## fuzz-long    the same for FUZZ_LONG (3600) seconds each; what it learns stays in build/fuzz/corpus
+fuzz-long:
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(FUZZ_LONG)
+
+$(FUZZ_BUILD)/corpus/made: tests/fuzz/corpus.py tests/fault/lib/tiny.py
+	@python3 tests/fuzz/corpus.py $(FUZZ_BUILD)/corpus
+	@touch $@
+
+$(FUZZ_BUILD)/obj/%.o: src/%.c tests/trust.mk
+	@mkdir -p $(@D)
+	@echo "  FUZZ $<"
+	@$(FUZZ_CC) $(FUZZ_FLAGS) -c $< -o $@
+
+$(FUZZ_BUILD)/libponder.a: $(FUZZ_OBJS)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(FUZZ:%=$(FUZZ_BUILD)/%): $(FUZZ_BUILD)/%: tests/fuzz/%.c $(FUZZ_BUILD)/libponder.a
+	@echo "  FUZZ $<"
+	@$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $< -o $@ $(FUZZ_BUILD)/libponder.a $(LIBS)
+-include $(FUZZ_OBJS:.o=.d) $(FUZZ:%=$(FUZZ_BUILD)/%.d)
+
+# ---- the ten promises -----------------------------------------------------------------------------------------------
+
+PROMISES = 1:tests/fault/offline.py 1:$(BUILD)/tests/base_sandbox 2:tests/fault/record.py 3:tests/fault/terminal.py 3:$(BUILD)/tests/base_sanitize \
+           4:tests/fault/model_file.py 4:$(BUILD)/tests/model_hostile 4:$(BUILD)/tests/model_gguf 5:tests/fault/private.py 6:tests/fault/terminal.py \
+           7:tests/fault/terminal.py 8:tests/fault/disk.py 9:tests/fault/same.py 9:$(BUILD)/tests/model_engine 10:tests/fault/record.py 10:$(BUILD)/tests/store_open
+
+.PHONY: promises mutate soak dist lint
+## promises     the ten promises of README, each by its tests
+promises: build $(filter $(BUILD)/%,$(foreach p,$(PROMISES),$(lastword $(subst :, ,$(p)))))
+	@for p in 1 2 3 4 5 6 7 8 9 10; do for t in $(PROMISES); do [ "$${t%%:*}" != $$p ] || echo "promise $$p: $${t#*:}"; done; done
+	@PONDER=$(abspath $(PONDER)) tests/run $(sort $(foreach p,$(PROMISES),$(lastword $(subst :, ,$(p)))))
+
+## mutate       breaks the guard of each promise in a copy of the tree and shows that its test fails
+mutate: build tests
+	@BUILD=$(BUILD) tests/run tests/mutate.sh
+
+## soak         an hour of chat with scripted input: memory and descriptors stay flat
+soak: build
+	@PONDER=$(abspath $(PONDER)) SOAK_SECONDS=3600 tests/run tests/fault/soak.py
+
+## test-kill    200 kills at random moments while a reply streams
+.PHONY: test-kill
+test-kill: build
+	@PONDER=$(abspath $(PONDER)) PONDER_LONG=1 tests/run tests/fault/record.py
+test-long: mutate test-kill
+
+# ---- release --------------------------------------------------------------------------------------------------------
+
+VERSION = $(shell sed -n 's/^\#define PONDER_VERSION "\(.*\)"/\1/p' src/base/base.h)
+
+## dist         build/ponder-VERSION.tar.gz of what is committed: the same bytes every time
+dist:
+	@mkdir -p $(BUILD)
+	@git -c core.abbrev=no archive --format=tar --prefix=ponder-$(VERSION)/ HEAD | gzip -9n >$(BUILD)/ponder-$(VERSION).tar.gz
+	@cd $(BUILD) && sha256sum ponder-$(VERSION).tar.gz
+
+# ---- reading the source ------------------------------------------------------------------------------------------------
+
+LINT_APT = cppcheck clang-tidy shellcheck codespell
+## lint         cppcheck, gcc -fanalyzer and clang-tidy on base and store, shellcheck, codespell; installs them where missing
+lint:
+	@command -v cppcheck >/dev/null && command -v clang-tidy >/dev/null && command -v shellcheck >/dev/null && command -v codespell >/dev/null || \
+	    $(MAKE) --no-print-directory apt WANT="$(LINT_APT)"
+	shellcheck -x -e SC1007,SC1090,SC1091,SC2010,SC2016,SC2030,SC2031,SC2034,SC2046,SC2086,SC2119,SC2148,SC2154 tests/run tests/mutate.sh tests/fuzz/run tests/cli/*.sh tests/pty/*.sh tests/pty/lib
+	codespell -q 3 -L nothink,crate,iif README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs src tests/cli tests/fault
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr --suppress=missingIncludeSystem --library=posix -D_GNU_SOURCE -Isrc src/base src/store
+	@for f in src/base/*.c src/store/*.c; do $(CC) $(CFLAGS_ALL) -fanalyzer -Werror -Wno-analyzer-malloc-leak -O1 -c $$f -o /dev/null || exit 1; done
+	clang-tidy --quiet --warnings-as-errors='*' --checks='-*,bugprone-*,cert-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-cert-dcl37-c,-cert-dcl51-cpp,-bugprone-narrowing-conversions,-bugprone-branch-clone,-bugprone-implicit-widening-of-multiplication-result,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,-cert-err33-c,-bugprone-suspicious-string-compare,-bugprone-sizeof-expression,-bugprone-signal-handler,-cert-sig30-c,-cert-err34-c,-cert-msc50-cpp,-bugprone-unused-return-value' \
+	    $(wildcard src/base/*.c src/store/*.c) -- -std=c11 -D_GNU_SOURCE -Isrc $(PKG_CFLAGS)
