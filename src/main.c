@@ -3,7 +3,7 @@
 
 const struct command cli_commands[] = {
     {"chat", cmd_chat, "[--continue | --resume ID] [--theme NAME] [--plain] [options]", "talk to a model in the full-screen program (the default)"},
-    {"ask", cmd_ask, "[options] [QUESTION] [-f FILE]... [--continue | --resume ID] [--json] [--no-thoughts] [--control PATH]",
+    {"ask", cmd_ask, "[options] [QUESTION] [-f FILE]... [--continue | --resume ID] [--vote N] [--json] [--no-thoughts] [--control PATH]",
      "one question; the answer on stdout, thoughts on stderr"},
     {"list", cmd_list, "[--limit N] [--json]", "the conversations kept, newest first"},
     {"show", cmd_show, "ID|mMESSAGE [--json]", "one conversation, or one message"},
@@ -33,6 +33,8 @@ const struct command cli_commands[] = {
     {"pull", cmd_pull, "NAME [--quiet] [--if-missing]", "fetch a model of the catalogue and check it"},
     {"bench", cmd_bench, "-m MODEL [--threads T] [--pp N[,N]...] [--tg N[,N]...] [--depth D[,D]...] [--repeat R] [--profile] [--json]",
      "measure prefill and decode speed beside what this machine allows; --profile: where the time goes"},
+    {"sweep", cmd_sweep, "FILE.jsonl [--budgets 0,64,256] [--votes 1,5] [--grader auto|number|boxed|text] [--limit N] [-o FILE.csv] [options of ask]",
+     "accuracy, tokens and time for each budget over questions with known answers"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
     {"completions", cmd_completions, "bash|zsh|fish", "completion for a shell, to be sourced or put where it looks"},

@@ -113,6 +113,20 @@ static inline int fake_rethink(struct chat *c, int64_t reply, size_t bytes, stru
     return rc;
 }
 
+static inline int fake_sample(struct chat *c, const struct chat_samples *samples, const char *text, size_t n, struct err *e)
+{
+    struct fake_chat *f = fake_of(c);
+    if (f->running) return err_set(e, ERR_BUSY, "a reply is still being written");
+    if (!text && !f->leaf) return err_set(e, ERR_NOT_FOUND, "there is no reply to write again");
+    str_addf(&f->log, "%s %d %.*s\n", samples->kind == SAMPLES_VOTE ? "vote" : "compare", samples->n, (int)n, text ? text : "");
+    if (text) return fake_send_now(f, f->leaf, text, n, e);
+    struct message_list l = {0};
+    if (!store_load_message(f->store, f->leaf, &l, NULL) && l.n && l.items[0].role == MESSAGE_REPLY) f->leaf = l.items[0].parent;
+    message_list_release(&l);
+    f->running = true;
+    return 0;
+}
+
 static inline size_t fake_queued(const struct chat *c)
 {
     return fake_of(c)->n_queued;
@@ -188,6 +202,7 @@ static const struct chat_port fake_port = {
     .regenerate = fake_regenerate,
     .reroll = fake_reroll,
     .rethink = fake_rethink,
+    .sample = fake_sample,
     .queued = fake_queued,
     .queued_text = fake_queued_text,
     .drop_queued = fake_drop_queued,

@@ -249,7 +249,7 @@ struct settings {
     char *live_keys;         /* modified, plain */
     char *thoughts;          /* auto, tail, full, hidden: how thoughts are shown */
     char *think;             /* on, off */
-    char *cot;               /* prompted mode of models not trained to think: step, off */
+    char *cot;               /* prompted mode of models not trained to think: step, few, off */
     char *speculate;         /* on, off */
     char *keys;              /* emacs, vi, "" whatever inputrc says */
     struct budget budget;

@@ -19,6 +19,8 @@ struct chat {
     int64_t conversation;
     struct branch branch;
     struct line_message reply;       /* the running one, as far as its events were taken */
+    struct line_message *samples;    /* of several that run at once, instead; n_samples, 0 where there is one */
+    int n_samples;
     int64_t next_provisional;
     int64_t running;                 /* provisional id of the running reply's job, 0 none */
     bool paused, leaving;
@@ -85,6 +87,13 @@ static void reply_clear(struct chat *c)
     str_release(&c->reply.text);
     str_release(&c->reply.thought);
     c->reply = (struct line_message){0};
+    for (int i = 0; i < c->n_samples; i++) {
+        str_release(&c->samples[i].text);
+        str_release(&c->samples[i].thought);
+    }
+    free(c->samples);
+    c->samples = NULL;
+    c->n_samples = 0;
 }
 
 static int save_pending(struct chat *c, struct err *e);
@@ -185,8 +194,15 @@ static int think_again(struct settings *set, struct err *e)
 /* Takes the job over, whatever comes of it. */
 static int post_job(struct chat *c, struct job *job, struct err *e)
 {
+    int n = job->samples.n;
+    struct line_message *texts = n ? calloc((size_t)n, sizeof *texts) : NULL;
+    if (n && !texts) {
+        job_free(job);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
     job->conversation = c->conversation;
-    job->reply = c->next_provisional--;
+    job->reply = c->next_provisional;
+    c->next_provisional -= n ? n : 1;
     int rc = settings_copy(&job->set, &c->set, e);
     if (!rc && job->given.len) rc = think_again(&job->set, e);
     if (!rc && branch_copy(&job->branch, &c->branch)) rc = err_set(e, ERR_NOMEM, "out of memory");
@@ -196,9 +212,12 @@ static int post_job(struct chat *c, struct job *job, struct err *e)
     if (!rc && queue_push(c->w.jobs, job)) rc = err_set(e, ERR_NOMEM, "out of memory");
     if (rc) {
         job_free(job);
+        free(texts);
         return rc;
     }
     reply_clear(c);
+    c->samples = texts;
+    c->n_samples = n;
     c->reply.id = id;
     c->reply.role = ROLE_ASSISTANT;
     c->running = id;
@@ -206,10 +225,13 @@ static int post_job(struct chat *c, struct job *job, struct err *e)
     return 0;
 }
 
-static int post_reply(struct chat *c, struct err *e)
+/* samples NULL: one reply. */
+static int post_reply(struct chat *c, const struct chat_samples *samples, struct err *e)
 {
     struct job *job = new_job(e);
-    return job ? post_job(c, job, e) : ERR_NOMEM;
+    if (!job) return ERR_NOMEM;
+    if (samples) job->samples = *samples;
+    return post_job(c, job, e);
 }
 
 static int save_reply(struct chat *c, struct line_message *m, int64_t parent, struct err *e)
@@ -270,17 +292,17 @@ static int64_t save_prompt(struct chat *c, const char *text, size_t len)
     return c->next_provisional--;
 }
 
-static int send_now(struct chat *c, const char *text, size_t len, struct err *e)
+static int send_now(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e)
 {
     int64_t id = save_prompt(c, text, len);
     if (branch_add(&c->branch, id, ROLE_USER, text, len, NULL, 0)) return err_set(e, ERR_NOMEM, "out of memory");
     worker_emit(&c->w, CHAT_PROMPT, id, text, len, NULL);
-    return post_reply(c, e);
+    return post_reply(c, samples, e);
 }
 
 int chat_send(struct chat *c, const char *text, size_t len, struct err *e)
 {
-    if (!chat_running(c)) return send_now(c, text, len, e);
+    if (!chat_running(c)) return send_now(c, NULL, text, len, e);
     if (!mem_grow(&c->queued, &c->cap_queued, c->n_queued + 1, sizeof *c->queued)) return err_set(e, ERR_NOMEM, "out of memory");
     struct str s = STR_EMPTY;
     str_add_bytes(&s, text, len);
@@ -293,18 +315,37 @@ int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, stru
 {
     if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
     if (!cut_before(c, prompt)) return err_set(e, ERR_NOT_FOUND, "no such prompt on this branch");
-    return send_now(c, text, len, e);
+    return send_now(c, NULL, text, len, e);
 }
 
-int chat_regenerate(struct chat *c, int64_t reply, struct err *e)
+/* Cuts the branch behind the prompt of the newest reply, or of `reply` when not 0. */
+static int back_to_prompt(struct chat *c, int64_t reply, struct err *e)
 {
-    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
     size_t n = c->branch.n;
     while (n && !(c->branch.items[n - 1].role == ROLE_ASSISTANT && (!reply || c->branch.items[n - 1].id == reply))) n--;
     if (!reply && c->branch.n && c->branch.items[c->branch.n - 1].role == ROLE_USER) n = c->branch.n + 1;      /* a prompt that never got a reply */
     if (n < 2) return err_set(e, ERR_NOT_FOUND, "there is no reply to write again");
     branch_truncate(&c->branch, n - 1);
-    return post_reply(c, e);
+    return 0;
+}
+
+int chat_regenerate(struct chat *c, int64_t reply, struct err *e)
+{
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    int rc = back_to_prompt(c, reply, e);
+    return rc ? rc : post_reply(c, NULL, e);
+}
+
+int chat_sample(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e)
+{
+    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
+    if (samples->n < 2 || samples->n > CHAT_SAMPLES_MAX) return err_set(e, ERR_USAGE, "%d replies at once: 2 to %d", samples->n, CHAT_SAMPLES_MAX);
+    for (int i = 0; i < samples->n && samples->kind == SAMPLES_COMPARE; i++)
+        if (samples->budgets[i].kind == BUDGET_OFF)
+            return err_set(e, ERR_USAGE, "off is another prompt and cannot be compared; a budget of 0 opens the thought and closes it");
+    if (text) return send_now(c, samples, text, len, e);
+    int rc = back_to_prompt(c, 0, e);
+    return rc ? rc : post_reply(c, samples, e);
 }
 
 int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e)
@@ -510,9 +551,16 @@ static void saved(struct chat *c, const struct chat_event *ev)
         if (c->branch.items[i].id == ev->old) c->branch.items[i].id = ev->message;
 }
 
+/* The text that an event belongs to. */
+static struct line_message *reply_of(struct chat *c, const struct chat_event *ev)
+{
+    return ev->n_samples && ev->sample < c->n_samples ? &c->samples[ev->sample] : &c->reply;
+}
+
 static void ended(struct chat *c, const struct chat_event *ev)
 {
-    if (!branch_add(&c->branch, ev->message, ROLE_ASSISTANT, str_cstr(&c->reply.text), c->reply.text.len, str_cstr(&c->reply.thought), c->reply.thought.len)) {
+    const struct line_message *r = reply_of(c, ev);
+    if (!branch_add(&c->branch, ev->message, ROLE_ASSISTANT, str_cstr(&r->text), r->text.len, str_cstr(&r->thought), r->thought.len)) {
         struct line_message *m = &c->branch.items[c->branch.n - 1];
         m->unended = ev->unsaved;
         m->saved_thought = ev->done;
@@ -527,7 +575,7 @@ static void ended(struct chat *c, const struct chat_event *ev)
     c->queued[0] = STR_EMPTY;
     chat_drop_queued(c, 0);
     struct err e = {0};
-    if (send_now(c, str_cstr(&next), next.len, &e)) worker_emit_text(&c->w, CHAT_NOTICE, 0, e.text);
+    if (send_now(c, NULL, str_cstr(&next), next.len, &e)) worker_emit_text(&c->w, CHAT_NOTICE, 0, e.text);
     str_release(&next);
 }
 
@@ -542,8 +590,8 @@ static void follow(struct chat *c, struct chat_event *ev)
         c->loading = false;
         break;
     case CHAT_MODEL_FAILED: c->loading = false; break;
-    case CHAT_THOUGHT: str_add_bytes(&c->reply.thought, ev->text, ev->len); break;
-    case CHAT_ANSWER: str_add_bytes(&c->reply.text, ev->text, ev->len); break;
+    case CHAT_THOUGHT: str_add_bytes(&reply_of(c, ev)->thought, ev->text, ev->len); break;
+    case CHAT_ANSWER: str_add_bytes(&reply_of(c, ev)->text, ev->text, ev->len); break;
     case CHAT_SAVED: saved(c, ev); break;
     case CHAT_ENDED: ended(c, ev); break;
     default: break;

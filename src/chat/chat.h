@@ -41,6 +41,24 @@ int chat_send(struct chat *c, const char *text, size_t len, struct err *e);
 int chat_edit(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
 /* Another reply to the prompt of the newest reply, or of `reply` when not 0; with 0 the first reply to a prompt that never got one. */
 int chat_regenerate(struct chat *c, int64_t reply, struct err *e);
+/* Several replies to one prompt, written together, up to 8 at a time: a pass through the model serves a token of each. Live commands go to all
+ * of them. All are kept, as siblings.
+ *   VOTE     n samples with the settings' budget. The first has the reply's seed, the others seeds made from it; with its seed each is what it would
+ *            be alone. Final answers are counted, and the one that answers_winner picks becomes the active reply.
+ *   COMPARE  a reply for each budget, all with the same seed, so that they differ by their budget alone. The last one becomes the active reply.
+ *            Not BUDGET_OFF, which makes another prompt. */
+#define CHAT_SAMPLES_MAX 32
+enum samples_kind { SAMPLES_VOTE, SAMPLES_COMPARE };
+struct chat_samples {
+    enum samples_kind kind;
+    int n;                                       /* 2 to CHAT_SAMPLES_MAX */
+    struct budget budgets[CHAT_SAMPLES_MAX];     /* COMPARE */
+    int form;                                    /* enum answer_form of the answers that are counted */
+};
+/* Answers a new prompt so, or with text NULL the prompt of the newest reply again. ERR_BUSY while a reply runs. */
+int chat_sample(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e);
+/* The seed of sample i (from 0) of a vote. */
+uint64_t chat_sample_seed(uint64_t seed, int i);
 /* Another answer to the same thought as `reply` has: the thought is put as it stands, what follows is sampled. ERR_INVALID where it has none. */
 int chat_reroll(struct chat *c, int64_t reply, struct err *e);
 
@@ -82,6 +100,33 @@ const struct model_info *chat_model(const struct chat *c);
  * store_delete and store_redact. ERR_IO names what could not be removed. */
 int chat_forget(struct store *store, int64_t conversation, struct err *e);
 
+/* ---- final answers ------------------------------------------------------------------------------------------ */
+
+/* What kind of answer is looked for in a reply. AUTO: what stands in \boxed{}, else behind "the answer is" and its like, else in the last
+ * line; a number where there is one (the last), else the text. NUMBER: the last number of the same places, in the end of the whole reply. BOXED: the content
+ * of \boxed{} alone. TEXT: as AUTO, all of it. */
+enum answer_form { FORM_AUTO, FORM_NUMBER, FORM_BOXED, FORM_TEXT };
+const char *answer_form_name(enum answer_form f);
+bool answer_form_by_name(const char *name, enum answer_form *out);
+/* Appends the final answer of a reply, so that equal answers are equal bytes; nothing where there is none. */
+void answer_extract(struct str *out, enum answer_form form, const char *text, size_t n);
+/* What AUTO means for a known answer: NUMBER where it is one, BOXED where it is LaTeX, else TEXT. */
+enum answer_form answer_form_of(const char *expected, size_t n);
+/* The known answer as answer_extract would give it. */
+void answer_expected(struct str *out, enum answer_form form, const char *expected, size_t n);
+bool answer_is_right(enum answer_form form, const char *reply, size_t n, const char *expected, size_t n_expected);
+
+/* One voice of a vote. */
+struct answer_ballot {
+    const char *answer;     /* extracted, "" none */
+    bool whole;             /* the answer was not cut */
+};
+/* How many of n voices say what voice i does; 0 for no answer. */
+int answers_same(const struct answer_ballot *b, size_t n, size_t i);
+/* The voice that speaks for the most frequent answer: the first of those with that answer that is whole, else the first. Between answers as
+ * frequent, the one with more whole voices wins, then the one that came first. Without any answer the first voice that is whole, else the first. */
+size_t answers_winner(const struct answer_ballot *b, size_t n);
+
 /* ---- events ------------------------------------------------------------------------------------------------- */
 
 enum chat_event_kind {
@@ -98,6 +143,7 @@ enum chat_event_kind {
     CHAT_LOOP,              /* the thought repeats itself; a close is offered or under way */
     CHAT_ESCAPED,           /* reasoning seen in the answer */
     CHAT_PROGRESS,          /* stats, about ten times a second while tokens come */
+    CHAT_SAMPLE_ENDED,      /* one of several replies is over and saved: stats; text: its final answer, "" none. CHAT_ENDED follows the last one */
     CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
     CHAT_NOTICE,            /* text: a line for the user */
     CHAT_READY,             /* the next prompt's beginning is evaluated, and on disk where it may be: tokens done of total */
@@ -124,6 +170,7 @@ struct chat_event {
     size_t len;
     const char *author;
     size_t done, total;     /* CHAT_PREFILL: tokens; CHAT_INJECTED: the span's place and length; CHAT_ENDED: bytes of thought and answer on disk */
+    int sample, n_samples;  /* which of several replies it is about, from 0; 0 of 0: there is one. CHAT_ENDED: the one that became the active reply */
     bool unsaved;           /* CHAT_ENDED: its end could not be written; it is tried again with the next prompt and at the end */
     struct model_info *model;            /* CHAT_MODEL: a copy, the event's own */
     struct chat_stats stats;
@@ -132,5 +179,35 @@ int chat_event_fd(const struct chat *c);     /* readable while events wait; for 
 /* Takes the next event; the caller releases it. False when none waits. */
 bool chat_next_event(struct chat *c, struct chat_event *ev);
 void chat_event_release(struct chat_event *ev);
+
+/* ---- what several replies say ------------------------------------------------------------------------------- */
+
+struct tally_sample {
+    struct str thought, text;    /* as they came */
+    struct str answer;           /* the final answer, once it is over */
+    struct chat_stats stats;
+    int64_t message;             /* 0: not known yet */
+    int votes;                   /* samples that are over and have this answer */
+    bool begun, thinking, over, won;
+};
+/* The replies of a vote or comparison. All-zero is empty. */
+struct tally {
+    enum samples_kind kind;
+    int n;
+    struct tally_sample *items;
+};
+bool tally_init(struct tally *t, enum samples_kind kind, int n);         /* false: out of memory, t is empty */
+void tally_release(struct tally *t);
+/* Takes an event of one of them; false when it is of none. */
+bool tally_take(struct tally *t, const struct chat_event *ev);
+int tally_over(const struct tally *t);
+/* How a thought ended, in words for the user: "closed by budget"; "" when as it should. */
+const char *thought_ending_text(enum thought_ending t);
+/* How thought and answer ended: the same, "by itself", "answer cut". */
+const char *tally_how(const struct tally_sample *s);
+/* Appends the final answer as one clean line of at most so many columns, "-" for none. */
+void tally_answer(const struct tally_sample *s, int columns, struct str *out);
+/* Appends a table of plain lines, a star at the one that won. */
+void tally_table(const struct tally *t, struct str *out);
 
 #endif

@@ -3,11 +3,13 @@
  *
  *   chat.c     the owner's side: requests, the branch in memory, queued prompts, events out
  *   worker.c   the thread: loads models, takes jobs, answers live commands
- *   turn.c     one reply: prompt -> tokens -> controller -> text events
+ *   turn.c     one reply: prompt -> tokens -> controller -> text events; turn.h is what it shares with
  *   prompt.c   the tokens of a branch, and those that its next prompt will begin with
  *   ahead.c    between replies: the beginning of the next prompt is evaluated
  *   kv.c       evaluated beginnings of conversations, on disk
  *   script.c   what a reply is given when it is written again
+ *   samples.c  several replies to one prompt at once
+ *   answers.c  final answers in replies
  *   recorder.c what a reply leaves in the record, with retries when saving fails
  *
  * Ownership across threads: a job and everything in it goes to the worker with queue_push; an event to the owner. Nothing else is shared but `quit`.
@@ -59,7 +61,8 @@ struct job {
     struct settings set;
     struct branch branch;        /* JOB_REPLY: the last message is the prompt to answer; JOB_AHEAD: what was talked so far */
     int64_t conversation;        /* 0: could not be saved yet */
-    int64_t reply;               /* provisional id, below 0 */
+    int64_t reply;               /* provisional id, below 0; sample i has the one i below it */
+    struct chat_samples samples; /* n 0: one reply */
     struct script script;
     struct str given;            /* JOB_REPLY: a thought to begin with; "" none */
     int64_t given_from, given_ms;        /* the reply it is of, and how long it took there */
@@ -117,6 +120,8 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e);
 
 /* Runs one reply to its end; always emits CHAT_ENDED. */
 void turn_run(struct worker *w, struct job *job);
+/* The same for the replies of job->samples. */
+void samples_run(struct worker *w, struct job *job);
 
 /* ---- prompts ------------------------------------------------------------------------------------------------- */
 
@@ -173,6 +178,8 @@ struct recorder {
     size_t n_notes, cap_notes, saved_notes;
     int64_t last_ms, retry_ms;                /* retry_ms: before then no other try, but the last one */
     bool in_trouble;
+    int sample, n_samples;
+    struct recorder *first;                   /* of several replies: the one that saves the prompt they share; NULL: this one */
 };
 struct note {
     bool span;

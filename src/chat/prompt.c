@@ -61,7 +61,8 @@ static int render(struct maker *k, size_t from, struct tokens *out, struct err *
     today(date);
     struct render_options o = {
         .think = !strcmp(set->think, "on") && set->budget.kind != BUDGET_OFF,
-        .prompted = !strcmp(set->cot, "step"),
+        .prompted = strcmp(set->cot, "off") != 0,
+        .examples = !strcmp(set->cot, "few"),
         .force_off = true,
         .keep_thoughts = set->keep_thoughts,
         .date = k->date && k->date[0] ? k->date : date,

@@ -64,7 +64,8 @@ void recorder_span(struct recorder *r, size_t position, size_t offset, size_t le
 
 static void tell_saved(struct recorder *r, int64_t old, int64_t id)
 {
-    worker_push(r->w, &(struct chat_event){.kind = CHAT_SAVED, .message = id, .old = old, .done = (size_t)r->conversation});
+    worker_push(r->w, &(struct chat_event){.kind = CHAT_SAVED, .message = id, .old = old, .done = (size_t)r->conversation,
+                                              .sample = r->sample, .n_samples = r->n_samples});
 }
 
 /* Conversation, prompt and reply rows, whichever are still missing, in that order. */
@@ -72,6 +73,12 @@ static int save_rows(struct recorder *r, struct err *e)
 {
     struct store *s = r->w->store;
     int rc = 0;
+    if (r->first && r->prompt <= 0) {
+        rc = save_rows(r->first, e);
+        if (rc) return rc;
+        r->conversation = r->first->conversation;
+        r->prompt = r->first->prompt;
+    }
     if (r->conversation <= 0) {
         rc = store_new_conversation(s, r->system, &r->conversation, e);
         if (rc) return rc;

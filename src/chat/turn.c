@@ -4,35 +4,13 @@
  * The loop reads the live queue before every token, so that a command acts on the next one, and while the prompt is evaluated, so that it can be
  * stopped. Time is running time: pauses are taken out. Whatever happens, the reply gets an end in the record and a CHAT_ENDED.
  */
-#include "chat/internal.h"
+#include "chat/turn.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define PROGRESS_MS 100
-
-struct turn {
-    struct worker *w;
-    struct job *job;
-    const struct model_info *info;
-    const struct tokenizer *tok;
-    struct think *think;
-    struct sampler *sampler;
-    struct speculator *speculator;                    /* the worker's; NULL: not wanted */
-    struct tokens prompt;
-    bool thought_open;
-    struct recorder rec;
-    struct chat_stats st;
-    bool paused, opened;                              /* opened: there was a thought */
-    int64_t start_us, paused_us, pause_began_us;      /* of decoding */
-    int64_t answer_start_ms;                          /* running time when the answer began, -1 before */
-    int64_t prefill_ms, last_progress_ms;
-    int evaluated;                                    /* tokens of the prompt that were not found evaluated */
-    int generated;                                    /* tokens of the reply so far */
-    int given;                                        /* of them, those of a thought that was there before */
-    int extensions;
-};
 
 /* ---- time ----------------------------------------------------------------------------------------------------- */
 
@@ -55,14 +33,30 @@ static void set_paused(struct turn *t, bool paused)
     recorder_event(&t->rec, (size_t)t->generated, paused ? "pause" : "resume", NULL);
 }
 
+/* Tokens of its timeline. */
+static size_t used(const struct turn *t)
+{
+    size_t n;
+    if (t->batch) return batch_used(t->batch, t->slot);
+    session_tokens(t->w->session, &n);
+    return n;
+}
+
+void turn_emit(struct turn *t, enum chat_event_kind kind, const char *text, size_t len, const struct chat_stats *stats)
+{
+    /* The cast is undone by the copy in worker_push, which never writes through text. */
+    struct chat_event ev = {.kind = kind, .message = t->rec.reply, .text = (char *)(uintptr_t)text, .len = len, .sample = t->sample, .n_samples = t->n_samples};
+    if (stats) ev.stats = *stats;
+    worker_push(t->w, &ev);
+}
+
 static void refresh_stats(struct turn *t)
 {
     struct think_stats s;
     think_stats(t->think, &s);
     int64_t ms = running_ms(t);
-    size_t used, drafted = 0, accepted = 0;
+    size_t drafted = 0, accepted = 0;
     if (t->speculator) speculator_counts(t->speculator, &drafted, &accepted);
-    session_tokens(t->w->session, &used);
     t->st = (struct chat_stats){
         .state = s.state,
         .budget = s.budget,
@@ -72,11 +66,11 @@ static void refresh_stats(struct turn *t)
         .thought_ms = !t->opened ? 0 : t->job->given_ms + (t->answer_start_ms >= 0 ? t->answer_start_ms : ms),
         .answer_ms = !t->opened ? ms : t->answer_start_ms >= 0 ? ms - t->answer_start_ms : 0,
         .tokens_per_s = ms > 0 ? 1000.0 * (t->generated - t->given) / (double)ms : 0,
-        .context_used = (int)used,
+        .context_used = (int)used(t),
         .context = session_ctx(t->w->session),
         .drafted = (int)drafted,
         .accepted = (int)accepted,
-        .prompt_tokens = (int)t->prompt.n,
+        .prompt_tokens = (int)t->n_prompt,
         .prompt_evaluated = t->evaluated,
         .thought_ending = s.thought_ending,
         .answer_ending = s.answer_ending,
@@ -84,13 +78,13 @@ static void refresh_stats(struct turn *t)
     t->extensions = s.extensions;
 }
 
-static void progress(struct turn *t, bool now)
+void turn_progress(struct turn *t, bool now)
 {
     int64_t ms = clock_mono_ms();
     if (!now && ms - t->last_progress_ms < PROGRESS_MS) return;
     t->last_progress_ms = ms;
     refresh_stats(t);
-    worker_emit(t->w, CHAT_PROGRESS, t->rec.reply, NULL, 0, &t->st);
+    turn_emit(t, CHAT_PROGRESS, NULL, 0, &t->st);
 }
 
 /* ---- live commands -------------------------------------------------------------------------------------------- */
@@ -101,20 +95,24 @@ static const char *verb_name(enum think_verb v)
     return v < ARRAY_LEN(names) ? names[v] : NULL;
 }
 
-static void obey(struct turn *t, const struct live *l)
+int turn_obey(struct turn *t, const struct live *l, struct err *e)
 {
     if (l->kind != LIVE_THINK) {
         set_paused(t, l->kind == LIVE_PAUSE);
-        progress(t, true);
-        return;
+        turn_progress(t, true);
+        return 0;
     }
-    struct err e = {0};
-    if (think_do(t->think, &l->cmd, &e)) {
-        worker_emit_text(t->w, CHAT_NOTICE, t->rec.reply, e.text);
-        return;
-    }
+    int rc = think_do(t->think, &l->cmd, e);
+    if (rc) return rc;
     if (verb_name(l->cmd.verb)) recorder_event(&t->rec, (size_t)t->generated, verb_name(l->cmd.verb), NULL);
     if (l->cmd.verb != THINK_SET_BUDGET) set_paused(t, false);     /* nobody asks for more tokens and wants none */
+    return 0;
+}
+
+static void obey_or_tell(struct turn *t, const struct live *l)
+{
+    struct err e = {0};
+    if (turn_obey(t, l, &e)) turn_emit(t, CHAT_NOTICE, e.text, strlen(e.text), NULL);
 }
 
 /* Obeys what waits; returns whether the reply goes on. While paused it sleeps until something comes. */
@@ -127,7 +125,7 @@ static bool live(struct turn *t)
         }
         struct live *l = t->paused ? queue_wait(t->w->live, 200) : queue_pop(t->w->live);
         if (l) {
-            if (l->reply == t->job->reply) obey(t, l);
+            if (l->reply == t->job->reply) obey_or_tell(t, l);
             live_free(l);
         } else if (!t->paused) {
             return true;
@@ -143,43 +141,43 @@ static void drain(struct turn *t)
 {
     struct think_event ev;
     while (think_pop(t->think, &ev)) {
-        int64_t id = t->rec.reply;
         char text[32];
         switch (ev.kind) {
         case THINK_TEXT_THOUGHT:
         case THINK_TEXT_ANSWER:
             recorder_text(&t->rec, ev.kind == THINK_TEXT_THOUGHT, ev.text, ev.text_len);
-            worker_emit(t->w, ev.kind == THINK_TEXT_THOUGHT ? CHAT_THOUGHT : CHAT_ANSWER, id, ev.text, ev.text_len, NULL);
+            turn_emit(t, ev.kind == THINK_TEXT_THOUGHT ? CHAT_THOUGHT : CHAT_ANSWER, ev.text, ev.text_len, NULL);
             break;
         case THINK_OPENED:
             t->answer_start_ms = -1;
             t->opened = true;
-            worker_emit(t->w, CHAT_THINKING, id, NULL, 0, NULL);
+            turn_emit(t, CHAT_THINKING, NULL, 0, NULL);
             break;
         case THINK_CLOSED:
             t->answer_start_ms = running_ms(t);
             recorder_event(&t->rec, ev.position, "closed", thought_ending_name(ev.thought_ending));
             refresh_stats(t);
             t->st.thought_ending = ev.thought_ending;
-            worker_emit(t->w, CHAT_CLOSED, id, NULL, 0, &t->st);
+            turn_emit(t, CHAT_CLOSED, NULL, 0, &t->st);
             break;
         case THINK_BUDGET:
             budget_format(ev.budget, text);
             recorder_event(&t->rec, ev.position, "budget", text);
             refresh_stats(t);
-            worker_emit(t->w, CHAT_BUDGET, id, NULL, 0, &t->st);
+            turn_emit(t, CHAT_BUDGET, NULL, 0, &t->st);
             break;
         case THINK_INJECTED:
             recorder_span(&t->rec, ev.position, ev.offset, ev.text_len, ev.span_kind, ev.author);
-            worker_push(t->w, &(struct chat_event){.kind = CHAT_INJECTED, .message = id, .text = (char *)(uintptr_t)ev.span_kind, .len = strlen(ev.span_kind),
-                                                   .author = ev.author, .done = ev.offset, .total = ev.text_len});
+            worker_push(t->w, &(struct chat_event){.kind = CHAT_INJECTED, .message = t->rec.reply, .text = (char *)(uintptr_t)ev.span_kind,
+                                                   .len = strlen(ev.span_kind), .author = ev.author, .done = ev.offset, .total = ev.text_len,
+                                                   .sample = t->sample, .n_samples = t->n_samples});
             break;
         case THINK_LOOP:
             recorder_event(&t->rec, ev.position, "loop", NULL);
-            worker_emit(t->w, CHAT_LOOP, id, NULL, 0, NULL);
+            turn_emit(t, CHAT_LOOP, NULL, 0, NULL);
             break;
         case THINK_ESCAPED:
-            worker_emit(t->w, CHAT_ESCAPED, id, NULL, 0, NULL);
+            turn_emit(t, CHAT_ESCAPED, NULL, 0, NULL);
             break;
         case THINK_ENDED:
             break;      /* the loop sees it in the controller's state */
@@ -196,7 +194,7 @@ static int build_prompt(struct turn *t, struct err *e)
     if (rc || !left_out) return rc;
     struct str line = STR_EMPTY;
     str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", left_out, ctx);
-    worker_emit(t->w, CHAT_NOTICE, t->rec.reply, line.data, line.len, NULL);
+    turn_emit(t, CHAT_NOTICE, line.data, line.len, NULL);
     str_release(&line);
     return 0;
 }
@@ -211,7 +209,7 @@ static bool prefill_step(void *arg, size_t done, size_t total)
 
 /* ---- the reply ------------------------------------------------------------------------------------------------- */
 
-static uint64_t draw_seed(int64_t wanted)
+uint64_t turn_draw_seed(int64_t wanted)
 {
     uint32_t r;
     if (wanted >= 0) return (uint64_t)wanted;
@@ -219,7 +217,7 @@ static uint64_t draw_seed(int64_t wanted)
     return r;
 }
 
-static struct sampler_params sampling(const struct settings *s, const struct family *f)
+static struct sampler_params sampling(const struct settings *s, const struct family *f, uint64_t seed)
 {
     return (struct sampler_params){
         .temp = s->temp >= 0 ? s->temp : f->temp,
@@ -227,7 +225,7 @@ static struct sampler_params sampling(const struct settings *s, const struct fam
         .top_p = s->top_p >= 0 ? s->top_p : f->top_p,
         .min_p = s->min_p >= 0 ? s->min_p : f->min_p,
         .repeat_penalty = s->repeat_penalty > 0 ? s->repeat_penalty : 1.0,
-        .seed = draw_seed(s->seed),
+        .seed = seed,
     };
 }
 
@@ -238,19 +236,68 @@ static void begin_speculation(struct turn *t)
     if (!speculator_begin(t->w->speculator, t->prompt.ids, t->prompt.n, NULL)) t->speculator = t->w->speculator;
 }
 
-static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
+void turn_init(struct turn *t, struct worker *w, struct job *job, int sample, uint64_t seed)
+{
+    const struct settings *set = &job->set;
+    *t = (struct turn){.w = w, .job = job, .answer_start_ms = -1, .budget = set->budget, .sample = sample, .n_samples = job->samples.n};
+    if (job->samples.n && job->samples.kind == SAMPLES_COMPARE) t->budget = job->samples.budgets[sample];
+    budget_format(t->budget, t->budget_text);
+    struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = engine_kernels(), .system = set->system, .budget = t->budget_text,
+                                .think = set->think, .cot = set->cot, .keep_thoughts = set->keep_thoughts, .loop_guard = set->loop_guard,
+                                .thought_of = job->script.thought_of, .think_min = set->think_min, .answer_max = set->answer_max,
+                                .model = "", .model_file = "", .quant = "", .family = ""};
+    if (w->engine) {
+        t->info = engine_info(w->engine);
+        t->tok = engine_tokenizer(w->engine);
+        t->sampling = sampling(set, t->info->family, seed);
+        str_addf(&t->model_name, "%s %s", t->info->name, t->info->quant);
+        start.model = str_cstr(&t->model_name);
+        start.model_file = w->model_path;
+        start.quant = t->info->quant;
+        start.family = t->info->family->name;
+        start.seed = (int64_t)seed;
+        start.temp = t->sampling.temp;
+        start.top_p = t->sampling.top_p;
+        start.min_p = t->sampling.min_p;
+        start.top_k = t->sampling.top_k;
+        start.repeat_penalty = t->sampling.repeat_penalty;
+        start.threads = set->threads > 0 ? set->threads : engine_default_threads();
+        start.adapter = set->lora[0] ? set->lora : NULL;
+    }
+    recorder_init(&t->rec, w, job, &start);
+    t->rec.sample = t->sample;
+    t->rec.n_samples = t->n_samples;
+    t->rec.old_reply = t->rec.reply = job->reply - t->sample;
+}
+
+void turn_release(struct turn *t)
+{
+    recorder_release(&t->rec);
+    think_free(t->think);
+    sampler_free(t->sampler);
+    tokens_release(&t->prompt);
+    str_release(&t->model_name);
+}
+
+int turn_prompt(struct turn *t, struct err *e)
+{
+    if (!t->w->engine) return err_set(e, ERR_FILE, "no model is loaded");
+    int rc = worker_session(t->w, &t->job->set, e);
+    if (!rc) rc = build_prompt(t, e);
+    t->n_prompt = t->prompt.n;
+    return rc;
+}
+
+int turn_controls(struct turn *t, struct err *e)
 {
     const struct settings *set = &t->job->set;
-    int rc = worker_session(t->w, set, e);
-    if (!rc) rc = build_prompt(t, e);
-    if (rc) return rc;
-    int left = session_ctx(t->w->session) - (int)t->prompt.n;
+    int left = session_ctx(t->w->session) - (int)t->n_prompt;
     struct think_config c = {
         .family = t->info->family,
         .tokenizer = t->tok,
-        .think = !strcmp(set->think, "on") && set->budget.kind != BUDGET_OFF && (t->info->family->start != THOUGHT_PROMPTED || t->thought_open),
+        .think = !strcmp(set->think, "on") && t->budget.kind != BUDGET_OFF && (t->info->family->start != THOUGHT_PROMPTED || t->thought_open),
         .thought_open = t->thought_open,
-        .budget = set->budget,
+        .budget = t->budget,
         .think_min = set->think_min,
         .answer_max = set->answer_max,
         .answer_reserve = left / 2 < ANSWER_RESERVE ? left / 2 : ANSWER_RESERVE,
@@ -266,10 +313,14 @@ static int begin(struct turn *t, struct sampler_params *sp, struct err *e)
         c.think_min = 0;
         c.loop_guard = false;
     }
-    rc = think_new(&t->think, &c, e);
-    if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, sp, e);
+    /* examples are part of the prompt and of nothing that was said */
+    if (c.think && t->info->family->start == THOUGHT_PROMPTED && !strcmp(set->cot, "few")) recorder_event(&t->rec, 0, "examples", EXAMPLES_NAME);
+    t->rec.start.prompt_tokens = (int)t->n_prompt;
+    t->rec.start.context = session_ctx(t->w->session);
+    int rc = think_new(&t->think, &c, e);
+    if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, &t->sampling, e);
     /* a thought that is given is put behind the speculator's back */
-    if (!rc && !t->job->script.has_thought) begin_speculation(t);
+    if (!rc && !t->n_samples && !t->job->script.has_thought) begin_speculation(t);
     return rc;
 }
 
@@ -294,6 +345,11 @@ static int begin_with_given(struct turn *t, struct err *e)
     return t->prompt.n < (size_t)session_ctx(t->w->session) ? 0 : err_set(e, ERR_TOO_LONG, "the thought does not fit the context (see --ctx)");
 }
 
+void turn_show_prompt(struct turn *t, const struct tokens *prompt)
+{
+    for (size_t i = prompt->n > 64 ? prompt->n - 64 : 0; i < prompt->n; i++) sampler_accept(t->sampler, prompt->ids[i]);
+}
+
 /* Evaluates the prompt. A pause during it only takes hold afterwards, a stop at once. */
 static int prefill(struct turn *t, struct err *e)
 {
@@ -307,13 +363,48 @@ static int prefill(struct turn *t, struct err *e)
     session_tokens(s, &now);
     t->evaluated = (int)(rc ? now : t->prompt.n) - (int)reused;
     if (rc == ERR_STOPPED) return 0;
-    for (size_t i = t->prompt.n > 64 ? t->prompt.n - 64 : 0; !rc && i < t->prompt.n; i++) sampler_accept(t->sampler, t->prompt.ids[i]);
+    if (!rc) turn_show_prompt(t, &t->prompt);
     return rc;
 }
 
-static bool over(const struct turn *t)
+bool turn_over(const struct turn *t)
 {
     return !think_running(t->think);
+}
+
+/* Running time as the controller sees it. */
+static int64_t thinking_ms(const struct turn *t)
+{
+    return t->job->script.timeless ? 0 : running_ms(t);
+}
+
+void turn_begin_clock(struct turn *t)
+{
+    /* a pause before the first token is no part of the time that follows */
+    t->paused_us = 0;
+    t->start_us = clock_mono_us();
+    drain(t);
+}
+
+bool turn_token(struct turn *t, float *logits, int32_t *id, int *rc, struct err *e)
+{
+    bool keep = false;
+    *rc = 0;
+    while (!keep) {
+        enum think_action act = think_next(t->think, logits, thinking_ms(t), id);
+        if (act == THINK_DO_END) return false;
+        if (act == THINK_DO_SAMPLE) *id = sampler_pick(t->sampler, logits);
+        *rc = think_accept(t->think, *id, act == THINK_DO_FORCE, &keep, e);
+        drain(t);
+        if (*rc || turn_over(t)) break;
+    }
+    if (keep) t->generated++;
+    recorder_flush(&t->rec, false);
+    if (*rc || turn_over(t)) return false;
+    sampler_accept(t->sampler, *id);
+    if (used(t) < (size_t)session_ctx(t->w->session)) return true;
+    think_abort(t->think, THOUGHT_CONTEXT_FULL, ANSWER_CONTEXT_FULL);
+    return false;
 }
 
 static int put_token(struct turn *t, int32_t id, struct err *e)
@@ -323,17 +414,11 @@ static int put_token(struct turn *t, int32_t id, struct err *e)
     return speculator_decode(t->speculator, t->w->session, id, forced, think_forced(t->think, forced, ARRAY_LEN(forced)), e);
 }
 
-/* Running time as the controller sees it. */
-static int64_t thinking_ms(const struct turn *t)
-{
-    return t->job->script.timeless ? 0 : running_ms(t);
-}
-
 /* Obeys what the script says for this place. */
 static void take_cues(struct turn *t)
 {
     const struct think_command *cmd;
-    while ((cmd = script_cue(&t->job->script, (size_t)t->generated))) obey(t, &(struct live){.kind = LIVE_THINK, .cmd = *cmd});
+    while ((cmd = script_cue(&t->job->script, (size_t)t->generated))) obey_or_tell(t, &(struct live){.kind = LIVE_THINK, .cmd = *cmd});
 }
 
 #define PUT_AT_ONCE 8
@@ -380,40 +465,23 @@ static int put_thought(struct turn *t, struct err *e)
 static int decode(struct turn *t, struct err *e)
 {
     struct session *s = t->w->session;
-    t->start_us = clock_mono_us();
-    drain(t);
-    int put = put_thought(t, e);
-    if (put) return put;
-    while (live(t) && !over(t)) {
+    int rc = 0;
+    turn_begin_clock(t);
+    rc = put_thought(t, e);
+    if (rc) return rc;
+    while (live(t) && !turn_over(t)) {
         int32_t id = -1;
         take_cues(t);
-        if (over(t)) break;
-        enum think_action act = think_next(t->think, session_logits(s), thinking_ms(t), &id);
-        if (act == THINK_DO_END) break;
-        if (act == THINK_DO_SAMPLE) id = sampler_pick(t->sampler, session_logits(s));
-        bool keep = true;
-        int rc = think_accept(t->think, id, act == THINK_DO_FORCE, &keep, e);
-        drain(t);
-        if (rc) return rc;
-        if (!keep) continue;
-        t->generated++;
-        recorder_flush(&t->rec, false);
-        if (over(t)) break;
-        sampler_accept(t->sampler, id);
-        size_t used;
-        session_tokens(s, &used);
-        if (used >= (size_t)session_ctx(s)) {
-            think_abort(t->think, THOUGHT_CONTEXT_FULL, ANSWER_CONTEXT_FULL);
-            break;
-        }
+        if (turn_over(t)) break;
+        if (!turn_token(t, session_logits(s), &id, &rc, e)) return rc;
         rc = put_token(t, id, e);
         if (rc) return rc;
-        progress(t, false);
+        turn_progress(t, false);
     }
     return 0;
 }
 
-static void finish(struct turn *t, int rc, const struct err *e)
+void turn_end(struct turn *t, int rc, const struct err *e, enum chat_event_kind kind, const char *text)
 {
     if (t->think) {
         if (rc) think_abort(t->think, THOUGHT_ERROR, ANSWER_ERROR);
@@ -421,64 +489,31 @@ static void finish(struct turn *t, int rc, const struct err *e)
         refresh_stats(t);
     } else {
         t->st.thought_ending = THOUGHT_ERROR;
+        t->st.budget = t->budget;
     }
-    if (!t->think) t->st.budget = t->job->set.budget;
     char budget[32];
     struct reply_end end = reply_end_of(&t->st, budget);
     end.extensions = t->extensions;
     end.prefill_ms = t->prefill_ms;
     bool saved = recorder_end(&t->rec, &end);
-    worker_push(t->w, &(struct chat_event){.kind = CHAT_ENDED, .message = t->rec.reply, .text = rc ? (char *)(uintptr_t)e->text : NULL,
-                                           .len = rc ? strlen(e->text) : 0, .stats = t->st, .unsaved = !saved, .done = t->rec.saved_thought,
-                                           .total = t->rec.saved_answer});
+    if (!text && rc) text = e->text;
+    worker_push(t->w, &(struct chat_event){.kind = kind, .message = t->rec.reply, .text = (char *)(uintptr_t)text, .len = text ? strlen(text) : 0,
+                                           .stats = t->st, .unsaved = !saved, .done = t->rec.saved_thought, .total = t->rec.saved_answer,
+                                           .sample = t->sample, .n_samples = t->n_samples});
 }
 
 void turn_run(struct worker *w, struct job *job)
 {
-    struct turn t = {.w = w, .job = job, .answer_start_ms = -1};
+    struct turn t;
     struct err e = {0};
-    int rc = 0;
-    char budget[32];
-    budget_format(job->set.budget, budget);
-    struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = engine_kernels(), .system = job->set.system, .budget = budget,
-                                .think = job->set.think, .cot = job->set.cot, .keep_thoughts = job->set.keep_thoughts,
-                                .loop_guard = job->set.loop_guard, .thought_of = job->script.thought_of, .think_min = job->set.think_min, .answer_max = job->set.answer_max, .model = "", .model_file = "", .quant = "", .family = ""};
-    struct str name = STR_EMPTY;
-    struct sampler_params sp = {0};
-    if (w->engine) {
-        t.info = engine_info(w->engine);
-        t.tok = engine_tokenizer(w->engine);
-        sp = sampling(&job->set, t.info->family);
-        str_addf(&name, "%s %s", t.info->name, t.info->quant);
-        start.model = str_cstr(&name);
-        start.model_file = w->model_path;
-        start.quant = t.info->quant;
-        start.family = t.info->family->name;
-        start.seed = (int64_t)sp.seed;
-        start.temp = sp.temp;
-        start.top_p = sp.top_p;
-        start.min_p = sp.min_p;
-        start.top_k = sp.top_k;
-        start.repeat_penalty = sp.repeat_penalty;
-        start.threads = job->set.threads > 0 ? job->set.threads : engine_default_threads();
-        start.adapter = job->set.lora[0] ? job->set.lora : NULL;
-        recorder_init(&t.rec, w, job, &start);
-        rc = begin(&t, &sp, &e);
-        t.rec.start.prompt_tokens = (int)t.prompt.n;
-        t.rec.start.context = w->session ? session_ctx(w->session) : 0;
-    } else {
-        recorder_init(&t.rec, w, job, &start);
-        rc = err_set(&e, ERR_FILE, "no model is loaded");
-    }
+    turn_init(&t, w, job, 0, turn_draw_seed(job->set.seed));
+    int rc = turn_prompt(&t, &e);
+    if (!rc) rc = turn_controls(&t, &e);
     recorder_flush(&t.rec, true);
     if (!rc) rc = begin_with_given(&t, &e);
     if (!rc) rc = prefill(&t, &e);
-    if (!rc && !over(&t)) rc = decode(&t, &e);
-    finish(&t, rc, &e);
+    if (!rc && !turn_over(&t)) rc = decode(&t, &e);
+    turn_end(&t, rc, &e, CHAT_ENDED, NULL);
     ahead_after_reply(w, job, &t.rec);
-    recorder_release(&t.rec);
-    think_free(t.think);
-    sampler_free(t.sampler);
-    tokens_release(&t.prompt);
-    str_release(&name);
+    turn_release(&t);
 }

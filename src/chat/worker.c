@@ -245,7 +245,12 @@ static void *worker_main(void *arg)
         }
         switch (job->kind) {
         case JOB_LOAD: load(w, job); break;
-        case JOB_REPLY: turn_run(w, job); break;
+        case JOB_REPLY:
+            if (job->samples.n)
+                samples_run(w, job);
+            else
+                turn_run(w, job);
+            break;
         case JOB_AHEAD: ahead_take(w, job); break;
         }
         job_free(job);

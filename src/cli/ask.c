@@ -1,6 +1,6 @@
 /*
  * ask.c - `ponder ask`: one question, the answer on stdout, the thought on stderr. With --json one flushed line for every piece of text. With --control live
- * commands come from a FIFO while the reply runs.
+ * commands come from a FIFO while the reply runs. With --vote there are several, a table of them on stderr and the answer of most on stdout.
  */
 #include "cli/cli.h"
 #include "chat/chat.h"
@@ -33,11 +33,12 @@ struct ask {
     bool ended, asked;
     int code;
     int64_t message;
-    struct chat_stats stats;
     struct text_sanitizer out_clean, err_clean;
     bool thought_shown, answer_shown;
-    char last_budget[32];
+    char last_budget[CHAT_SAMPLES_MAX][32];      /* of each sample; the first one's where there is one reply */
     int stops;
+    int vote;                   /* samples, 0: one reply */
+    struct tally tally;
 };
 
 static volatile sig_atomic_t caught;
@@ -60,6 +61,13 @@ static void put_json(json_t *o)
     json_decref(o);
 }
 
+/* With the number of the sample it is about, where there are several. */
+static void put_json_of(json_t *o, const struct chat_event *ev)
+{
+    if (o && ev->n_samples) json_object_set_new(o, "sample", json_integer(ev->sample + 1));
+    put_json(o);
+}
+
 static json_t *json_text(const char *text, size_t n)
 {
     json_t *j = json_stringn(text, n);
@@ -78,10 +86,6 @@ static json_t *json_text(const char *text, size_t n)
 
 static void put_text(struct ask *a, bool thought, const char *text, size_t n)
 {
-    if (a->json) {
-        if (!(thought && a->no_thoughts)) put_json(json_pack("{s:s, s:o}", "event", thought ? "thought" : "answer", "text", json_text(text, n)));
-        return;
-    }
     if (thought && a->no_thoughts) return;
     FILE *f = thought ? stderr : stdout;
     struct str clean = STR_EMPTY;
@@ -97,13 +101,23 @@ static void put_text(struct ask *a, bool thought, const char *text, size_t n)
     str_release(&clean);
 }
 
-static void put_budget(struct ask *a, struct budget b)
+static void put_piece(struct ask *a, const struct chat_event *ev)
 {
-    char text[32];
+    bool thought = ev->kind == CHAT_THOUGHT;
+    if (!a->json && !a->vote)
+        put_text(a, thought, ev->text, ev->len);
+    else if (a->json && !(thought && a->no_thoughts))
+        put_json_of(json_pack("{s:s, s:o}", "event", thought ? "thought" : "answer", "text", json_text(ev->text, ev->len)), ev);
+}
+
+static void put_budget(struct ask *a, const struct chat_event *ev)
+{
+    char text[32], *last = a->last_budget[ev->sample];
+    struct budget b = ev->stats.budget;
     budget_format(b, text);
-    if (!strcmp(text, a->last_budget)) return;
-    bool first = !a->last_budget[0];
-    snprintf(a->last_budget, sizeof a->last_budget, "%s", text);
+    if (!strcmp(text, last)) return;
+    bool first = !last[0];
+    memcpy(last, text, sizeof text);
     if (first || !a->json) return;
     json_t *o = json_pack("{s:s}", "event", "budget");
     if (o && b.kind == BUDGET_TOKENS)
@@ -112,18 +126,22 @@ static void put_budget(struct ask *a, struct budget b)
         json_object_set_new(o, "seconds", json_real(b.amount));
     else if (o)
         json_object_set_new(o, "tokens", json_null());
-    put_json(o);
+    put_json_of(o, ev);
 }
 
-static void put_end(struct ask *a)
+static json_t *json_end(const char *name, const struct chat_stats *s, int64_t message)
 {
-    const struct chat_stats *s = &a->stats;
+    const char *answer = answer_ending_name(s->answer_ending);
+    return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I, s:i, s:i, s:i, s:i}", "event", name, "ended", thought_ending_name(s->thought_ending), "answer_ended", answer,
+                     "thought_tokens", s->thought_tokens, "answer_tokens", s->answer_tokens, "thought_ms", (json_int_t)s->thought_ms, "tokens_per_s",
+                     s->tokens_per_s, "message_id", (json_int_t)message, "prompt_tokens", s->prompt_tokens, "prompt_evaluated", s->prompt_evaluated,
+                     "drafted", s->drafted, "accepted", s->accepted);
+}
+
+static void put_end(struct ask *a, const struct chat_event *ev)
+{
     if (a->json) {
-        const char *answer = answer_ending_name(s->answer_ending);
-        put_json(json_pack("{s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I, s:i, s:i, s:i, s:i}", "event", "end", "ended", thought_ending_name(s->thought_ending), "answer_ended", answer,
-                           "thought_tokens", s->thought_tokens, "answer_tokens", s->answer_tokens, "thought_ms", (json_int_t)s->thought_ms, "tokens_per_s",
-                           s->tokens_per_s, "message_id", (json_int_t)a->message, "prompt_tokens", s->prompt_tokens, "prompt_evaluated",
-                           s->prompt_evaluated, "drafted", s->drafted, "accepted", s->accepted));
+        put_json_of(json_end("end", &ev->stats, a->message), ev);
         return;
     }
     struct str clean = STR_EMPTY;
@@ -135,18 +153,53 @@ static void put_end(struct ask *a)
     if (a->thought_shown && !a->answer_shown) fputs(a->tty_err ? "\033[0m\n" : "\n", stderr);
 }
 
+/* ---- votes ------------------------------------------------------------------------------------------------------ */
+
+static void put_sample_end(const struct ask *a, const struct chat_event *ev)
+{
+    if (!a->json) return;
+    json_t *o = json_end("sample_end", &ev->stats, ev->message);
+    if (o) json_object_set_new(o, "answer", json_text(ev->text, ev->len));
+    put_json_of(o, ev);
+}
+
+/* What all said, and the answer of the one that speaks for most. */
+static void put_vote(struct ask *a, const struct chat_event *ev)
+{
+    const struct tally_sample *s = &a->tally.items[ev->sample];
+    if (a->json) {
+        put_json(json_pack("{s:s, s:i, s:o, s:i, s:i}", "event", "vote", "sample", ev->sample + 1, "answer", json_text(str_cstr(&s->answer), s->answer.len),
+                           "votes", s->votes, "of", ev->n_samples));
+        return;
+    }
+    struct str table = STR_EMPTY;
+    tally_table(&a->tally, &table);
+    cli_put(stderr, str_cstr(&table), table.len);
+    str_release(&table);
+    put_text(a, false, str_cstr(&s->text), s->text.len);
+}
+
+static int ask_now(struct ask *a, struct err *e)
+{
+    if (!a->vote) return chat_send(a->chat, str_cstr(&a->question), a->question.len, e);
+    if (!tally_init(&a->tally, SAMPLES_VOTE, a->vote)) return err_set(e, ERR_NOMEM, "out of memory");
+    struct chat_samples samples = {.kind = SAMPLES_VOTE, .n = a->vote};
+    return chat_sample(a->chat, &samples, str_cstr(&a->question), a->question.len, e);
+}
+
 /* ---- events ----------------------------------------------------------------------------------------------------- */
 
 static void on_event(struct ask *a, const struct chat_event *ev)
 {
     struct err e = {.code = ERR_FILE};
+    tally_take(&a->tally, ev);
     switch (ev->kind) {
     case CHAT_MODEL:
         if (ev->len) fprintf(stderr, "ponder: "), cli_put(stderr, ev->text, ev->len), fputc('\n', stderr);
         if (!a->asked) {
             a->asked = true;
             struct err bad = {0};
-            if (chat_send(a->chat, str_cstr(&a->question), a->question.len, &bad)) {
+            if (ask_now(a, &bad)) {
                 a->code = cli_fail(&bad);
                 a->ended = true;
             }
@@ -159,9 +212,10 @@ static void on_event(struct ask *a, const struct chat_event *ev)
         break;
     case CHAT_PREFILL: a->message = ev->message; break;
     case CHAT_SAVED: a->message = ev->message; break;
-    case CHAT_THOUGHT: put_text(a, true, ev->text, ev->len); break;
-    case CHAT_ANSWER: put_text(a, false, ev->text, ev->len); break;
-    case CHAT_BUDGET: put_budget(a, ev->stats.budget); break;
+    case CHAT_THOUGHT:
+    case CHAT_ANSWER: put_piece(a, ev); break;
+    case CHAT_BUDGET: put_budget(a, ev); break;
+    case CHAT_SAMPLE_ENDED: put_sample_end(a, ev); break;
     case CHAT_NOTICE:
     case CHAT_STORE_TROUBLE:
         if (ev->len) {
@@ -170,9 +224,9 @@ static void on_event(struct ask *a, const struct chat_event *ev)
         }
         break;
     case CHAT_ENDED:
-        a->stats = ev->stats;
         if (ev->message > 0) a->message = ev->message;
-        put_end(a);
+        if (a->vote) put_vote(a, ev);
+        put_end(a, ev);
         a->ended = true;
         if (ev->len) {
             err_set(&e, ERR_FAILED, "%s", ev->text);
@@ -270,6 +324,15 @@ static int read_stdin(struct ask *a, struct err *e)
     return rc;
 }
 
+static int parse_vote(struct ask *a, const char *text, struct err *e)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (end == text || *end || n < 1 || n > CHAT_SAMPLES_MAX) return err_set(e, ERR_USAGE, "--vote: \"%s\" is no number from 1 to %d", text, CHAT_SAMPLES_MAX);
+    a->vote = n > 1 ? (int)n : 0;
+    return 0;
+}
+
 static int parse(struct ask *a, int argc, char **argv, struct err *e)
 {
     int rc = 0;
@@ -296,6 +359,8 @@ static int parse(struct ask *a, int argc, char **argv, struct err *e)
             a->resume_newest = true;
         } else if (!literal && !strcmp(argv[i], "--resume") && i + 1 < argc) {
             if (!cli_id(argv[++i], 'c', &a->resume)) rc = err_set(e, ERR_USAGE, "--resume: \"%s\" is no conversation's number", argv[i]);
+        } else if (!literal && !strcmp(argv[i], "--vote") && i + 1 < argc) {
+            rc = parse_vote(a, argv[++i], e);
         } else if (!literal && !strcmp(argv[i], "--control") && i + 1 < argc) {
             a->control = argv[++i];
         } else if (!literal && !strcmp(argv[i], "-f") && i + 1 < argc) {
@@ -372,6 +437,7 @@ int cmd_ask(int argc, char **argv)
     if (a.control_fd >= 0) close(a.control_fd);
     str_release(&a.control_line);
     str_release(&a.question);
+    tally_release(&a.tally);
     settings_release(&a.set);
     return rc ? cli_fail(&e) : cli_finish(a.code);
 }

@@ -148,7 +148,7 @@ int cli_command_help(const char *name)
     const struct command *c = find(name);
     if (!c) return cli_usage("help", "there is no command \"%s\"", name);
     printf("usage: ponder %s %s\n%s\n", c->name, c->usage, c->help);
-    if (c->run == cmd_ask || c->run == cmd_chat) {
+    if (c->run == cmd_ask || c->run == cmd_chat || c->run == cmd_sweep) {
         printf("\noptions (also in ponder.ini and as PONDER_NAME):\n");
         print_settings(SETTING_SHARED);
         if (c->run == cmd_chat) print_settings(SETTING_CHAT);

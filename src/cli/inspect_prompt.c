@@ -22,7 +22,7 @@ struct request {
 };
 
 static const char *const usage_text =
-    "usage: ponder inspect prompt --template FILE [--think on|off] [--date YYYY-MM-DD] [--prompted] [--force-off] [--keep-thoughts]\n"
+    "usage: ponder inspect prompt --template FILE [--think on|off] [--date YYYY-MM-DD] [--prompted] [--examples] [--force-off] [--keep-thoughts]\n"
     "                             [--no-generation] [--bos TEXT]\n"
     "Reads a JSON line {\"messages\": [...]} at a time, writes the rendered prompt as a JSON string, a line each.\n";
 
@@ -33,6 +33,7 @@ static bool take_switch(struct render_options *o, const char *word)
         bool *value;
     } switches[] = {
         {"--prompted", &o->prompted},
+        {"--examples", &o->examples},
         {"--force-off", &o->force_off},
         {"--keep-thoughts", &o->keep_thoughts},
         {"--no-generation", &o->no_generation},

@@ -125,8 +125,7 @@ void output_run(struct session *s, const float *norm, int m, float *logits)
 struct attend_job {
     struct session *s;
     int layer;
-    int64_t first; /* position of the call's first token */
-    int n_splits;  /* pieces that the longest context of the call has */
+    int n_splits; /* pieces that the longest context of the call has */
 };
 
 static struct attend_part *parts_of(const struct session *s, int m, int head)
@@ -141,15 +140,24 @@ static void attend_item(void *arg, int item, int worker)
     const struct weights *w = &s->m->w;
     int n_group = w->n_head / w->n_head_kv;
     int split = item % j->n_splits, head = item / j->n_splits % w->n_head_kv, m = item / j->n_splits / w->n_head_kv;
-    int64_t end = j->first + m + 1, p0 = (int64_t)split * DECODE_SPLIT, p1 = p0 + DECODE_SPLIT;
-    int64_t seen = first_seen(&w->layers[j->layer], end - 1);
+    const struct column *at = &s->d.at[m];
+    int64_t end = at->position + 1, p0 = (int64_t)split * DECODE_SPLIT, p1 = p0 + DECODE_SPLIT;
+    int64_t seen = first_seen(&w->layers[j->layer], at->position);
 
     (void)worker;
     if (p0 >= end || p1 <= seen) return;
+    if (p1 > end) p1 = end;
+    const uint16_t *k = kv_of(s, j->layer, false, head), *v = kv_of(s, j->layer, true, head);
+    bool in_tail = at->tail && p0 >= at->tail->base;
     if (p0 < seen) p0 = seen;
+    if (in_tail) {
+        k = tail_kv_of(s, at->tail, j->layer, false, head);
+        v = tail_kv_of(s, at->tail, j->layer, true, head);
+        p0 -= at->tail->base;
+        p1 -= at->tail->base;
+    }
     const float *q = s->d.q + (size_t)m * (size_t)w->n_q + (size_t)head * (size_t)n_group * (size_t)w->head_dim;
-    attend(q, n_group, w->head_dim, w->attend_scale, kv_of(s, j->layer, false, head), kv_of(s, j->layer, true, head), w->head_dim, p0,
-           p1 < end ? p1 : end, parts_of(s, m, head) + split);
+    attend(q, n_group, w->head_dim, w->attend_scale, k, v, w->head_dim, p0, p1, parts_of(s, m, head) + split);
 }
 
 static void merge_item(void *arg, int item, int worker)
@@ -158,7 +166,8 @@ static void merge_item(void *arg, int item, int worker)
     struct session *s = j->s;
     const struct weights *w = &s->m->w;
     int n_group = w->n_head / w->n_head_kv, head = item % w->n_head_kv, m = item / w->n_head_kv;
-    int n = (int)((j->first + m) / DECODE_SPLIT) + 1, n0 = (int)(first_seen(&w->layers[j->layer], j->first + m) / DECODE_SPLIT);
+    int64_t position = s->d.at[m].position;
+    int n = (int)(position / DECODE_SPLIT) + 1, n0 = (int)(first_seen(&w->layers[j->layer], position) / DECODE_SPLIT);
 
     (void)worker;
     float *out = s->d.attended + (size_t)m * (size_t)w->n_q + (size_t)head * (size_t)n_group * (size_t)w->head_dim;
@@ -167,8 +176,10 @@ static void merge_item(void *arg, int item, int worker)
 
 static void run_attention(struct session *s, int layer, int m)
 {
-    int64_t last = (int64_t)s->n + m - 1;
-    struct attend_job j = {.s = s, .layer = layer, .first = (int64_t)s->n, .n_splits = (int)(last / DECODE_SPLIT) + 1};
+    int64_t last = 0;
+    for (int i = 0; i < m; i++)
+        if (s->d.at[i].position > last) last = s->d.at[i].position;
+    struct attend_job j = {.s = s, .layer = layer, .n_splits = (int)(last / DECODE_SPLIT) + 1};
     int heads = m * s->m->w.n_head_kv;
 
     pool_run(s->pool, attend_item, &j, heads * j.n_splits);
@@ -187,7 +198,7 @@ static void finish_qkv(struct session *s, int layer, int m)
     struct decode *d = &s->d;
 
     for (int j = 0; j < m; j++)
-        qkv_finish(s, layer, (int64_t)s->n + j, d->cos_sin + (size_t)j * (size_t)angles_width(w), d->q + (size_t)j * (size_t)w->n_q,
+        qkv_finish(s, layer, &d->at[j], d->cos_sin + (size_t)j * (size_t)angles_width(w), d->q + (size_t)j * (size_t)w->n_q,
                    d->k + (size_t)j * (size_t)w->n_kv, d->v + (size_t)j * (size_t)w->n_kv);
 }
 
@@ -253,11 +264,17 @@ static void start(struct session *s, const int32_t *ids, int m)
         float *x = d->x + (size_t)j * (size_t)w->n_embd;
         embed_token(s, ids[j], x);
         rms_norm(x, w->layers[0].attn_norm, d->norm + (size_t)j * (size_t)w->n_embd, w->n_embd, w->norm_eps);
-        position_angles(s, (int64_t)s->n + j, d->cos_sin + (size_t)j * (size_t)angles_width(w));
+        position_angles(s, d->at[j].position, d->cos_sin + (size_t)j * (size_t)angles_width(w));
     }
 }
 
 void decode_run(struct session *s, const int32_t *ids, int m)
+{
+    for (int j = 0; j < m; j++) s->d.at[j] = (struct column){.position = (int64_t)s->n + j};
+    decode_columns(s, ids, m);
+}
+
+void decode_columns(struct session *s, const int32_t *ids, int m)
 {
     const struct weights *w = &s->m->w;
     struct decode *d = &s->d;

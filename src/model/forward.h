@@ -22,8 +22,24 @@
 /* Positions of one piece of decode attention; pieces are joined in order. A multiple of ATTEND_TILE. */
 #define DECODE_SPLIT 256
 
+/* The K/V of a continuation of the session's timeline: [layer][K, V][KV head][n_ctx][head_dim] of positions base, base + 1, ... base is a
+ * multiple of DECODE_SPLIT, so that no piece of attention lies in two caches. */
+struct tail {
+    uint16_t *kv;
+    size_t kv_bytes;
+    int64_t base;
+    int n_ctx;
+};
+
+/* Where a token of a call to decode stands. */
+struct column {
+    int64_t position;
+    const struct tail *tail;        /* has the K/V from its base on; NULL: all of it is the session's */
+};
+
 /* Scratch of decode; m is the token's place in the call, 0 to DECODE_MAX - 1. */
 struct decode {
+    struct column at[DECODE_MAX];
     float *x, *norm;                /* [m][n_embd] */
     float *q, *attended;            /* [m][n_q]; attended also [m][n_embd] */
     float *k, *v;                   /* [m][n_kv] */
@@ -79,6 +95,18 @@ static inline void mark(struct session *s, enum session_stage stage)
 
 /* n floats, aligned for vector loads, not cleared; NULL when memory runs out or the size wraps. Caller frees. */
 float *floats_new(size_t n);
+/* First position of a head's keys or values in a continuation. */
+static inline uint16_t *tail_kv_of(const struct session *s, const struct tail *t, int layer, bool value, int head)
+{
+    const struct weights *w = &s->m->w;
+    size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_head_kv + (size_t)head;
+    return t->kv + index * (size_t)t->n_ctx * (size_t)w->head_dim;
+}
+
+/* Bytes of a cache of n_ctx positions; false when they do not fit a size. */
+bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes);
+/* Takes address space only: a page of the cache costs memory once something is written to it. NULL: none left. Freed by munmap. */
+uint16_t *kv_map(size_t bytes);
 
 /* layer.c */
 /* x (n_embd floats) = what goes into the first layer for a token. */
@@ -87,8 +115,8 @@ void embed_token(const struct session *s, int32_t id, float *x);
 int angles_width(const struct weights *w);
 void position_angles(const struct session *s, int64_t position, float *cos_sin);
 /* Ends the products that attention begins with: biases, norms of heads and the turn by the position's angles, in place, and then k
- * and v into the cache. q: n_q floats, k and v: n_kv. */
-void qkv_finish(struct session *s, int layer, int64_t position, const float *cos_sin, float *q, float *k, float *v);
+ * and v into the cache that the column has for its own position. q: n_q floats, k and v: n_kv. */
+void qkv_finish(struct session *s, int layer, const struct column *at, const float *cos_sin, float *q, float *k, float *v);
 /* bcx: what mix_in gives for a token, 3 n_embd floats. conv_keep puts its b x into the cache; conv_apply makes the input of mix_out (n_embd
  * floats) of it and of what is kept of the positions before. */
 void conv_keep(struct session *s, int layer, int64_t position, const float *bcx);
@@ -114,6 +142,8 @@ void decode_release(struct decode *d);
 /* Runs n tokens at positions s->n .. s->n + n - 1 and leaves the normed state behind each in d.norm. Writes the cache; does not
  * change s->n. */
 void decode_run(struct session *s, const int32_t *ids, int n);
+/* The same for tokens that stand where d.at says, each once: m 1 to DECODE_MAX. A token's bits do not depend on the others. */
+void decode_columns(struct session *s, const int32_t *ids, int m);
 /* logits [m][n_vocab] of norm [m][n_embd], m 1 to DECODE_MAX; the same bits for any m. */
 void output_run(struct session *s, const float *norm, int m, float *logits);
 uint64_t decode_bytes(const struct weights *w, int n_ctx);

@@ -38,7 +38,7 @@ static void norm_heads(float *x, const float *weight, int n_heads, const struct 
     for (int h = 0; h < n_heads; h++, x += w->head_dim) rms_norm(x, weight, x, w->head_dim, w->norm_eps);
 }
 
-void qkv_finish(struct session *s, int layer, int64_t position, const float *cos_sin, float *q, float *k, float *v)
+void qkv_finish(struct session *s, int layer, const struct column *at, const float *cos_sin, float *q, float *k, float *v)
 {
     const struct weights *w = &s->m->w;
     const struct layer *y = &w->layers[layer];
@@ -54,9 +54,12 @@ void qkv_finish(struct session *s, int layer, int64_t position, const float *cos
         rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
         rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
     }
+    size_t place = (size_t)(at->tail ? at->position - at->tail->base : at->position) * dim;
     for (int h = 0; h < w->n_head_kv; h++) {
-        f32_to_f16_row(k + (size_t)h * dim, kv_of(s, layer, false, h) + (size_t)position * dim, w->head_dim);
-        f32_to_f16_row(v + (size_t)h * dim, kv_of(s, layer, true, h) + (size_t)position * dim, w->head_dim);
+        uint16_t *keys = at->tail ? tail_kv_of(s, at->tail, layer, false, h) : kv_of(s, layer, false, h);
+        uint16_t *values = at->tail ? tail_kv_of(s, at->tail, layer, true, h) : kv_of(s, layer, true, h);
+        f32_to_f16_row(k + (size_t)h * dim, keys + place, w->head_dim);
+        f32_to_f16_row(v + (size_t)h * dim, values + place, w->head_dim);
     }
 }
 

@@ -107,11 +107,14 @@ void prompt_release(struct prompt *p);
 void prompt_add(struct prompt *p, const char *text);
 void prompt_add_outside(struct prompt *p, const char *bytes, size_t n);
 
+/* The worked examples in use, as the record names them. */
+#define EXAMPLES_NAME "few-1"
 struct render_options {
     bool think;                 /* thinking on */
     bool force_off;             /* thinking off and no switch in the template: end the prompt with an empty thought */
     bool prompted;              /* add the prompted mode to a family that was not trained to think (and to a system text that hides a
                                    template's own request to think); off for `inspect prompt` */
+    bool examples;              /* with prompted: worked examples before the conversation (few-shot chain of thought) */
     bool keep_thoughts;         /* render earlier thoughts although the family drops them */
     bool no_generation;         /* leave out the opening of the reply */
     const char *date;           /* "YYYY-MM-DD" for templates that print one; NULL: today */
@@ -244,6 +247,25 @@ void session_truncate(struct session *s, size_t n);
  * them through session_decode. For `inspect logits` and tests. */
 int session_score(struct session *s, const int32_t *ids, size_t n, bool one_by_one, void (*row)(void *arg, size_t pos, const float *logits),
                   void *arg, struct err *e);
+
+/* ---- batch -------------------------------------------------------------------------------------------------- */
+
+/* Up to 8 continuations of a session's timeline, decoded together: a pass through the weights serves one token of each. They share the
+ * prompt's K/V; each has its own from there on, and the bits that session_decode would give it alone. */
+#define BATCH_MAX 8
+struct batch;
+/* n (1 to BATCH_MAX) continuations of what the session holds, with its logits; both have to stay as they are until the batch is
+ * freed. Each may grow to the session's context. */
+int batch_new(struct batch **out, struct session *s, int n, struct err *e);
+void batch_free(struct batch *b);
+/* Appends ids[j] to continuation which[j], for j < m, each continuation at most once. A failed call changes nothing; ERR_TOO_LONG when the
+ * context of one of them is full. */
+int batch_decode(struct batch *b, const int *which, const int32_t *ids, int m, struct err *e);
+/* Makes continuation i empty again. */
+void batch_restart(struct batch *b, int i);
+/* Logits of the last token of continuation i (at first the prompt's); the caller may change them, valid until the next batch_decode with i. */
+float *batch_logits(struct batch *b, int i);
+size_t batch_used(const struct batch *b, int i);        /* tokens, the prompt included */
 
 /* A LoRA adapter in a GGUF file, for this engine, which must outlive it. ERR_FILE, ERR_UNSUPPORTED or ERR_NOMEM with the file and the
  * reason. Caller frees, after the sessions that use it. */

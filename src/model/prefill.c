@@ -70,8 +70,8 @@ static void store_row(struct prefill *p, int row, const float *unused)
     const struct weights *w = &p->s->m->w;
 
     (void)unused;
-    qkv_finish(p->s, p->layer, p->base + row, row_of(p->cos_sin, row, angles_width(w)), row_of(p->q, row, w->n_q),
-               row_of(p->k, row, w->n_kv), row_of(p->v, row, w->n_kv));
+    qkv_finish(p->s, p->layer, &(struct column){.position = p->base + row}, row_of(p->cos_sin, row, angles_width(w)), row_of(p->q, row, w->n_q), row_of(p->k, row, w->n_kv),
+               row_of(p->v, row, w->n_kv));
 }
 
 static void attention_residual_row(struct prefill *p, int row, const float *bias)

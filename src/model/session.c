@@ -21,8 +21,7 @@ float *floats_new(size_t n)
     return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
 }
 
-/* Bytes of the cache; false when they do not fit a size. */
-static bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
+bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
 {
     size_t a_position = 2 * sizeof(uint16_t) * (size_t)w->n_layer * (size_t)w->n_cached * (size_t)w->head_dim;
     return !__builtin_mul_overflow(a_position, (size_t)n_ctx, bytes);
@@ -38,17 +37,21 @@ uint64_t engine_session_bytes(const struct engine *m, int n_ctx)
            (size_t)n_ctx * (sizeof(int32_t) + sizeof(bool));
 }
 
-/* Takes address space only: a page of the cache costs memory once something is written to it. */
+uint16_t *kv_map(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    /* a huge page would take memory for a head's whole context at its first token */
+    madvise(p, bytes, MADV_NOHUGEPAGE);
+    return p;
+}
+
 static int map_cache(struct session *s, struct err *e)
 {
     if (!kv_bytes_of(&s->m->w, s->n_ctx, &s->kv_bytes))
         return err_set(e, ERR_NOMEM, "a context of %d tokens is larger than the address space", s->n_ctx);
-    void *p = mmap(NULL, s->kv_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
-    /* a huge page would take memory for a head's whole context at its first token */
-    madvise(p, s->kv_bytes, MADV_NOHUGEPAGE);
-    s->kv = p;
-    return 0;
+    s->kv = kv_map(s->kv_bytes);
+    return s->kv ? 0 : err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
 }
 
 static int fill(struct session *s, int n_threads, struct err *e)

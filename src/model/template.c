@@ -7,6 +7,7 @@
  * The templates themselves are in template_chatml.c and template_roles.c, the table of families in family.c.
  */
 #include "model/template.h"
+#include "model/examples.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -320,6 +321,42 @@ static void add_request(struct reshaped *r, const struct template_facts *x)
     if (x->system) join(r, &r->m[0], slice_of(x->system), ask);
 }
 
+/* The parts of an example's reply: the opened thought, as a reply will have to write it, and the answer. */
+static size_t example_parts(const struct family *f, const struct example *x, const char *parts[6])
+{
+    const char *const all[] = {f->facts->thought_before, f->think_lead, f->think_lead ? " " : NULL, x->thought, f->facts->thought_after, x->answer};
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i]) parts[n++] = all[i];
+    return n;
+}
+
+static size_t example_bytes(const struct family *f)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < examples_count; i++) {
+        const char *parts[6];
+        for (size_t k = example_parts(f, &examples[i], parts); k-- > 0;) bytes += strlen(parts[k]);
+    }
+    return bytes;
+}
+
+/* Exchanges of their own, behind the system text and before what was said. */
+static void add_examples(struct reshaped *r, const struct family *f)
+{
+    size_t at = r->n && r->m[0].role == ROLE_SYSTEM;
+    memmove(r->m + at + 2 * examples_count, r->m + at, (r->n - at) * sizeof *r->m);
+    r->n += 2 * examples_count;
+    for (size_t i = 0; i < examples_count; i++) {
+        const char *parts[6];
+        size_t from = r->pool.len, n = example_parts(f, &examples[i], parts);
+        struct slice q = slice_of(examples[i].question);
+        for (size_t k = 0; k < n; k++) str_add(&r->pool, parts[k]);
+        r->m[at + 2 * i] = (struct chat_message){.role = ROLE_USER, .content = q.p, .content_len = q.n};
+        r->m[at + 2 * i + 1] = (struct chat_message){.role = ROLE_ASSISTANT, .content = r->pool.data + from, .content_len = r->pool.len - from};
+    }
+}
+
 static void drop_message(struct reshaped *r, size_t i)
 {
     r->n--;
@@ -348,18 +385,21 @@ static void merge(struct reshaped *r, const struct template_facts *x)
     }
 }
 
-static int reshape(struct reshaped *r, const struct family *f, const struct chat_message *m, size_t n, bool ask, struct err *e)
+static int reshape(struct reshaped *r, const struct family *f, const struct chat_message *m, size_t n, bool ask, bool with_examples, struct err *e)
 {
     const struct template_facts *x = f->facts;
     size_t bytes = sizeof ASK_TO_THINK + (x->system ? strlen(x->system) : 0) + 2, need;
+    /* an example's question may be joined with the system text */
+    if (with_examples) bytes += example_bytes(f) + strlen(examples[0].question) + 2;
     for (size_t i = 0; i < n; i++)
         if (__builtin_add_overflow(bytes, slice_content(&m[i]).n, &need) || __builtin_add_overflow(need, 2, &bytes))
             return err_set(e, ERR_NOMEM, "the conversation is too long for memory");
-    r->m = calloc(n + 1, sizeof *r->m);
+    r->m = calloc(n + 1 + 2 * examples_count, sizeof *r->m);
     if (!r->m || !str_reserve(&r->pool, bytes)) return err_set(e, ERR_NOMEM, "out of memory for the prompt");
     if (n) memcpy(r->m, m, n * sizeof *m);
     r->n = n;
     if (ask) add_request(r, x);
+    if (with_examples) add_examples(r, f);
     merge(r, x);
     return 0;
 }
@@ -373,7 +413,7 @@ int family_render(const struct family *f, struct prompt *out, const struct chat_
     for (size_t i = 0; i < n && !rc; i++)
         if (m[i].role != ROLE_SYSTEM && m[i].role != ROLE_USER && m[i].role != ROLE_ASSISTANT)
             rc = err_set(e, ERR_INVALID, "a message of an unknown role");
-    if (!rc) rc = reshape(&r, f, m, n, ask, e);
+    if (!rc) rc = reshape(&r, f, m, n, ask, ask && o->examples, e);
     if (!rc && f->facts->needs_message && !r.n) rc = err_set(e, ERR_INVALID, "the template wants a message, and there is none");
     if (!rc) rc = f->render(f, out, r.m, r.n, o, e);
     if (!rc && !str_ok(&out->text)) rc = err_set(e, ERR_NOMEM, "out of memory for the prompt");

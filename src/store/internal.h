@@ -10,6 +10,7 @@
  *   search.c   full text
  *   rate.c     ratings, tags, corrected texts
  *   vote.c     votes on pairs of replies
+ *   samples.c  replies written together to one prompt
  *   steps.c    a thought's steps and their ratings
  *   undo.c     taking ratings back
  *   reasons.c  the reasons offered for a rating
@@ -141,6 +142,9 @@ int reply_consolidate(struct store *s, int64_t reply, const char *thought, size_
 
 /* The role of a message and whether it still streams. ERR_NOT_FOUND. */
 int message_look(struct store *s, int64_t id, enum message_role *role, bool *streaming, struct err *e);
+
+/* The replies of the group that a sample belongs to, oldest first. */
+int messages_load_samples(struct store *s, int64_t reply, struct message_list *out, struct err *e);
 
 /* ---- search.c ----------------------------------------------------------------------------------------------- */
 

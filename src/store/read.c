@@ -173,6 +173,19 @@ int store_load_message(struct store *s, int64_t id, struct message_list *out, st
     return rc;
 }
 
+int messages_load_samples(struct store *s, int64_t reply, struct message_list *out, struct err *e)
+{
+    /* a note begins {"group":123, */
+#define GROUP_OF(note) "substr(" note ".value, 1, instr(" note ".value, ','))"
+#define IS_SAMPLE(note) note ".kind IN ('vote', 'compare')"
+    static const char sql[] =
+        MESSAGES " WHERE m.id IN (SELECT n.message FROM messages o JOIN messages b ON b.conversation = o.conversation AND b.parent IS o.parent"
+                 " JOIN events n ON n.message = b.id WHERE o.id = ?1 AND " IS_SAMPLE("n") " AND " GROUP_OF("n") " ="
+                 " (SELECT " GROUP_OF("x") " FROM events x WHERE x.message = ?1 AND " IS_SAMPLE("x") " ORDER BY x.id LIMIT 1)) ORDER BY m.id";
+
+    return load(s, sql, reply, out, e);
+}
+
 int message_look(struct store *s, int64_t id, enum message_role *role, bool *streaming, struct err *e)
 {
     struct query q;

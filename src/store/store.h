@@ -243,6 +243,32 @@ int store_vote(struct store *s, const struct vote *v, int64_t *id, struct err *e
 int store_rival(struct store *s, int64_t reply, int64_t *rival, struct err *e);
 int store_load_vote(struct store *s, int64_t a, int64_t b, struct vote *out, struct err *e);  /* in either order; ERR_NOT_FOUND */
 
+/* ---- replies written together -------------------------------------------------------------------------------- */
+
+/* The samples of a vote, or a comparison's reply for each budget: siblings that were written together. */
+struct sample_note {
+    int64_t reply;
+    const char *answer;              /* as it was counted, "" none */
+    int votes;                       /* samples with that answer */
+};
+/* Notes what finished replies to one prompt were, in their order, and makes the winner the active branch. kind: "vote" or "compare". */
+int store_add_samples(struct store *s, const char *kind, const struct sample_note *notes, size_t n, size_t winner, struct err *e);
+struct sample {
+    int number, of;                  /* from 1; as many as there were when it was written */
+    char *answer;
+    int votes;
+    bool won;
+};
+struct sample_list {
+    char kind[8];
+    struct sample *items;
+    struct message_list messages;    /* the same n, in the same order: those still in the record */
+    size_t n;
+};
+void sample_list_release(struct sample_list *l);
+/* The group that a reply was written in. ERR_NOT_FOUND when it was written alone. */
+int store_load_samples(struct store *s, int64_t reply, struct sample_list *out, struct err *e);
+
 /* ---- steps of a thought ------------------------------------------------------------------------------------- */
 
 /* Steps are paragraphs; the sentences and lines where a thought is one paragraph. Bytes [offset, offset + length) of the thought as

@@ -26,6 +26,7 @@ const struct chat_port chat_port_real = {
     .regenerate = chat_regenerate,
     .reroll = chat_reroll,
     .rethink = chat_rethink,
+    .sample = chat_sample,
     .queued = chat_queued,
     .queued_text = chat_queued_text,
     .drop_queued = chat_drop_queued,
@@ -221,8 +222,12 @@ static void load_draft(struct app *a)
 /* Moves the messages into the transcript. */
 static int show_messages(struct app *a, struct message_list *l, struct err *e)
 {
-    for (size_t i = 0; i < l->n; i++)
+    for (size_t i = 0; i < l->n; i++) {
+        int64_t id = l->items[i].id;
+        bool alone = l->items[i].role == MESSAGE_USER || l->items[i].n_siblings < 2;
         if (!transcript_add_message(&a->t, &l->items[i])) return err_set(e, ERR_NOMEM, "out of memory for the conversation");
+        if (!alone) a->t.items[a->t.n - 1].board = board_load(a->store, id);
+    }
     return 0;
 }
 
@@ -485,6 +490,27 @@ void app_rethink(struct app *a, int64_t reply, size_t bytes)
     }
     reply_in_place(a, transcript_find(&a->t, reply));
     app_notice(a, bytes == SIZE_MAX ? "the thought stays, the answer is written again" : "the thought goes on from there");
+}
+
+void app_sample(struct app *a, const struct chat_samples *samples, const char *text, size_t n)
+{
+    struct err e = {0};
+    if (a->model_failed && !a->port->model(a->chat)) err_set(&e, ERR_FILE, "no model is loaded: /model NAME, or F4");
+    if (e.code || a->port->sample(a->chat, samples, text, n, &e)) {
+        app_error(a, "%s", e.text);
+        return;
+    }
+    if (text) {
+        a->samples = *samples; /* the prompt's event makes the item */
+        transcript_follow(&a->t);
+        reply_asked(a);
+        return;
+    }
+    size_t i = a->t.n;
+    while (i && a->t.items[i - 1].role != MESSAGE_REPLY) i--;
+    reply_in_place(a, i ? i - 1 : SIZE_MAX);
+    struct item *it = app_reply(a);
+    if (it) sample_begin(a, it, samples);
 }
 
 static void send_edited(struct app *a, int64_t prompt, const char *text, size_t n)

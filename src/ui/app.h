@@ -12,6 +12,7 @@
  *   reading.c    reading focus: moving, copying, editing, find        rate.c      ratings and their reasons
  *   duel.c       two replies compared                                walk.c      rating a thought's steps
  *   review.c     replies without a rating, one after another
+ *   sample.c     /vote, /compare, /pick and what they tell            board.c     how they look
  *   layout.c     where things are                                    screen.c    state to cells; input.c, thought.c, pane.c parts of it
  */
 #ifndef PONDER_APP_H
@@ -32,6 +33,7 @@ struct chat_port {
     int (*regenerate)(struct chat *c, int64_t reply, struct err *e);
     int (*reroll)(struct chat *c, int64_t reply, struct err *e);
     int (*rethink)(struct chat *c, int64_t reply, size_t bytes, struct err *e);
+    int (*sample)(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e);
     size_t (*queued)(const struct chat *c);
     const char *(*queued_text)(const struct chat *c, size_t i, size_t *len);
     void (*drop_queued)(struct chat *c, size_t i);
@@ -101,6 +103,7 @@ struct app {
     int64_t interrupted_at; /* of the last Ctrl-C; 0 none */
 
     size_t reply; /* item of the running reply, SIZE_MAX none */
+    struct chat_samples samples; /* what was asked for and whose prompt is still to come; n 0: one reply */
     bool model_failed;
     int64_t loading_since;
     struct str model_name;     /* as shown */
@@ -185,6 +188,8 @@ void app_regenerate(struct app *a, int64_t reply);
 void app_reroll(struct app *a, int64_t reply);
 /* The same, but with the first bytes of the reply's thought (SIZE_MAX: all of it, and the answer anew). */
 void app_rethink(struct app *a, int64_t reply, size_t bytes);
+/* Several replies at once, to a new prompt or with text NULL to the newest one again. */
+void app_sample(struct app *a, const struct chat_samples *samples, const char *text, size_t n);
 /* Changes one setting for the replies from now on, and whatever of the screen hangs on it. */
 int app_set(struct app *a, const char *name, const char *value, struct err *e);
 int app_load_model(struct app *a, const char *name, struct err *e);
@@ -266,6 +271,17 @@ void command_run(struct app *a, const char *text, size_t n);
 /* Whether text is a command: a slash and a letter in front. Then nothing of it goes to the model. */
 bool command_is(const char *text, size_t n);
 
+/* sample.c */
+void cmd_vote(struct app *a, const char *args);
+void cmd_compare(struct app *a, const char *args);
+void cmd_pick(struct app *a, const char *args);
+/* The running reply is several: gives its item a board. */
+void sample_begin(struct app *a, struct item *it, const struct chat_samples *samples);
+/* Takes an event of one of several replies, all but the last one's. */
+void sample_event(struct app *a, struct item *it, const struct chat_event *ev);
+/* The one that became the active reply takes the item over. */
+void sample_ended(struct app *a, struct item *it, const struct chat_event *ev);
+
 /* complete.c */
 bool app_complete(void *app, const char *text, size_t cursor, size_t i, struct str *candidate, size_t *from);
 
@@ -297,6 +313,8 @@ const char *input_mark(const struct app *a);
 /* thought.c */
 /* The line over a thought, or what a reply is doing before it has one. */
 void thought_draw_header(struct app *a, struct grid *g, int x, int y, int x_end, size_t item);
+/* [-] [+] [F5] answer, each a place to click, at the end of the row. Returns where they begin, x_end where they have no room. */
+int thought_draw_controls(struct app *a, struct grid *g, int x, int y, int x_end, const struct item *it);
 void thought_draw_status(struct app *a, struct grid *g, int x, int y, int x_end, size_t item);
 /* "Thinking… 7 s · 142/400 tok" */
 void thought_live_text(const struct app *a, const struct item *it, struct str *out);

@@ -26,6 +26,8 @@ static struct item *new_reply(struct app *a, int64_t id)
     if (!a->t.follow) it->pinned = transcript_view(&a->t, it);
     a->reply = a->t.n - 1;
     a->has_wanted_budget = false;
+    if (a->samples.n) sample_begin(a, it, &a->samples);
+    a->samples.n = 0;
     return it;
 }
 
@@ -34,7 +36,7 @@ static struct item *reply_of(struct app *a, const struct chat_event *ev)
 {
     struct item *it = app_reply(a);
     if (!it) it = new_reply(a, ev->message);
-    if (it && ev->message) it->id = ev->message;
+    if (it && ev->message && (!ev->n_samples || ev->kind == CHAT_ENDED)) it->id = ev->message;
     if (it) item_touched(it);
     return it;
 }
@@ -79,6 +81,11 @@ static void take_stats(struct app *a, struct item *it, const struct chat_event *
 
 static void on_saved(struct app *a, const struct chat_event *ev)
 {
+    struct item *running = app_reply(a);
+    if (ev->n_samples && running && running->board && transcript_find(&a->t, ev->old) == SIZE_MAX) {
+        sample_event(a, running, ev);
+        return;
+    }
     size_t i = transcript_find(&a->t, ev->old);
     if (i == SIZE_MAX && a->reply < a->t.n && !a->t.items[a->reply].id) i = a->reply;
     if (i == SIZE_MAX) return;
@@ -95,6 +102,7 @@ static void on_ended(struct app *a, const struct chat_event *ev)
     take_stats(a, it, ev);
     it->phase = PHASE_DONE;
     it->paused = false;
+    if (it->board && ev->n_samples) sample_ended(a, it, ev);
     flow_end(&it->text);
     flow_end(&it->thought);
     if (!ev->len) return;
@@ -109,6 +117,10 @@ static void on_reply_event(struct app *a, const struct chat_event *ev)
 {
     struct item *it = reply_of(a, ev);
     if (!it) return;
+    if (ev->n_samples) {
+        sample_event(a, it, ev);
+        return;
+    }
     switch (ev->kind) {
     case CHAT_PREFILL:
         if (it->phase == PHASE_WAITING) it->phase = PHASE_PREFILL;

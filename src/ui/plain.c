@@ -5,6 +5,7 @@
  * output is no terminal not one escape sequence is written.
  */
 #include "chat/chat.h"
+#include "ui/sample.h"
 #include "ui/ui.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct plain {
     bool at_start; /* nothing stands on the line */
     bool in_thought, thought_any, answer_any;
     struct text_sanitizer clean;
+    struct tally tally; /* of several replies at once; empty: there is one */
     int interrupts;
 };
 
@@ -156,8 +158,33 @@ static void on_ended(struct plain *p, const struct chat_event *ev)
     fflush(stdout);
 }
 
+/* Of several replies only their ends are told; then what all said, and the one that goes on. */
+static void on_sample_event(struct plain *p, const struct chat_event *ev)
+{
+    tally_take(&p->tally, ev);
+    if (ev->kind == CHAT_SAMPLE_ENDED) {
+        struct str answer = STR_EMPTY;
+        tally_answer(&p->tally.items[ev->sample], 40, &answer);
+        say(p, "%d of %d: %s", tally_over(&p->tally), p->tally.n, str_cstr(&answer));
+        str_release(&answer);
+    }
+    if (ev->kind != CHAT_ENDED) return;
+    struct str table = STR_EMPTY;
+    tally_table(&p->tally, &table);
+    fresh_line(p);
+    put_bytes(p, str_cstr(&table), table.len);
+    const struct tally_sample *s = &p->tally.items[ev->sample];
+    put_text(p, false, str_cstr(&s->text), s->text.len);
+    on_ended(p, ev);
+    tally_release(&p->tally);
+}
+
 static void on_event(struct plain *p, const struct chat_event *ev)
 {
+    if (ev->n_samples && ev->n_samples == p->tally.n && ev->kind != CHAT_NOTICE && ev->kind != CHAT_LOOP) {
+        on_sample_event(p, ev);
+        return;
+    }
     switch (ev->kind) {
     case CHAT_MODEL:
         if (ev->len) say(p, "%s", ev->text);
@@ -183,9 +210,23 @@ static void on_event(struct plain *p, const struct chat_event *ev)
 
 /* ---- commands ---------------------------------------------------------------------------------------------------- */
 
+static void sample_command(struct plain *p, int (*parse)(const char *, struct chat_samples *, const char **, struct err *), const char *args)
+{
+    struct chat_samples samples;
+    struct err e = {0};
+    const char *prompt;
+    int rc = parse(args, &samples, &prompt, &e);
+    if (!rc && chat_running(p->chat)) rc = err_set(&e, ERR_BUSY, "a reply is still being written");
+    if (!rc && !tally_init(&p->tally, samples.kind, samples.n)) rc = err_set(&e, ERR_NOMEM, "out of memory");
+    if (!rc && (rc = chat_sample(p->chat, &samples, prompt, prompt ? strlen(prompt) : 0, &e))) tally_release(&p->tally);
+    if (rc) say(p, "%s", e.text);
+}
+
 static const char plain_help[] = "  /new                 begin a new conversation\n"
                                  "  /open ID             go on with another one\n"
                                  "  /regen               write the newest reply again\n"
+                                 "  /vote N [PROMPT]     N samples at once; what most of them answer becomes the reply\n"
+                                 "  /compare B B [PROMPT] the same prompt with several budgets\n"
                                  "  /set [NAME VALUE]    show or change a setting; /budget, /think, /system and /model are short for it\n"
                                  "  /answer /more /pause /resume /stop /unlimited, /say TEXT, /budget N\n"
                                  "                       steer the reply that runs\n"
@@ -282,6 +323,10 @@ static void command(struct plain *p, char *line)
         report(p, chat_select(p->chat, strtoll(args + (*args == 'c'), NULL, 10), &e), &e);
     else if (!strcmp(whole, "regen"))
         report(p, chat_regenerate(p->chat, 0, &e), &e);
+    else if (!strcmp(whole, "vote"))
+        sample_command(p, sample_parse_vote, args);
+    else if (!strcmp(whole, "compare"))
+        sample_command(p, sample_parse_compare, args);
     else if (!strcmp(whole, "unlimited"))
         report(p, chat_control(p->chat, "budget unlimited", 16, &e), &e);
     else if (!strcmp(whole, "budget") && *args)
@@ -419,6 +464,7 @@ int ui_plain(const struct ui_options *o)
     if (conversation > 0 && p.tty_out) say(&p, "to go on: ponder --resume %lld", (long long)conversation);
     fflush(stdout);
     settings_release(&p.set);
+    tally_release(&p.tally);
     str_release(&p.in);
     return caught_end ? 128 + caught_end : p.code;
 }

@@ -195,6 +195,20 @@ static void draw_answer(struct grid *g, int x, int y, int x_end, const struct ro
         grid_put_tabs(g, x, y, x_end, STYLE_TEXT, r->text, r->n, x);
 }
 
+static void draw_board(struct app *a, struct grid *g, int x, int y, int x_end, struct item *it, int row)
+{
+    size_t n;
+    const struct board_cell *c = board_cells(it->board, transcript_text_columns(&a->t), a->now, &n);
+    bool live = row == 0 && it->board->running;
+    for (size_t i = 0; i < n; i++) {
+        if (c[i].row != row) continue;
+        int from = x + c[i].x, to = from + c[i].w < x_end ? from + c[i].w : x_end;
+        int end = grid_put(g, from, y, to, c[i].style, it->board->text.data + c[i].from, c[i].n);
+        if (live && it->board->decode_at) thought_draw_controls(a, g, end + 2, y, x_end, it);
+    }
+    if (live) a->header_seen = true;
+}
+
 static void draw_row(struct app *a, struct grid *g, int y, const struct row *r)
 {
     struct item *it = &a->t.items[r->item];
@@ -206,6 +220,7 @@ static void draw_row(struct app *a, struct grid *g, int y, const struct row *r)
         grid_put_tabs(g, x, y, x_end, STYLE_PROMPT, r->text, r->n, x);
         draw_matches(a, g, x, y, r);
         break;
+    case ROW_BOARD: draw_board(a, g, x, y, x_end, it, (int)r->index); break;
     case ROW_STATUS: thought_draw_status(a, g, x, y, x_end, r->item); break;
     case ROW_HEADER:
         if (r->item == a->reply) a->header_seen = true;

@@ -23,21 +23,6 @@ int64_t thought_ms_now(const struct app *a, const struct item *it)
     return it->stats.thought_ms + (a->now > it->stats_at ? a->now - it->stats_at : 0);
 }
 
-static const char *ending_text(enum thought_ending t)
-{
-    switch (t) {
-    case THOUGHT_ANSWER_NOW: return "answered on demand";
-    case THOUGHT_BUDGET_SOFT:
-    case THOUGHT_BUDGET_HARD: return "closed by budget";
-    case THOUGHT_LOOP: return "loop broken";
-    case THOUGHT_STOPPED: return "stopped";
-    case THOUGHT_CONTEXT_FULL: return "context full";
-    case THOUGHT_INTERRUPTED: return "interrupted";
-    case THOUGHT_ERROR: return "error";
-    default: return "";
-    }
-}
-
 void thought_describe_end(const struct item *it, struct str *out)
 {
     if (it->phase != PHASE_DONE) return;
@@ -54,7 +39,7 @@ void thought_describe_end(const struct item *it, struct str *out)
     case ANSWER_ERROR: str_add(out, "error"); break;
     case ANSWER_NOT_BEGUN:
         /* Where there is a thought its header tells. */
-        if (!item_has_thought(it)) str_add(out, t != THOUGHT_NONE ? ending_text(t) : "no answer");
+        if (!item_has_thought(it)) str_add(out, t != THOUGHT_NONE ? thought_ending_text(t) : "no answer");
         break;
     case ANSWER_COMPLETE:
         if (flow_is_empty(&it->text)) str_add(out, "the answer is empty");
@@ -98,8 +83,7 @@ static int columns_of(const char *text)
     return utf8_columns(text, strlen(text));
 }
 
-/* [-] [+] [F5] answer, each a place to click. Returns where they begin. */
-static int draw_controls(struct app *a, struct grid *g, int x, int y, int x_end, const struct item *it)
+int thought_draw_controls(struct app *a, struct grid *g, int x, int y, int x_end, const struct item *it)
 {
     static const struct {
         const char *text;
@@ -126,7 +110,7 @@ static void draw_live(struct app *a, struct grid *g, int x, int y, int x_end, co
     if (it->looping && x_end - x >= 70) str_add(&s, " · repeats itself");
     x = screen_put(g, x, y, x_end, STYLE_THOUGHT_HEADER, str_cstr(&s)) + 1;
     str_release(&s);
-    int controls = draw_controls(a, g, x + 1, y, x_end, it), room = controls - (controls < x_end ? 1 : 0) - x;
+    int controls = thought_draw_controls(a, g, x + 1, y, x_end, it), room = controls - (controls < x_end ? 1 : 0) - x;
     double part = used_part(a, it);
     if (part < 0 || room < 4) return;
     bool soft = it->stats.state != THINK_COUNTING && it->stats.state != THINK_IDLE;
@@ -135,7 +119,7 @@ static void draw_live(struct app *a, struct grid *g, int x, int y, int x_end, co
 
 static void done_label(const struct item *it, bool tokens, struct str *out)
 {
-    const char *ending = ending_text(it->stats.thought_ending);
+    const char *ending = thought_ending_text(it->stats.thought_ending);
     if (it->stats.thought_ms < 1000) {
         str_add(out, "Thought briefly");
     } else {

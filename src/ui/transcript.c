@@ -37,6 +37,7 @@ static void item_release(struct item *it)
 {
     flow_release(&it->text);
     flow_release(&it->thought);
+    board_free(it->board);
     markdown_free(it->markdown);
     free(it->failure);
     free(it->injected);
@@ -79,14 +80,14 @@ struct item *transcript_add(struct transcript *t, enum message_role role)
     return it;
 }
 
-static enum thought_ending thought_ending_by_name(const char *name)
+enum thought_ending thought_ending_by_name(const char *name)
 {
     for (int i = THOUGHT_NONE; i <= THOUGHT_ERROR; i++)
         if (!strcmp(name, thought_ending_name((enum thought_ending)i))) return (enum thought_ending)i;
     return THOUGHT_NONE;
 }
 
-static enum answer_ending answer_ending_by_name(const char *name)
+enum answer_ending answer_ending_by_name(const char *name)
 {
     for (int i = ANSWER_COMPLETE; i <= ANSWER_ERROR; i++)
         if (!strcmp(name, answer_ending_name((enum answer_ending)i))) return (enum answer_ending)i;
@@ -288,10 +289,16 @@ static void thought_window(struct transcript *t, struct item *it, size_t *first,
 
 static bool has_header(const struct item *it)
 {
+    if (it->board && it->board->running) return false; /* its heading says all */
     return it->phase == PHASE_WAITING || it->phase == PHASE_PREFILL || item_has_thought(it);
 }
 
-/* A reply's rows: status or thought header, thought, answer, a foot that keeps it apart from the next prompt. */
+static size_t board_height(const struct transcript *t, const struct item *it)
+{
+    return it->board ? (size_t)board_rows(it->board, transcript_text_columns(t)) : 0;
+}
+
+/* A reply's rows: those it was written with; status or thought header, thought, answer, a foot that keeps it apart from the next prompt. */
 int transcript_height(struct transcript *t, size_t i)
 {
     struct item *it = &t->items[i];
@@ -302,7 +309,7 @@ int transcript_height(struct transcript *t, size_t i)
     if (it->role == MESSAGE_REPLY) {
         size_t first, shown;
         thought_window(t, it, &first, &shown);
-        rows += shown + (has_header(it) ? 1 : 0);
+        rows += shown + (has_header(it) ? 1 : 0) + board_height(t, it);
     }
     it->rows = rows > INT32_MAX / 2 ? INT32_MAX / 2 : (int)rows;
     it->rows_width = t->width;
@@ -353,6 +360,13 @@ void transcript_row(struct transcript *t, size_t i, int row, struct row *out)
             text_row(out, ROW_PROMPT, &text, &it->text, r - 1);
         return;
     }
+    size_t board = board_height(t, it);
+    if (r < board) {
+        out->kind = ROW_BOARD;
+        out->index = out->from = r;
+        return;
+    }
+    r -= board;
     if (has_header(it)) {
         if (r == 0) {
             out->kind = it->phase == PHASE_WAITING || it->phase == PHASE_PREFILL ? ROW_STATUS : ROW_HEADER;
@@ -389,19 +403,22 @@ static struct place place_of(struct transcript *t, size_t item, int row)
 static int row_of(struct transcript *t, const struct place *p)
 {
     struct item *it = &t->items[p->item];
-    int head = it->role == MESSAGE_USER || has_header(it) ? 1 : 0;
+    int board = (int)board_height(t, it), head = board + (it->role == MESSAGE_USER || has_header(it) ? 1 : 0);
     size_t first, shown;
     thought_window(t, it, &first, &shown);
     struct text_lines text = text_lines(t, it);
     switch (p->kind) {
     case ROW_PROMPT: return head + (int)text_line_at(&text, it, p);
     case ROW_THOUGHT: {
-        if (!shown) return 0;
+        if (!shown) return board;
         size_t line = wrap_line_at(&it->thought.wrap, p->at);
         return head + (line > first ? (int)(line - first) : 0);
     }
     case ROW_ANSWER: return head + (int)shown + (int)text_line_at(&text, it, p);
     case ROW_FOOT: return transcript_height(t, p->item) - 1;
+    case ROW_BOARD: return (int)p->at < board ? (int)p->at : board ? board - 1 : 0;
+    case ROW_STATUS:
+    case ROW_HEADER: return board;
     default: return 0;
     }
 }

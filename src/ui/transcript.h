@@ -11,6 +11,7 @@
 #define PONDER_TRANSCRIPT_H
 
 #include "chat/chat.h"
+#include "ui/board.h"
 #include "ui/grid.h"
 #include "ui/markdown.h"
 
@@ -18,6 +19,10 @@
 enum view { VIEW_AUTO, VIEW_FOLDED, VIEW_TAIL, VIEW_FULL };
 const char *view_name(enum view v);       /* as kept in the record: "", "folded", "tail", "full" */
 enum view view_by_name(const char *name); /* VIEW_AUTO for what is no name */
+
+/* Endings as the record names them; NONE and NOT_BEGUN for what is no name. */
+enum thought_ending thought_ending_by_name(const char *name);
+enum answer_ending answer_ending_by_name(const char *name);
 
 /* How far a reply is. */
 enum phase { PHASE_DONE, PHASE_WAITING, PHASE_PREFILL, PHASE_THINKING, PHASE_ANSWERING };
@@ -61,6 +66,7 @@ struct item {
     int64_t id; /* of the record; below 0 not saved yet, 0 not known yet */
     enum message_role role;
     struct flow text, thought;
+    struct board *board;       /* it was written together with others; NULL alone */
     struct markdown *markdown; /* a reply's text as lines; made at the first layout, NULL before */
     size_t markdown_fed;       /* bytes of the sanitised text that it has */
     enum phase phase;
@@ -84,7 +90,7 @@ struct item {
     enum view rows_view;
 };
 
-enum row_kind { ROW_BLANK, ROW_YOU, ROW_PROMPT, ROW_STATUS, ROW_HEADER, ROW_THOUGHT, ROW_ANSWER, ROW_FOOT };
+enum row_kind { ROW_BLANK, ROW_YOU, ROW_PROMPT, ROW_BOARD, ROW_STATUS, ROW_HEADER, ROW_THOUGHT, ROW_ANSWER, ROW_FOOT };
 struct row {
     enum row_kind kind;
     size_t item;
@@ -93,7 +99,7 @@ struct row {
     const struct md_line *line; /* ANSWER: its pieces in their styles; NULL: plain text */
     size_t from;                /* its place in the sanitised text */
     int columns;
-    size_t index;     /* line of the text it is */
+    size_t index;     /* line of the text it is; row of the board */
     bool first, last; /* of its kind in the message */
     bool cut_above;   /* THOUGHT: a tail with more above it */
 };

@@ -72,5 +72,47 @@ is "--continue goes on in the newest conversation" "$("$PONDER" list --json | wc
 ask --private --budget 0 --answer-max 4 "quizzaciously private" >/dev/null 2>&1 </dev/null
 is "--private leaves no trace on disk" "$(grep -rl quizzaciously "$T" | wc -l)" 0
 is "files are 0600 in 0700 folders" "$(stat -c %a "$XDG_DATA_HOME/ponder" "$XDG_DATA_HOME/ponder/ponder.db" | tr '\n' ' ')" "700 600 "
+zero=$(ask --cot step --budget 12 --answer-max 8 --json "$q" </dev/null | json 'print(events[-1]["message_id"])')
+few=$(ask --cot few --budget 12 --answer-max 8 --json "$q" </dev/null | json 'print(events[-1]["message_id"])')
+is "--cot few: the examples are recorded, and in the prompt alone" "$(python3 -c '
+import os, sqlite3, sys
+db = sqlite3.connect(os.environ["XDG_DATA_HOME"] + "/ponder/ponder.db")
+zero, few = map(int, sys.argv[1:])
+tokens = lambda m: db.execute("SELECT prompt_tokens FROM replies WHERE message = ?", (m,)).fetchone()[0]
+notes = lambda m: db.execute("SELECT value FROM events WHERE message = ? AND kind = ?", (m, "examples")).fetchall()
+print(notes(zero), notes(few), tokens(few) > tokens(zero) + 100, db.execute("SELECT count(*) FROM messages WHERE conversation = (SELECT conversation FROM messages WHERE id = ?)", (few,)).fetchone()[0])
+' "$zero" "$few")" "[] [('few-1',)] True 2"
+is "--cot few: no export has them" "$("$PONDER" export --format json -o - 2>/dev/null | grep -c 'Mia is older')" 0
+ask --vote 3 --budget 12 --answer-max 12 "$q" >"$T/out" 2>"$T/err" </dev/null; rc=$?
+is "--vote: exit code" $rc 0
+is "--vote: a row for each sample on stderr, one has won" "$(grep -cE '^[* ] [1-3]  ' "$T/err") $(grep -c '^\*' "$T/err")" "3 1"
+like "--vote: an answer on stdout" "$(cat "$T/out")" '[[:alnum:]]'
+ask --vote 3 --budget 12 --answer-max 12 --json "$q" >"$T/events" </dev/null
+is "--vote --json: events say which sample, the vote and the end come last" "$(json 'print([e["event"] for e in events[-2:]], all(1 <= e["sample"] <= 3 for e in events), sum(e["event"] == "sample_end" for e in events))' <"$T/events")" \
+    "['vote', 'end'] True 3"
+is "--vote: the answer on stdout is the winner's" "$(json 'w=events[-1]["sample"]; print("".join(e["text"] for e in events if e["event"] == "answer" and e["sample"] == w))' <"$T/events" | head -c 40)" \
+    "$(head -c 40 "$T/out")"
+cat >"$T/samples.py" <<'EOS'
+import json, os, sqlite3, sys
+db = sqlite3.connect(os.environ["XDG_DATA_HOME"] + "/ponder/ponder.db")
+end = [json.loads(l) for l in open(sys.argv[1])][-1]
+rows = db.execute("SELECT t.message_id, t.seed, t.thought, t.answer, t.active, e.value FROM turns t JOIN events e ON e.message = t.message_id AND e.kind = 'vote'"
+                  " WHERE t.reply_to = (SELECT reply_to FROM turns WHERE message_id = ?) ORDER BY t.message_id", (end["message_id"],)).fetchall()
+notes = [json.loads(r[5]) for r in rows]
+print(len(rows), [n["sample"] for n in notes], [r[4] for r in rows] == [int(n["won"]) for n in notes], rows[end["sample"] - 1][0] == end["message_id"])
+print(rows[1][1])
+print(repr(rows[1][2] + "|" + rows[1][3]))
+EOS
+python3 "$T/samples.py" "$T/events" >"$T/samples"
+is "--vote: all are kept, the winner is the active one" "$(sed -n 1p "$T/samples")" "3 [1, 2, 3] True True"
+ask --seed "$(sed -n 2p "$T/samples")" --budget 12 --answer-max 12 --json "$q" </dev/null | json 't={"thought":"","answer":""}
+for e in events[:-1]:
+    if e["event"] in t: t[e["event"]] += e["text"]
+print(repr(t["thought"] + "|" + t["answer"]))' >"$T/alone"
+is "--vote: with the seed in the record a sample is the same alone" "$(cat "$T/alone")" "$(sed -n 3p "$T/samples")"
+for wrong in 0 33 x 2x; do
+    is "--vote $wrong is refused" "$(ask --vote $wrong "$q" 2>&1 </dev/null >/dev/null; echo $?)" "ponder: --vote: \"$wrong\" is no number from 1 to 32
+2"
+done
 is "a full device is noticed" "$(ask --budget 0 --answer-max 4 hello >/dev/full 2>/dev/null </dev/null; echo $?)" 1
 finish

@@ -452,6 +452,52 @@ static void test_prompted_adds_a_request_and_opens(void **state)
                    "</think>.\n\nq<end_of_turn>\n<start_of_turn>model\n<think>\n");
 }
 
+static void test_examples_stand_before_the_conversation(void **state)
+{
+    (void)state;
+    const struct chat_message m[] = {SYSTEM("Be kind."), USER("first"), REPLY("said", "why"), USER("second")};
+    struct render_options o = options(true), plain = options(true);
+    o.prompted = o.examples = plain.prompted = true;
+    for (size_t k = 0; family_at(k); k++) {
+        const struct family *f = family_at(k);
+        for (int from = 0; from < 2; from++) { /* with a system text and without */
+            struct prompt zero, few;
+            render(&zero, f, m + from, 4 - (size_t)from, plain);
+            render(&few, f, m + from, 4 - (size_t)from, o);
+            if (f->start != THOUGHT_PROMPTED) {
+                assert_string_equal(few.text.data, zero.text.data);
+            } else {
+                static const char *const order[] = {"4 boxes", "<think>\nLet's think step by step. 4 boxes of 6", "\n</think>\n\nThe answer is 19.",
+                                                    "Mia is older", "The answer is Tom.", "14:50", "The answer is 1 hour and 30 minutes.", "first", "said", "second"};
+                const char *at = few.text.data;
+                assert_non_null(strstr(at, "step by step inside"));
+                if (!from) assert_non_null(strstr(at, "Be kind."));
+                for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+                    const char *next = strstr(at, order[i]);
+                    if (!next) fail_msg("%s: no \"%s\" behind the one before it", f->name, order[i]);
+                    at = next;
+                }
+                assert_true(few.thought_open);
+                assert_true(ends_with(&few, "<think>\n"));
+                assert_null(strstr(zero.text.data, "Mia"));
+            }
+            prompt_release(&zero);
+            prompt_release(&few);
+        }
+    }
+    /* they belong to the prompted mode, and to thinking */
+    struct prompt p;
+    o.prompted = false;
+    render(&p, family("chatml"), m, 4, o);
+    assert_null(strstr(p.text.data, "Mia"));
+    prompt_release(&p);
+    o = options(false);
+    o.prompted = o.examples = true;
+    render(&p, family("chatml"), m, 4, o);
+    assert_null(strstr(p.text.data, "Mia"));
+    prompt_release(&p);
+}
+
 /* A system text of one's own hides Granite's request to think; the prompted mode brings it back. */
 static void test_granite_keeps_its_request(void **state)
 {
@@ -661,6 +707,7 @@ int main(void)
         cmocka_unit_test(test_thought_open),
         cmocka_unit_test(test_off_switches),
         cmocka_unit_test(test_prompted_adds_a_request_and_opens),
+        cmocka_unit_test(test_examples_stand_before_the_conversation),
         cmocka_unit_test(test_granite_keeps_its_request),
         cmocka_unit_test(test_kept_thoughts),
         cmocka_unit_test(test_dates),
