@@ -42,7 +42,7 @@ $(FUZZ_BUILD)/libponder.a: $(FUZZ_OBJS)
 
 $(FUZZ:%=$(FUZZ_BUILD)/%): $(FUZZ_BUILD)/%: tests/fuzz/%.c $(FUZZ_BUILD)/libponder.a
 	@echo "  FUZZ $<"
-	@$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $< -o $@ $(FUZZ_BUILD)/libponder.a $(LIBS)
+	@$(FUZZ_CC) $(FUZZ_FLAGS) -Itests -fsanitize=fuzzer $< -o $@ $(FUZZ_BUILD)/libponder.a $(LIBS)
 -include $(FUZZ_OBJS:.o=.d) $(FUZZ:%=$(FUZZ_BUILD)/%.d)
 
 # ---- the ten promises -----------------------------------------------------------------------------------------------

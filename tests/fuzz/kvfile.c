@@ -1,10 +1,6 @@
 /*
  * Fuzz target: any bytes as a K/V file. The first byte says how they are used: as they are, behind a sound header, or also with a right size and
  * checksum; then tokens and rows are what the fuzzer wants. Whatever comes, the timeline stays the beginning of the tokens asked for.
- *
- *   make BUILD=build/fuzz CC=clang OPT="-O1 -g" SANITIZE=address,undefined CFLAGS=-fsanitize=fuzzer-no-link build/fuzz/libmodel.a build/fuzz/libbase.a &&
- * clang -std=c11 -D_GNU_SOURCE -Isrc -Itests -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/kvfile.c build/fuzz/libmodel.a build/fuzz/libbase.a \
- * $(pkg-config --libs openblas libutf8proc inih jansson libcrypto zlib) -lm -o fuzz-kvfile && ./fuzz-kvfile -len_control=0 -max_len=4000 -max_total_time=60
  */
 #include "model/model.h"
 #include "tiny_model.h"
