@@ -16,6 +16,7 @@ from world import DB, LONG, PONDER, ROOT, WORK, Tap, Terminal, ask, new_model, p
 
 t = Tap()
 model = new_model()
+endless = new_model("endless.gguf", ctx=65536)    # no reply comes to its end before it is killed
 ENDLESS = ["--budget", "unlimited", "--think-min", "100000", "--no-loop-guard"]
 rng = random.Random(int(os.environ.get("SEED", "4")))
 
@@ -31,7 +32,7 @@ runs = 200 if LONG else 20
 
 def kill_one(i, word):
     """starts a reply, kills it at a random moment; returns what is wrong"""
-    p = subprocess.Popen([PONDER, "ask", "-m", model, "--seed", str(i), "-t", "1", "--json", "-c", "4096", *ENDLESS, word], stdin=subprocess.DEVNULL,
+    p = subprocess.Popen([PONDER, "ask", "-m", endless, "--seed", str(i), "-t", "1", "--json", "-c", "65536", *ENDLESS, word], stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     shown, old, until = 0, 0, None
     # half a second on a machine that has time for this; what others compute here stretches it
@@ -99,7 +100,7 @@ term.close()
 t.equal("and so is a draft", rows("SELECT count(*) FROM drafts WHERE text = 'a draft that is not sent'")[0][0], 1)
 
 # ---- a second instance ----
-p = subprocess.Popen([PONDER, "ask", "-m", model, "--seed", "1", "-t", "1", "--json", "-c", "4096", *ENDLESS, "the living one"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+p = subprocess.Popen([PONDER, "ask", "-m", endless, "--seed", "1", "-t", "1", "--json", "-c", "65536", *ENDLESS, "the living one"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 for _ in range(40):
     p.stdout.readline()
 time.sleep(0.4)

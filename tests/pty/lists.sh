@@ -107,6 +107,8 @@ tm resize-window -t t -x 80 -y 24
 type_text 'still here'
 wait_for '> still here' 'a storm of sizes leaves it in order'
 check 'with the title in the first line' sh -c "tmux -L $socket capture-pane -p -t t | head -n 1 | grep -q '^ ponder ·'"
+wait_for '────────────────────────────────────────────────────────────' 'the last size is taken'
+wait_for 'Enter queue' 'hints are there'
 check 'and one line of hints at the end' sh -c "tmux -L $socket capture-pane -p -t t | tail -n 1 | grep -q 'Enter queue'"
 keys C-u
 keys Escape
