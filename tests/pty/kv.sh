@@ -49,9 +49,7 @@ wait_for 'Enter open' 'the list of conversations'
 keys DC
 wait_for 'nothing here yet' 'Delete takes it out of the list'
 keys Escape
-sleep 1
-keys Escape
-sleep 1
+wait_gone 'nothing here yet' 'the list is left'
 run '/quit'
 wait_for 'shell>' 'it quits again'
 check 'and leaving erases it: nothing of it is on disk' [ -z "$(files)" ]
