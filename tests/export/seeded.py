@@ -96,11 +96,13 @@ def expected(replies, votes):
     good = open_ways(replies)
     above = {r.above.id for r in replies if r.above and good[r.id]}
     out = {"sft": sum(good[r.id] and r.id not in above for r in replies), "sft-pc": sum(good.values())}
-    pairs = 0
+    pairs = thoughtless = 0    # a thought that was rated down keeps no pair out of an export that holds no thoughts
     for a, b, verdict, strength in votes.values():
         if verdict in ("a", "b"):
             chosen, rejected = (a, b) if verdict == "a" else (b, a)
-            pairs += chosen.usable() and rejected.usable() and chosen.thought_rating >= 0
+            both = chosen.usable() and rejected.usable()
+            thoughtless += both
+            pairs += both and chosen.thought_rating >= 0
     voted = {k for k, v in votes.items() if v[2] != "skip"}
     by_prompt = {}
     for r in replies:
@@ -109,13 +111,16 @@ def expected(replies, votes):
         for up in group:
             for down in group:
                 if up.rating > 0 > down.rating and (min(up.id, down.id), max(up.id, down.id)) not in voted:
-                    pairs += up.usable() and down.usable() and up.thought_rating >= 0
+                    both = up.usable() and down.usable()
+                    thoughtless += both
+                    pairs += both and up.thought_rating >= 0
     out["dpo"] = out["reward"] = pairs
+    out["openai-dpo"] = thoughtless
     both_bad = {r.id for a, b, v, _ in votes.values() if v == "both_bad" for r in (a, b)}
     out["kto"] = sum(r.usable() and (r.rating != 0 or r.id in both_bad) for r in replies)
     out["stepwise"] = sum(r.usable() and bool(r.steps) for r in replies)
     # the same records in other clothes: every text has its own marker, so that none becomes equal to another without its thought
-    for name, like in (("openai", "sft"), ("sharegpt", "sft"), ("alpaca", "sft"), ("llamafactory", "sft"), ("axolotl", "sft"), ("text", "sft"), ("openai-dpo", "dpo"),
+    for name, like in (("openai", "sft"), ("sharegpt", "sft"), ("alpaca", "sft"), ("llamafactory", "sft"), ("axolotl", "sft"), ("text", "sft"),
                        ("llamafactory-dpo", "dpo"), ("axolotl-dpo", "dpo"), ("llamafactory-kto", "kto")):
         out[name] = out[like]
     return out

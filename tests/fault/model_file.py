@@ -9,10 +9,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 from world import PONDER, Tap, Terminal, new_model, ponder, rows
 
 t = Tap()
-model = new_model()
+model = new_model(ctx=65536)    # no reply comes to its end before the file is cut
 keep = open(model, "rb").read()
 
-p = subprocess.Popen([PONDER, "ask", "-m", model, "--seed", "1", "-t", "2", "--json", "--budget", "unlimited", "--no-loop-guard", "--think-min", "100000", "-c", "4096", "hello"],
+p = subprocess.Popen([PONDER, "ask", "-m", model, "--seed", "1", "-t", "2", "--json", "--budget", "unlimited", "--no-loop-guard", "--think-min", "100000", "-c", "65536", "hello"],
                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 first = p.stdout.readline()
 t.check("ask streams", b"thought" in first, first)
@@ -27,7 +27,7 @@ for size in (0, 100, len(keep) // 2, len(keep) - 4):
     t.check(f"ask: a file of {size} bytes", done.returncode == 3 and done.stderr.count(b"\n") == 1 and b"tiny.gguf" in done.stderr, (done.returncode, done.stderr))
 
 open(model, "wb").write(keep)
-term = Terminal([PONDER, "-m", model, "--budget", "unlimited", "--no-loop-guard", "--think-min", "100000", "-t", "2"])
+term = Terminal([PONDER, "-m", model, "--budget", "unlimited", "--no-loop-guard", "--think-min", "100000", "-t", "2", "-c", "65536"])
 term.expect("Enter send")
 term.send("hello\r")
 t.check("a chat thinks", term.expect("Thinking…"), term.text()[-500:])
