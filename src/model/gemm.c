@@ -115,17 +115,10 @@ void gemm_input_begin(struct gemm_input *g, int64_t n, bool mid)
     g->stride = stride_of(g->n);
 }
 
-void gemm_input_row(struct gemm_input *g, int row, const float *x)
+void gemm_input_put(struct gemm_input *g, int lo, int hi, int64_t k0, int64_t n, const float *x, int64_t x_stride)
 {
-    if (g->n && row >= 0 && row < g->rows) g->family->input_row(g, row, x);
-}
-
-void gemm_input_rows(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride)
-{
-    if (!g->n || lo < 0 || hi > g->rows) return;
-    if (g->family->input_rows) g->family->input_rows(g, lo, hi, x, x_stride);
-    else
-        for (int row = lo; row < hi; row++) g->family->input_row(g, row, x + (row - lo) * x_stride);
+    if (lo < 0 || hi > g->rows || k0 < 0 || n < 0 || k0 + n > g->n || (k0 | n) % 32) return;
+    g->family->put(g, lo, hi, k0, n, x, x_stride);
 }
 
 /* ---- products ------------------------------------------------------------------------------------------------------- */

@@ -32,10 +32,10 @@ void gemm_input_free(struct gemm_input *g);
 uint64_t gemm_input_bytes(int rows, int64_t n_max);
 /* The width (a multiple of 32, at most n_max, else nothing is computed) and form of the rows that follow. */
 void gemm_input_begin(struct gemm_input *g, int64_t n, bool mid);
-/* Prepares row `row` from n floats. Different rows may be prepared by different threads. A block with inf or NaN makes the products NaN. */
-void gemm_input_row(struct gemm_input *g, int row, const float *x);
-/* The same for rows lo to hi, the first at x, x_stride floats apart; fastest by multiples of 16. */
-void gemm_input_rows(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride);
+/* Prepares elements k0 to k0 + n (both multiples of 32, within the width) of rows lo to hi from rows of n floats, the first at x, x_stride
+ * apart; fastest by multiples of 16 rows. Different pieces may be prepared by different threads. A block with inf or NaN makes the
+ * products NaN. */
+void gemm_input_put(struct gemm_input *g, int lo, int hi, int64_t k0, int64_t n, const float *x, int64_t x_stride);
 
 /* Bytes of a worker's scratch, 64-byte aligned. */
 size_t gemm_scratch_bytes(void);

@@ -106,10 +106,10 @@ ALWAYS_INLINE __m512i bf16_pairs(const float *x)
     return i;
 }
 
-static void input_row(struct gemm_input *g, int row, const float *x)
+static void put_row(struct gemm_input *g, int row, int64_t k0, int64_t n, const float *x)
 {
     const __m512i every_16 = _mm512_mullo_epi32(_mm512_set1_epi32(16), _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
-    for (int64_t k = 0; k < g->n; k += 32) _mm512_i32scatter_epi32(tile_of(g, row, k) + row % 16, every_16, bf16_pairs(x + k), 4);
+    for (int64_t k = 0; k < n; k += 32) _mm512_i32scatter_epi32(tile_of(g, row, k0 + k) + row % 16, every_16, bf16_pairs(x + k), 4);
 }
 
 /* Column k of out: dword k of each of the 16 vectors. */
@@ -138,10 +138,10 @@ ALWAYS_INLINE void transpose_16(__m512i v[16])
     UNROLL for (int i = 0; i < 16; i++) v[i] = a[i];
 }
 
-static void input_tile_rows(struct gemm_input *g, int row, const float *x, int64_t x_stride)
+static void put_tile_rows(struct gemm_input *g, int row, int64_t k0, int64_t n, const float *x, int64_t x_stride)
 {
-    for (int64_t k = 0; k < g->n; k += 32) {
-        uint32_t *tile = tile_of(g, row, k);
+    for (int64_t k = 0; k < n; k += 32) {
+        uint32_t *tile = tile_of(g, row, k0 + k);
         __m512i v[16];
         UNROLL for (int i = 0; i < 16; i++) v[i] = bf16_pairs(x + i * x_stride + k);
         transpose_16(v);
@@ -149,14 +149,14 @@ static void input_tile_rows(struct gemm_input *g, int row, const float *x, int64
     }
 }
 
-static void input_rows(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride)
+static void put(struct gemm_input *g, int lo, int hi, int64_t k0, int64_t n, const float *x, int64_t x_stride)
 {
     for (int row = lo; row < hi;) {
         if (row % 16 == 0 && row + 16 <= hi) {
-            input_tile_rows(g, row, x + (row - lo) * x_stride, x_stride);
+            put_tile_rows(g, row, k0, n, x + (row - lo) * x_stride, x_stride);
             row += 16;
         } else {
-            input_row(g, row, x + (row - lo) * x_stride);
+            put_row(g, row, k0, n, x + (row - lo) * x_stride);
             row++;
         }
     }
@@ -341,7 +341,7 @@ static bool product_right(void)
     return right;
 }
 
-const struct gemm_family gemm_amx = {.name = "amx", .element = sizeof(uint16_t), .input_row = input_row, .input_rows = input_rows, .rows = rows};
+const struct gemm_family gemm_amx = {.name = "amx", .element = sizeof(uint16_t), .put = put, .rows = rows};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -76,16 +76,23 @@ ALWAYS_INLINE void input_block(const float *x, bool mid, uint8_t *q, float *scal
     *sum = *scale * (float)total + 32.0f * c;
 }
 
-void gemm_input_row_avx2(struct gemm_input *g, int row, const float *x)
+ALWAYS_INLINE void put_row(struct gemm_input *g, int row, int64_t b0, int64_t b1, bool mid, const float *x)
 {
     const int64_t n = g->n / 32;
     float *scales = gemm_scales(g, row);
     uint8_t *q = g->q + row * g->stride;
 
-    if (g->mid)
-        for (int64_t b = 0; b < n; b++) input_block(x + 32 * b, true, q + 32 * b, scales + b, scales + n + b, scales + 2 * n + b);
-    else
-        for (int64_t b = 0; b < n; b++) input_block(x + 32 * b, false, q + 32 * b, scales + b, scales + n + b, scales + 2 * n + b);
+    for (int64_t b = b0; b < b1; b++, x += 32) input_block(x, mid, q + 32 * b, scales + b, scales + n + b, scales + 2 * n + b);
+}
+
+void gemm_put_avx2(struct gemm_input *g, int lo, int hi, int64_t k0, int64_t n, const float *x, int64_t x_stride)
+{
+    const int64_t b0 = k0 / 32, b1 = (k0 + n) / 32;
+
+    for (int row = lo; row < hi; row++, x += x_stride) {
+        if (g->mid) put_row(g, row, b0, b1, true, x);
+        else put_row(g, row, b0, b1, false, x);
+    }
 }
 
 /* ---- weights -------------------------------------------------------------------------------------------------------- */
@@ -365,7 +372,7 @@ static void multiply(const struct gemm_slab *s, int c0, int c1)
 const struct gemm_family gemm_avx2 = {
     .name = "avx2",
     .element = 1,
-    .input_row = gemm_input_row_avx2,
+    .put = gemm_put_avx2,
     .expand = gemm_expand_avx2,
     .multiply = multiply,
 };

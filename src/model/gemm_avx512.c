@@ -108,7 +108,7 @@ static void multiply(const struct gemm_slab *s, int c0, int c1)
 const struct gemm_family gemm_avx512 = {
     .name = "avx512",
     .element = 1,
-    .input_row = gemm_input_row_avx2,
+    .put = gemm_put_avx2,
     .expand = gemm_expand_avx2,
     .multiply = multiply,
 };

@@ -67,8 +67,7 @@ struct gemm_slab {
 struct gemm_family {
     const char *name;
     size_t element;         /* bytes of a prepared activation */
-    void (*input_row)(struct gemm_input *g, int row, const float *x);
-    void (*input_rows)(struct gemm_input *g, int lo, int hi, const float *x, int64_t x_stride);  /* NULL: row by row */
+    void (*put)(struct gemm_input *g, int lo, int hi, int64_t k0, int64_t n, const float *x, int64_t x_stride);
     /* either: the whole of gemm_rows but for checks */
     void (*rows)(const struct gemm_input *g, int lo, int hi, const struct gemm_format *f, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1,
                  float *y, int64_t y_stride, void *scratch);
@@ -91,7 +90,7 @@ extern const struct gemm_family gemm_avx512;
 extern const struct gemm_family gemm_amx;
 /* n elements of a row from w on, in bf16: 32 of them in a run, and 512 to the next. n is a multiple of the format's unit. */
 void gemm_expand_bf16(uint32_t type, const uint8_t *w, int n, uint16_t *out);
-void gemm_input_row_avx2(struct gemm_input *g, int row, const float *x);
+void gemm_put_avx2(struct gemm_input *g, int lo, int hi, int64_t k0, int64_t n, const float *x, int64_t x_stride);
 void gemm_expand_avx2(const struct gemm_format *f, const uint8_t *w, size_t row_bytes, int rows, int64_t k0, int n, struct gemm_panel *p);
 #endif
 

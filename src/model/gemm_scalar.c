@@ -34,12 +34,17 @@ static void input_block(const float *x, bool mid, uint8_t *q, float *scale, floa
     *sum = *scale * (float)total + 32.0f * c;
 }
 
-static void input_row(struct gemm_input *g, int row, const float *x)
+static void put(struct gemm_input *g, int lo, int hi, int64_t k0, int64_t n, const float *x, int64_t x_stride)
 {
-    const int64_t n = g->n / 32;
-    float *scales = gemm_scales(g, row);
-    for (int64_t b = 0; b < n; b++)
-        input_block(x + 32 * b, g->mid, g->q + row * g->stride + 32 * b, scales + b, scales + n + b, scales + 2 * n + b);
+    const int64_t blocks = g->n / 32;
+
+    for (int row = lo; row < hi; row++, x += x_stride) {
+        float *scales = gemm_scales(g, row);
+        for (int64_t k = 0; k < n; k += 32) {
+            int64_t b = (k0 + k) / 32;
+            input_block(x + k, g->mid, g->q + row * g->stride + 32 * b, scales + b, scales + blocks + b, scales + 2 * blocks + b);
+        }
+    }
 }
 
 static float product(const struct gemm_input *g, const struct gemm_format *f, unpack_fn *unpack, const uint8_t *w, int row)
@@ -80,4 +85,4 @@ static void rows(const struct gemm_input *g, int lo, int hi, const struct gemm_f
         for (int c = lo; c < hi; c++) y[(c - lo) * y_stride + (r - r0)] = product(g, f, unpack, w + (size_t)r * row_bytes, c);
 }
 
-const struct gemm_family gemm_scalar = {.name = "scalar", .element = 1, .input_row = input_row, .rows = rows};
+const struct gemm_family gemm_scalar = {.name = "scalar", .element = 1, .put = put, .rows = rows};

@@ -12,9 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows that a worker takes at a time for work done row by row. */
-#define BLOCK_ROWS 8
-
 static float *row_of(float *x, int row, int width)
 {
     return x + (size_t)row * (size_t)width;
@@ -62,7 +59,8 @@ static void embed_row(struct prefill *p, int row, const float *unused)
 static void norm_row(struct prefill *p, int row, const float *weight)
 {
     const struct weights *w = &p->s->m->w;
-    rms_norm(row_of(p->x, row, w->n_embd), weight, row_of(p->in, row, w->n_embd), w->n_embd, w->norm_eps);
+    float *x = row_of(p->x, row, w->n_embd);
+    rms_norm(x, weight, x, w->n_embd, w->norm_eps);
 }
 
 static void store_row(struct prefill *p, int row, const float *unused)
@@ -74,16 +72,36 @@ static void store_row(struct prefill *p, int row, const float *unused)
                row_of(p->v, row, w->n_kv));
 }
 
-static void attention_residual_row(struct prefill *p, int row, const float *bias)
+struct in_job {
+    struct prefill *p;
+    /* makes the row of p->in, n_embd numbers */
+    void (*make)(struct prefill *p, int row, const float *weight, float *out);
+    const float *weight;
+    int lo, hi;
+};
+
+static void in_item(void *arg, int item, int worker)
 {
-    const struct weights *w = &p->s->m->w;
-    residual_add(w, row_of(p->x, row, w->n_embd), row_of(p->t, row, w->n_embd), bias, w->layers[p->layer].attn_post_norm);
+    const struct in_job *j = arg;
+    struct prefill *p = j->p;
+    int n = p->in.n, lo = j->lo + item * BLOCK_ROWS, hi = lo + BLOCK_ROWS < j->hi ? lo + BLOCK_ROWS : j->hi;
+
+    for (int r = lo; r < hi; r++) j->make(p, r, j->weight, row_of(p->workers[worker].block, r - lo, n));
+    operand_put(&p->in, lo, hi, 0, n, p->workers[worker].block, n);
 }
 
-static void ffn_residual_row(struct prefill *p, int row, const float *bias)
+/* p->in, which was begun, row by row. lo is a multiple of BLOCK_ROWS. */
+static void make_in(struct prefill *p, void (*make)(struct prefill *, int, const float *, float *), const float *weight, int lo, int hi)
+{
+    struct in_job j = {p, make, weight, lo, hi};
+
+    if (lo < hi) pool_run(p->s->pool, in_item, &j, (hi - lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
+}
+
+static void normed_row(struct prefill *p, int row, const float *weight, float *out)
 {
     const struct weights *w = &p->s->m->w;
-    residual_add(w, row_of(p->x, row, w->n_embd), row_of(p->t, row, w->n_embd), bias, w->layers[p->layer].ffn_post_norm);
+    rms_norm(row_of(p->x, row, w->n_embd), weight, out, w->n_embd, w->norm_eps);
 }
 
 /* ---- a chunk ------------------------------------------------------------------------------------------------------- */
@@ -130,84 +148,128 @@ static void activate_row(struct prefill *p, int row, const float *unused)
     int n = p->s->m->w.n_ff;
 
     (void)unused;
-    ff_activate(&p->s->m->w, row_of(p->ff, row, n), row_of(p->up, row, n), n);
+    ff_activate(&p->s->m->w, row_of(p->middle.rows, row, n), row_of(p->up, row, n), n);
 }
 
+/* Adapters part gate and up, and read the whole of what is between the products: it goes through f32. */
 static void gate_up_adapted(struct prefill *p, const struct layer *y)
 {
-    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end;
+    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end, n = p->s->m->w.n_ff;
+    float *ff = p->middle.rows;
 
-    gemm_run(p, &y->gate, p->in, p->ff);
-    gemm_run(p, &y->up, p->in, p->up);
-    adapt(p, ADAPT_GATE, &y->gate, p->in, p->ff, p->lo, p->hi);
-    adapt(p, ADAPT_UP, &y->up, p->in, p->up, p->lo, p->hi);
+    gemm_run(p, &p->in, &y->gate, ff);
+    gemm_run(p, &p->in, &y->up, p->up);
+    adapt(p, ADAPT_GATE, &y->gate, p->in.rows, ff, p->lo, p->hi);
+    adapt(p, ADAPT_UP, &y->up, p->in.rows, p->up, p->lo, p->hi);
     run_rows(p, activate_row, NULL, lo, hi);
+    p->middle.in_rows = false;
+    if (lo < hi) operand_put(&p->middle, lo, hi, 0, n, row_of(ff, lo, n), n);
+    p->middle.in_rows = true;
+}
+
+struct add_job {
+    struct prefill *p;
+    const float *bias, *norm;
+};
+
+static void add_item(void *arg, int item, int worker)
+{
+    const struct add_job *j = arg;
+    struct prefill *p = j->p;
+    const struct weights *w = &p->s->m->w;
+
+    (void)worker;
+    for (int r = p->lo + item * BLOCK_ROWS; r < p->hi && r < p->lo + (item + 1) * BLOCK_ROWS; r++)
+        residual_add(w, row_of(p->x, r, w->n_embd), row_of(p->t, r, w->n_embd), j->bias, j->norm);
+}
+
+/* Ends half a layer: x += w . operand + bias, with adapters and a norm where there are some. */
+static void add_half(struct prefill *p, struct operand *o, const struct matrix *w, enum adapted which, const float *bias, const float *norm,
+                     enum session_stage stage)
+{
+    struct add_job j = {p, bias, norm};
+
+    if (!norm && !p->s->lora) {
+        gemm_run_add(p, o, w, bias, p->x);
+        mark(p->s, stage);
+        return;
+    }
+    gemm_run(p, o, w, p->t);
+    adapt(p, which, w, o->rows, p->t, p->lo, p->hi);
+    mark(p->s, stage);
+    if (p->lo < p->hi) pool_run(p->s->pool, add_item, &j, (p->hi - p->lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
 }
 
 static void attention_half(struct prefill *p, const struct layer *y, int rows)
 {
-    run_rows(p, norm_row, y->attn_norm, 0, rows);
+    const struct weights *w = &p->s->m->w;
+    const struct matrix *qkv[] = {&y->wq, &y->wk, &y->wv}, *out[] = {&y->wo};
+
+    operand_begin(p, &p->in, w->n_embd, qkv, 3);
+    make_in(p, normed_row, y->attn_norm, 0, rows);
     mark(p->s, STAGE_BETWEEN);
     gemm_run_qkv(p, y);
-    adapt(p, ADAPT_Q, &y->wq, p->in, p->q, 0, rows);
-    adapt(p, ADAPT_K, &y->wk, p->in, p->k, 0, rows);
-    adapt(p, ADAPT_V, &y->wv, p->in, p->v, 0, rows);
+    adapt(p, ADAPT_Q, &y->wq, p->in.rows, p->q, 0, rows);
+    adapt(p, ADAPT_K, &y->wk, p->in.rows, p->k, 0, rows);
+    adapt(p, ADAPT_V, &y->wv, p->in.rows, p->v, 0, rows);
     mark(p->s, STAGE_QKV);
     run_rows(p, store_row, NULL, p->first, p->end);
     mark(p->s, STAGE_BETWEEN);
+    operand_begin(p, &p->in, w->n_q, out, 1);
     prefill_attend(p);
     mark(p->s, STAGE_ATTENTION);
-    gemm_run(p, &y->wo, p->in, p->t);
-    adapt(p, ADAPT_O, &y->wo, p->in, p->t, p->lo, p->hi);
-    mark(p->s, STAGE_OUT);
-    run_rows(p, attention_residual_row, y->bo, p->lo, p->hi);
+    add_half(p, &p->in, &y->wo, ADAPT_O, y->bo, y->attn_post_norm, STAGE_OUT);
 }
 
 static void keep_row(struct prefill *p, int row, const float *unused)
 {
     (void)unused;
-    conv_keep(p->s, p->layer, p->base + row, row_of(p->ff, row, 3 * p->s->m->w.n_embd));
+    conv_keep(p->s, p->layer, p->base + row, row_of(p->middle.rows, row, 3 * p->s->m->w.n_embd));
 }
 
-static void conv_row(struct prefill *p, int row, const float *unused)
+static void conv_row(struct prefill *p, int row, const float *unused, float *out)
 {
     int n = p->s->m->w.n_embd;
+
     (void)unused;
-    conv_apply(p->s, p->layer, p->base + row, row_of(p->ff, row, 3 * n), row_of(p->in, row, n));
+    if (row < p->first || row >= p->end) memset(out, 0, (size_t)n * sizeof(float));
+    else conv_apply(p->s, p->layer, p->base + row, row_of(p->middle.rows, row, 3 * n), out);
 }
 
 /* In place of attention. Also where few rows are wanted, those that come later need what all of them keep. */
 static void conv_half(struct prefill *p, const struct layer *y, int rows)
 {
-    int lo = p->lo, hi = p->hi;
+    const struct matrix *in[] = {&y->mix_in}, *out[] = {&y->mix_out};
+    int lo = p->lo, hi = p->hi, n = p->s->m->w.n_embd;
 
-    run_rows(p, norm_row, y->attn_norm, 0, rows);
+    operand_begin(p, &p->in, n, in, 1);
+    make_in(p, normed_row, y->attn_norm, 0, rows);
     p->lo = 0;
     p->hi = rows;
-    gemm_run(p, &y->mix_in, p->in, p->ff);
-    adapt(p, ADAPT_MIX_IN, &y->mix_in, p->in, p->ff, 0, rows);
+    gemm_run(p, &p->in, &y->mix_in, p->middle.rows);
+    adapt(p, ADAPT_MIX_IN, &y->mix_in, p->in.rows, p->middle.rows, 0, rows);
     mark(p->s, STAGE_QKV);
     p->lo = lo;
     p->hi = hi;
     run_rows(p, keep_row, NULL, p->first, p->end);
-    run_rows(p, conv_row, NULL, lo > p->first ? lo : p->first, hi < p->end ? hi : p->end);
-    gemm_run(p, &y->mix_out, p->in, p->t);
-    adapt(p, ADAPT_MIX_OUT, &y->mix_out, p->in, p->t, lo, hi);
-    mark(p->s, STAGE_OUT);
-    run_rows(p, attention_residual_row, NULL, lo, hi);
+    operand_begin(p, &p->in, n, out, 1);
+    make_in(p, conv_row, NULL, lo, hi);
+    add_half(p, &p->in, &y->mix_out, ADAPT_MIX_OUT, NULL, y->attn_post_norm, STAGE_OUT);
 }
 
 static void ffn_half(struct prefill *p, const struct layer *y)
 {
-    run_rows(p, norm_row, y->ffn_norm, p->lo, p->hi);
+    const struct weights *w = &p->s->m->w;
+    const struct matrix *gate_up[] = {&y->gate, &y->up}, *down[] = {&y->down};
+
+    operand_begin(p, &p->in, w->n_embd, gate_up, 2);
+    make_in(p, normed_row, y->ffn_norm, p->lo, p->hi);
     mark(p->s, STAGE_BETWEEN);
+    operand_begin(p, &p->middle, w->n_ff, down, 1);
     if (p->s->lora) gate_up_adapted(p, y);
     else gemm_run_gate_up(p, y);
     mark(p->s, STAGE_GATE_UP);
-    gemm_run(p, &y->down, p->ff, p->t);
-    adapt(p, ADAPT_DOWN, &y->down, p->ff, p->t, p->lo, p->hi);
-    mark(p->s, STAGE_DOWN);
-    run_rows(p, ffn_residual_row, NULL, p->lo, p->hi);
+    add_half(p, &p->middle, &y->down, ADAPT_DOWN, NULL, y->ffn_post_norm, STAGE_DOWN);
 }
 
 /* keep_last, keep_all: whose states behind the last layer are wanted. */
@@ -255,12 +317,6 @@ static int rows_cap_of(int n_ctx)
     return rows < CHUNK_ROWS ? rows : CHUNK_ROWS;
 }
 
-static size_t row_floats(const struct weights *w)
-{
-    size_t in = (size_t)(w->n_embd > w->n_q ? w->n_embd : w->n_q);
-    return 2 * (size_t)w->n_embd + in + (size_t)w->n_q + 2 * (size_t)w->n_kv + (size_t)middle_width(w) + (size_t)angles_width(w);
-}
-
 static bool needs_blas(const struct weights *w)
 {
     for (int i = 0; i < w->n_layer; i++) {
@@ -272,25 +328,64 @@ static bool needs_blas(const struct weights *w)
     return false;
 }
 
-/* The widest input of a product. */
-static int64_t input_width(const struct weights *w)
+static bool has_post_norms(const struct weights *w)
 {
-    int64_t n = w->n_embd > w->n_q ? w->n_embd : w->n_q;
-    n = n > w->n_ff ? n : w->n_ff;
+    for (int i = 0; i < w->n_layer; i++)
+        if (w->layers[i].attn_post_norm || w->layers[i].ffn_post_norm) return true;
+    return false;
+}
+
+static int in_width(const struct weights *w)
+{
+    return w->n_embd > w->n_q ? w->n_embd : w->n_q;
+}
+
+/* The buffers of a chunk's rows; of width 0 those that this model needs only where adapters are. */
+struct row_buffer {
+    float **p;
+    int n;
+};
+#define ROW_BUFFERS 9
+
+static void row_buffers(struct prefill *p, const struct weights *w, bool lora, struct row_buffer out[ROW_BUFFERS])
+{
+    const bool blas = needs_blas(w);
+    const struct row_buffer all[ROW_BUFFERS] = {
+        {&p->x, w->n_embd},
+        {&p->q, w->n_q},
+        {&p->k, w->n_kv},
+        {&p->v, w->n_kv},
+        {&p->cos_sin, angles_width(w)},
+        {&p->in.rows, lora || blas || w->head_dim * group_of(w) % 32 ? in_width(w) : 0},
+        {&p->middle.rows, lora || blas || w->conv ? middle_width(w) : 0},
+        {&p->t, lora || has_post_norms(w) ? w->n_embd : 0},
+        {&p->up, lora ? w->n_ff : 0},
+    };
+    memcpy(out, all, sizeof all);
+}
+
+static int up_to_32(int n)
+{
     return (n + 31) / 32 * 32;
 }
 
 static size_t worker_floats(const struct weights *w)
 {
     size_t rows = (size_t)query_tile_of(w) * (size_t)group_of(w), dim = (size_t)w->head_dim;
-    size_t products = needs_blas(w) ? SLICE_OUT * SLICE_IN + CHUNK_ROWS * SLICE_OUT : CHUNK_ROWS * CORE_OUT;
-    return products + gemm_scratch_bytes() / sizeof(float) + rows * (2 * dim + KEY_TILE + 2) + 2 * KEY_TILE * dim;
+    size_t products = needs_blas(w) ? SLICE_OUT * SLICE_IN + 2 * CHUNK_ROWS * SLICE_OUT : 2 * CHUNK_ROWS * CORE_OUT;
+    return products + (size_t)BLOCK_ROWS * (size_t)w->n_embd + gemm_scratch_bytes() / sizeof(float) + rows * (2 * dim + KEY_TILE + 2) + 2 * KEY_TILE * dim;
 }
 
 uint64_t prefill_bytes(const struct weights *w, int n_ctx, int n_threads)
 {
-    return sizeof(float) * ((size_t)rows_cap_of(n_ctx) * row_floats(w) + (size_t)n_threads * worker_floats(w)) +
-           gemm_input_bytes(rows_cap_of(n_ctx), input_width(w));
+    struct prefill none;
+    struct row_buffer b[ROW_BUFFERS];
+    size_t row = 0;
+
+    row_buffers(&none, w, false, b);
+    for (int i = 0; i < ROW_BUFFERS; i++) row += (size_t)b[i].n;
+    return sizeof(float) * ((size_t)rows_cap_of(n_ctx) * row + (size_t)n_threads * worker_floats(w)) +
+           gemm_input_bytes(rows_cap_of(n_ctx), up_to_32(in_width(w))) + gemm_input_bytes(rows_cap_of(n_ctx), up_to_32(w->n_ff));
 }
 
 static bool worker_init(struct prefill_worker *o, const struct weights *w, bool blas)
@@ -298,6 +393,8 @@ static bool worker_init(struct prefill_worker *o, const struct weights *w, bool 
     size_t rows = (size_t)query_tile_of(w) * (size_t)group_of(w), dim = (size_t)w->head_dim;
 
     o->weights = blas ? floats_new(SLICE_OUT * SLICE_IN) : NULL;
+    o->block = floats_new((size_t)BLOCK_ROWS * (size_t)w->n_embd);
+    o->out = floats_new(CHUNK_ROWS * (blas ? SLICE_OUT : CORE_OUT));
     o->up = floats_new(CHUNK_ROWS * (blas ? SLICE_OUT : CORE_OUT));
     o->panel = floats_new(gemm_scratch_bytes() / sizeof(float));
     o->q = floats_new(rows * dim);
@@ -307,43 +404,47 @@ static bool worker_init(struct prefill_worker *o, const struct weights *w, bool 
     o->values = floats_new(KEY_TILE * dim);
     o->max = floats_new(rows);
     o->sum = floats_new(rows);
-    return (o->weights || !blas) && o->panel && o->up && o->q && o->acc && o->scores && o->keys && o->values && o->max && o->sum;
+    return (o->weights || !blas) && o->block && o->out && o->panel && o->up && o->q && o->acc && o->scores && o->keys && o->values && o->max && o->sum;
+}
+
+static bool fill_rows(struct prefill *p, bool lora)
+{
+    struct row_buffer b[ROW_BUFFERS];
+
+    row_buffers(p, &p->s->m->w, lora, b);
+    for (int i = 0; i < ROW_BUFFERS; i++)
+        if (b[i].n && !*b[i].p && !(*b[i].p = floats_new((size_t)p->rows_cap * (size_t)b[i].n))) return false;
+    return true;
 }
 
 void prefill_free(struct prefill *p)
 {
+    struct row_buffer b[ROW_BUFFERS];
+
     if (!p) return;
     for (int i = 0; p->workers && i < p->n_workers; i++) {
         struct prefill_worker *o = &p->workers[i];
-        float *all[] = {o->weights, o->up, o->panel, o->q, o->acc, o->scores, o->keys, o->values, o->max, o->sum};
+        float *all[] = {o->weights, o->block, o->out, o->up, o->panel, o->q, o->acc, o->scores, o->keys, o->values, o->max, o->sum};
         for (size_t k = 0; k < ARRAY_LEN(all); k++) free(all[k]);
     }
     free(p->workers);
-    gemm_input_free(p->input);
-    float *all[] = {p->x, p->t, p->in, p->q, p->k, p->v, p->ff, p->up, p->cos_sin};
-    for (size_t k = 0; k < ARRAY_LEN(all); k++) free(all[k]);
+    gemm_input_free(p->in.core);
+    gemm_input_free(p->middle.core);
+    row_buffers(p, &p->s->m->w, true, b);
+    for (int i = 0; i < ROW_BUFFERS; i++) free(*b[i].p);
     free(p);
 }
 
 static bool fill(struct prefill *p)
 {
     const struct weights *w = &p->s->m->w;
-    size_t rows = (size_t)p->rows_cap;
-    const struct {
-        float **p;
-        int n;
-    } buffers[] = {
-        {&p->x, w->n_embd}, {&p->t, w->n_embd},      {&p->in, w->n_embd > w->n_q ? w->n_embd : w->n_q},
-        {&p->q, w->n_q},    {&p->k, w->n_kv},        {&p->v, w->n_kv},
-        {&p->ff, middle_width(w)},  {&p->cos_sin, angles_width(w)},
-    };
 
-    for (size_t i = 0; i < ARRAY_LEN(buffers); i++)
-        if (!(*buffers[i].p = floats_new(rows * (size_t)buffers[i].n))) return false;
+    if (!fill_rows(p, false)) return false;
     p->workers = calloc((size_t)p->n_workers, sizeof(*p->workers));
     for (int i = 0; p->workers && i < p->n_workers; i++)
         if (!worker_init(&p->workers[i], w, p->blas)) return false;
-    return p->workers && !gemm_input_new(&p->input, p->rows_cap, input_width(w), NULL);
+    return p->workers && !gemm_input_new(&p->in.core, p->rows_cap, up_to_32(in_width(w)), NULL) &&
+           !gemm_input_new(&p->middle.core, p->rows_cap, up_to_32(w->n_ff), NULL);
 }
 
 static int prefill_new(struct session *s, struct err *e)
@@ -393,19 +494,18 @@ int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step st
 
     if (!s->prefill && (rc = prefill_new(s, e))) return rc;
     struct prefill *p = s->prefill;
-    if (s->lora && !p->up && !(p->up = floats_new((size_t)p->rows_cap * (size_t)w->n_ff)))
-        return err_set(e, ERR_NOMEM, "out of memory for adapters");
+    if (s->lora && !fill_rows(p, true)) return err_set(e, ERR_NOMEM, "out of memory for adapters");
     if (p->blas && (rc = gemm_probe(p, n, e))) return rc;
     while (g.done < n) {
         g.chunk = place_chunk(p, ids + g.done, n - g.done);
         bool is_last = g.done + g.chunk == n;
         if ((rc = run_chunk(p, &g, is_last, rows != NULL))) return err_set(e, rc, "stopped");
-        if (rows) rows(rows_arg, s->n, (int)g.chunk, row_of(p->in, p->first, w->n_embd));
+        if (rows) rows(rows_arg, s->n, (int)g.chunk, row_of(p->x, p->first, w->n_embd));
         memcpy(s->tokens + s->n, p->ids, g.chunk * sizeof(*ids));
         memset(s->generated + s->n, 0, g.chunk * sizeof(*s->generated));
         s->n += g.chunk;
         g.done += g.chunk;
     }
-    memcpy(last, row_of(p->in, p->end - 1, w->n_embd), (size_t)w->n_embd * sizeof(float));
+    memcpy(last, row_of(p->x, p->end - 1, w->n_embd), (size_t)w->n_embd * sizeof(float));
     return 0;
 }

@@ -27,10 +27,23 @@
 /* Output rows of an item of the quantised core. */
 #define CORE_OUT (2 * GEMM_PANEL)
 
+/* Rows that a worker prepares at a time: what the core takes fastest. */
+#define BLOCK_ROWS 16
+
+/* What products read, of all rows of a chunk: prepared for the quantised core where one of the matrices that read it goes there, as f32
+ * where one goes through BLAS or adapters read too. */
+struct operand {
+    struct gemm_input *core;
+    float *rows;                    /* [row][n]; NULL where nobody ever reads them */
+    int n;                          /* width of what is in hand */
+    bool in_core, in_rows;          /* which form is read */
+};
+
 /* A worker's own. */
 struct prefill_worker {
     float *weights;                 /* [SLICE_OUT][SLICE_IN]; NULL where no matrix goes through BLAS */
-    float *up;                      /* [CHUNK_ROWS][SLICE_OUT or CORE_OUT] */
+    float *block;                   /* [BLOCK_ROWS][n_embd] */
+    float *out, *up;                /* [CHUNK_ROWS][SLICE_OUT or CORE_OUT] */
     float *panel;                   /* scratch of the quantised core */
     float *q, *acc;                 /* [query_tile * n_group][head_dim] */
     float *scores;                  /* [query_tile * n_group][KEY_TILE] */
@@ -51,11 +64,11 @@ struct prefill {
     int n_shapes;
     bool probed[BULK_SIZES];
     bool blas;                      /* some matrix of the layers goes through BLAS */
-    struct gemm_input *input;       /* the rows of the product in hand, as the quantised core takes them */
-    float *x, *t;                   /* [row][n_embd]: residual stream; a half layer's result */
-    float *in;                      /* [row][max(n_embd, n_q)]: normed input; attention's output */
+    float *x;                       /* [row][n_embd]: the residual stream; behind the last layer, normed */
+    struct operand in;              /* n_embd or n_q: the normed stream; attention's output */
+    struct operand middle;          /* middle_width */
     float *q, *k, *v;               /* [row][n_q], [row][n_kv] */
-    float *ff;                      /* [row][middle_width] */
+    float *t;                       /* [row][n_embd]: what half a layer adds; NULL where it goes to x at once */
     float *up;                      /* [row][n_ff]; NULL until there are adapters, which part gate and up */
     float *cos_sin;                 /* [row][angles_width] */
     struct prefill_worker *workers;
@@ -73,16 +86,22 @@ struct prefill {
 bool gemm_in_core(const struct matrix *w);
 /* Finds out, once for each size, for which shapes of the model larger calls may be used. n: tokens to come. */
 int gemm_probe(struct prefill *p, size_t n, struct err *e);
-/* y[row][w->n_out] = w . x[row][w->n_in] for rows p->lo to p->hi. */
-void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *y);
-/* The same for three matrices of one input, over all rows of the chunk. */
+/* Begins an operand of n elements a row that meets `count` matrices. */
+void operand_begin(struct prefill *p, struct operand *o, int n, const struct matrix *const *readers, int count);
+/* Elements k0 to k0 + n of rows lo to hi, from rows of n floats x_stride apart. Workers may put different pieces. */
+void operand_put(struct operand *o, int lo, int hi, int k0, int n, const float *x, int x_stride);
+/* y[row][w->n_out] = w . x[row] for rows p->lo to p->hi. */
+void gemm_run(struct prefill *p, const struct operand *x, const struct matrix *w, float *y);
+/* y[row][w->n_out] += w . x[row] + bias (NULL for none), for the chunk's tokens among those rows. */
+void gemm_run_add(struct prefill *p, const struct operand *x, const struct matrix *w, const float *bias, float *y);
+/* q, k and v of all rows of the chunk from p->in. */
 void gemm_run_qkv(struct prefill *p, const struct layer *y);
-/* ff = act(gate . in) * (up . in), act the model's function, for rows p->lo to p->hi. */
+/* middle = act(gate . in) * (up . in), act the model's function, for rows p->lo to p->hi. p->middle was begun. */
 void gemm_run_gate_up(struct prefill *p, const struct layer *y);
 
 /* prefill_attend.c */
-/* in[row] = causal attention of q[row] over the cache, within the layer's window, for the tokens among rows p->lo to p->hi; zero for its
- * padding. */
+/* p->in, which was begun, = causal attention of q over the cache, within the layer's window, for the tokens among rows p->lo to p->hi; zero
+ * for padding where f32 rows are read. */
 void prefill_attend(struct prefill *p);
 
 #endif

@@ -174,20 +174,17 @@ static void run_tile(struct attend_item *a)
     }
 }
 
-static void scatter(struct attend_item *a)
+/* The weighted sums of the tile's tokens, divided, to where the output product reads them. */
+static void hand_on(struct attend_item *a)
 {
-    const struct weights *w = &a->p->s->m->w;
-    size_t width = (size_t)a->n_group * (size_t)a->dim;
+    const int width = a->n_group * a->dim;
+    int lo = (int)(a->first - a->q0), hi = (int)(a->end - a->q0);
 
-    for (int64_t position = a->first; position < a->end; position++) {
-        size_t t = (size_t)(position - a->q0);
-        float *to = a->p->in + (size_t)(position - a->p->base) * (size_t)w->n_q + (size_t)a->head * width;
-        for (size_t g = 0; g < (size_t)a->n_group; g++) {
-            size_t row = t * (size_t)a->n_group + g;
-            float scale = 1.0f / a->own->sum[row];
-            for (size_t i = 0; i < (size_t)a->dim; i++) to[g * (size_t)a->dim + i] = a->own->acc[row * (size_t)a->dim + i] * scale;
-        }
+    for (int r = lo * a->n_group; r < hi * a->n_group; r++) {
+        float *acc = a->own->acc + (size_t)r * (size_t)a->dim, scale = 1.0f / a->own->sum[r];
+        for (int i = 0; i < a->dim; i++) acc[i] *= scale;
     }
+    operand_put(&a->p->in, (int)(a->first - a->p->base), (int)(a->end - a->p->base), a->head * width, width, a->own->acc + (size_t)lo * (size_t)width, width);
 }
 
 struct attend_job {
@@ -212,24 +209,43 @@ static void attend_tile(void *arg, int item, int worker)
     };
 
     run_tile(&a);
-    scatter(&a);
+    hand_on(&a);
 }
 
 static void clear_rows(struct prefill *p, int lo, int hi)
 {
     size_t n_q = (size_t)p->s->m->w.n_q;
-    if (lo < hi) memset(p->in + (size_t)lo * n_q, 0, (size_t)(hi - lo) * n_q * sizeof(float));
+    if (p->in.in_rows && lo < hi) memset(p->in.rows + (size_t)lo * n_q, 0, (size_t)(hi - lo) * n_q * sizeof(float));
+}
+
+/* Rows that came in pieces the core cannot take. */
+static void prepare_item(void *arg, int item, int worker)
+{
+    const struct attend_job *j = arg;
+    struct prefill *p = j->p;
+    int lo = (int)(j->first - p->base) + item * BLOCK_ROWS, end = (int)(j->end - p->base), n = p->in.n;
+
+    (void)worker;
+    gemm_input_put(p->in.core, lo, lo + BLOCK_ROWS < end ? lo + BLOCK_ROWS : end, 0, n, p->in.rows + (size_t)lo * (size_t)n, n);
 }
 
 void prefill_attend(struct prefill *p)
 {
+    const struct weights *w = &p->s->m->w;
     int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end;
     struct attend_job j = {.p = p, .first = p->base + lo, .end = p->base + hi};
+    const bool in_core = p->in.in_core, odd = w->n_head / w->n_head_kv * w->head_dim % 32 != 0;
 
     if (lo >= hi) return;
+    if (odd) {
+        p->in.in_rows = true;
+        p->in.in_core = false;
+    }
     clear_rows(p, p->lo, lo);
     clear_rows(p, hi, p->hi);
     j.first_tile = j.first / p->query_tile;
     j.n_tiles = (int)((j.end - 1) / p->query_tile - j.first_tile + 1);
-    pool_run(p->s->pool, attend_tile, &j, j.n_tiles * p->s->m->w.n_head_kv);
+    pool_run(p->s->pool, attend_tile, &j, j.n_tiles * w->n_head_kv);
+    p->in.in_core = in_core;
+    if (odd && in_core) pool_run(p->s->pool, prepare_item, &j, (hi - lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
 }

@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What becomes of a slice of products. */
+enum gemm_end { END_STORE, END_ADD, END_GATE_UP };
+
 struct gemm_job {
     struct prefill *p;
     struct {
@@ -25,11 +28,13 @@ struct gemm_job {
         int slice_out;       /* rows of w of an item */
         int n_slices;
     } parts[3];
-    const float *x;
+    const struct operand *x;
     int lo, hi;     /* rows */
     int group_rows; /* rows an item takes: all of them, or fewer where there are many threads and few slices */
     int n_groups;
-    const struct matrix *up; /* gate and up: the second matrix, else NULL */
+    enum gemm_end end;
+    const float *bias;       /* END_ADD: or NULL */
+    const struct matrix *up; /* END_GATE_UP: the second matrix */
 };
 
 static const int bulk_rows[BULK_SIZES] = BULK_ROWS;
@@ -70,7 +75,7 @@ static void multiply_slice(const struct gemm_job *j, const struct matrix *w, int
         int k = n_in - k0 < SLICE_IN ? n_in - k0 : SLICE_IN;
         const uint8_t *from = w->data + (size_t)r0 * w->row_bytes + (size_t)(k0 / block) * (size_t)block_bytes;
         for (int r = 0; r < n; r++) dequant_row(w->type, from + (size_t)r * w->row_bytes, weights + (size_t)r * (size_t)k, k);
-        multiply(j->p, hi - lo, n, k, j->x + (size_t)lo * (size_t)n_in + k0, n_in, weights, y, y_stride, k0 > 0);
+        multiply(j->p, hi - lo, n, k, j->x->rows + (size_t)lo * (size_t)n_in + k0, n_in, weights, y, y_stride, k0 > 0);
     }
 }
 
@@ -85,13 +90,25 @@ static void core_slice(const struct gemm_job *j, const struct matrix *w, int64_t
     int from = lo > j->p->first ? lo : j->p->first, to = hi < j->p->end ? hi : j->p->end;
 
     if (from < to)
-        gemm_rows(j->p->input, from, to, w->type, w->data, w->row_bytes, r0, r0 + n, y + (size_t)(from - lo) * (size_t)y_stride, y_stride, panel);
+        gemm_rows(j->x->core, from, to, w->type, w->data, w->row_bytes, r0, r0 + n, y + (size_t)(from - lo) * (size_t)y_stride, y_stride, panel);
+}
+
+/* y += out + bias, for rows from to to, of n elements. */
+static void add_rows(const float *out, int from, int to, int n, float *y, int y_stride, const float *bias)
+{
+    for (int r = from; r < to; r++, y += y_stride, out += n) {
+        if (bias)
+            for (int i = 0; i < n; i++) y[i] += out[i] + bias[i];
+        else
+            for (int i = 0; i < n; i++) y[i] += out[i];
+    }
 }
 
 static void gemm_item(void *arg, int item, int worker)
 {
     const struct gemm_job *j = arg;
-    const struct prefill_worker *own = &j->p->workers[worker];
+    struct prefill *p = j->p;
+    const struct prefill_worker *own = &p->workers[worker];
     int group = item % j->n_groups, slice = item / j->n_groups, part = 0;
     int lo = j->lo + group * j->group_rows, hi = lo + j->group_rows < j->hi ? lo + j->group_rows : j->hi;
 
@@ -99,18 +116,23 @@ static void gemm_item(void *arg, int item, int worker)
     const struct matrix *w = j->parts[part].w;
     bool core = j->parts[part].core;
     int slice_out = j->parts[part].slice_out, n_out = (int)w->n_out, r0 = slice * slice_out, n = n_out - r0 < slice_out ? n_out - r0 : slice_out;
-    float *y = j->parts[part].y + (size_t)lo * (size_t)n_out + r0;
+    float *y = j->end == END_STORE ? j->parts[part].y + (size_t)lo * (size_t)n_out + r0 : own->out;
+    int y_stride = j->end == END_STORE ? n_out : n;
 
-    if (core) core_slice(j, w, r0, n, lo, hi, own->panel, y, n_out);
-    else multiply_slice(j, w, r0, n, lo, hi, own->weights, y, n_out);
-    if (!j->up) return;
+    if (core) core_slice(j, w, r0, n, lo, hi, own->panel, y, y_stride);
+    else multiply_slice(j, w, r0, n, lo, hi, own->weights, y, y_stride);
+    /* tokens: padding is nobody's */
+    int from = p->first > lo ? p->first : lo, to = p->end < hi ? p->end : hi;
+    if (j->end == END_STORE || from >= to) return;
+    float *out = own->out + (size_t)(from - lo) * (size_t)n;
+    if (j->end == END_ADD) {
+        add_rows(out, from, to, n, j->parts[part].y + (size_t)from * (size_t)n_out + r0, n_out, j->bias ? j->bias + r0 : NULL);
+        return;
+    }
     if (core) core_slice(j, j->up, r0, n, lo, hi, own->panel, own->up, n);
     else multiply_slice(j, j->up, r0, n, lo, hi, own->weights, own->up, n);
-    int from = core && j->p->first > lo ? j->p->first - lo : 0, to = core && j->p->end < hi ? j->p->end - lo : hi - lo;
-    for (int r = from; r < to; r++) {
-        float *gate = y + (size_t)r * (size_t)n_out;
-        ff_activate(&j->p->s->m->w, gate, own->up + (size_t)r * (size_t)n, n);
-    }
+    ff_activate(&p->s->m->w, out, own->up + (size_t)(from - lo) * (size_t)n, (int64_t)(to - from) * n);
+    operand_put(&p->middle, from, to, r0, n, out, n);
 }
 
 static int tile_up(int rows)
@@ -118,37 +140,14 @@ static int tile_up(int rows)
     return (rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
 }
 
-/* Rows that a worker prepares at a time. */
-#define INPUT_ROWS 16
-
-static void input_item(void *arg, int item, int worker)
+static void plan_slices(struct gemm_job *j)
 {
-    const struct gemm_job *j = arg;
-    int from = j->lo + item * INPUT_ROWS, to = from + INPUT_ROWS < j->hi ? from + INPUT_ROWS : j->hi;
-    size_t n_in = (size_t)j->parts[0].w->n_in;
-
-    (void)worker;
-    if (from < j->p->first) from = j->p->first;
-    if (to > j->p->end) to = j->p->end;
-    if (from < to) gemm_input_rows(j->p->input, from, to, j->x + (size_t)from * n_in, (int64_t)n_in);
-}
-
-/* Which parts go through the core, and the rows for them. */
-static void plan_core(struct gemm_job *j)
-{
-    bool any = false, mid = false;
-
     for (int i = 0; i < 3 && j->parts[i].w; i++) {
         const struct matrix *w = j->parts[i].w;
         j->parts[i].core = gemm_in_core(w) && (!j->up || gemm_in_core(j->up));
         j->parts[i].slice_out = j->parts[i].core ? CORE_OUT : SLICE_OUT;
-        if (!j->parts[i].core) continue;
-        any = true;
-        mid |= gemm_wants_mid(w->type) || (j->up && gemm_wants_mid(j->up->type));
+        j->parts[i].n_slices = (int)((w->n_out + j->parts[i].slice_out - 1) / j->parts[i].slice_out);
     }
-    if (!any) return;
-    gemm_input_begin(j->p->input, j->parts[0].w->n_in, mid);
-    pool_run(j->p->s->pool, input_item, j, (j->hi - j->lo + INPUT_ROWS - 1) / INPUT_ROWS);
 }
 
 static void run_job(struct gemm_job *j)
@@ -156,11 +155,8 @@ static void run_job(struct gemm_job *j)
     int n_threads = pool_threads(j->p->s->pool), n_slices = 0, rows = j->hi - j->lo;
 
     if (rows <= 0) return;
-    plan_core(j);
-    for (int i = 0; i < 3 && j->parts[i].w; i++) {
-        j->parts[i].n_slices = (int)((j->parts[i].w->n_out + j->parts[i].slice_out - 1) / j->parts[i].slice_out);
-        n_slices += j->parts[i].n_slices;
-    }
+    plan_slices(j);
+    for (int i = 0; i < 3; i++) n_slices += j->parts[i].n_slices;
     j->n_groups = 1;
     j->group_rows = rows;
     while (n_slices * j->n_groups < 2 * n_threads && j->group_rows > 4 * TILE_ROWS) {
@@ -170,23 +166,57 @@ static void run_job(struct gemm_job *j)
     pool_run(j->p->s->pool, gemm_item, j, n_slices * j->n_groups);
 }
 
-void gemm_run(struct prefill *p, const struct matrix *w, const float *x, float *y)
+void gemm_run(struct prefill *p, const struct operand *x, const struct matrix *w, float *y)
 {
     struct gemm_job j = {.p = p, .parts = {{.w = w, .y = y}}, .x = x, .lo = p->lo, .hi = p->hi};
     run_job(&j);
 }
 
+void gemm_run_add(struct prefill *p, const struct operand *x, const struct matrix *w, const float *bias, float *y)
+{
+    struct gemm_job j = {.p = p, .parts = {{.w = w, .y = y}}, .x = x, .lo = p->lo, .hi = p->hi, .end = END_ADD, .bias = bias};
+    run_job(&j);
+}
+
 void gemm_run_qkv(struct prefill *p, const struct layer *y)
 {
-    struct gemm_job j = {.p = p, .parts = {{.w = &y->wq, .y = p->q}, {.w = &y->wk, .y = p->k}, {.w = &y->wv, .y = p->v}}, .x = p->in, .lo = 0,
+    struct gemm_job j = {.p = p, .parts = {{.w = &y->wq, .y = p->q}, {.w = &y->wk, .y = p->k}, {.w = &y->wv, .y = p->v}}, .x = &p->in, .lo = 0,
                          .hi = tile_up(p->end)};
     run_job(&j);
 }
 
 void gemm_run_gate_up(struct prefill *p, const struct layer *y)
 {
-    struct gemm_job j = {.p = p, .parts = {{.w = &y->gate, .y = p->ff}}, .x = p->in, .lo = p->lo, .hi = p->hi, .up = &y->up};
+    struct gemm_job j = {.p = p, .parts = {{.w = &y->gate}}, .x = &p->in, .lo = p->lo, .hi = p->hi, .end = END_GATE_UP, .up = &y->up};
     run_job(&j);
+}
+
+/* ---- operands ----------------------------------------------------------------------------------------------------- */
+
+void operand_begin(struct prefill *p, struct operand *o, int n, const struct matrix *const *readers, int count)
+{
+    bool mid = false;
+
+    o->n = n;
+    o->in_core = false;
+    o->in_rows = p->s->lora != NULL;
+    for (int i = 0; i < count; i++) {
+        if (!gemm_in_core(readers[i])) {
+            o->in_rows = true;
+            continue;
+        }
+        o->in_core = true;
+        mid |= gemm_wants_mid(readers[i]->type);
+    }
+    if (o->in_core) gemm_input_begin(o->core, n, mid);
+}
+
+void operand_put(struct operand *o, int lo, int hi, int k0, int n, const float *x, int x_stride)
+{
+    if (o->in_rows)
+        for (int r = lo; r < hi; r++)
+            memcpy(o->rows + (size_t)r * (size_t)o->n + k0, x + (size_t)(r - lo) * (size_t)x_stride, (size_t)n * sizeof(float));
+    if (o->in_core) gemm_input_put(o->core, lo, hi, k0, n, x, x_stride);
 }
 
 /* ---- the probe ---------------------------------------------------------------------------------------------------- */

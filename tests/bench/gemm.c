@@ -38,7 +38,7 @@ int main(int argc, char **argv)
         for (int repeat = 0; repeat < 40; repeat++) {
             int64_t start = clock_mono_us();
             gemm_input_begin(g, n_in, gemm_wants_mid(types[t].type));
-            for (int i = 0; i < m; i++) gemm_input_row(g, i, x);
+            gemm_input_put(g, 0, m, 0, n_in, x, 0);
             int64_t middle = clock_mono_us();
             gemm_rows(g, 0, m, types[t].type, w, (size_t)(n_in / types[t].unit * types[t].bytes), 0, n_out, y, n_out, scratch);
             int64_t end = clock_mono_us();

@@ -33,7 +33,7 @@ is "--answer-max ends by length" "$(ask --json --budget 0 --answer-max 3 "Count 
 
 mkfifo "$T/ctl"
 ask --json --budget 3000 --no-loop-guard --think-min 2900 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
-i=0; until [ "$(wc -l <"$T/events")" -gt 60 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
+i=0; until [ "$(wc -l <"$T/events")" -gt 60 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
 echo "budget 40" >"$T/ctl"
 wait $!
 is "a budget lowered below what is used closes within 32 tokens" "$(json '
@@ -42,13 +42,13 @@ after = sum(e["event"] == "thought" for e in events[n:]) if n is not None else 9
 print(n is not None and after <= 32, events[-1]["ended"][:6], events[-1]["answer_tokens"] > 0)' <"$T/events")" "True budget True"
 
 ask --json --budget unlimited --no-loop-guard --think-min 2000 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
-i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
+i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
 echo "answer" >"$T/ctl"
 wait $!
 is "answer now" "$(json 'print(events[-1]["ended"], events[-1]["answer_tokens"] > 0)' <"$T/events")" "answer_now True"
 
 ask --json --budget unlimited --no-loop-guard --think-min 3000 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" 2>"$T/err" </dev/null &
-i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
+i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
 echo "nonsense" >"$T/ctl"; echo "stop" >"$T/ctl"
 wait $!
 is "stop" "$(json 'print(events[-1]["ended"], events[-1]["answer_ended"])' <"$T/events")" "stopped None"
@@ -57,7 +57,7 @@ like "an unknown control line is named" "$(cat "$T/err")" 'nonsense'
 : >"$T/events"                     # or the lines of the run before are taken for this one's, and the signal comes too early
 (exec "$PONDER" ask -m "$SMOL" --json --budget unlimited --no-loop-guard --think-min 3000 "Tell a very long story about the sea." >"$T/events" 2>/dev/null </dev/null) &
 pid=$!
-i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 200 ]; do sleep 0.1; i=$((i + 1)); done
+i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
 kill -INT $pid; wait $pid
 is "SIGINT: exit code" $? 130
 is "SIGINT: what came is kept" "$("$PONDER" list --json --limit 1 | json 'print(len(events))')" 1

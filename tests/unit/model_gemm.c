@@ -84,7 +84,9 @@ static float *product(const char *family, const struct type *t, const uint8_t *w
     assert_true(kernels_force(family));
     assert_int_equal(gemm_input_new(&g, m, n_in, NULL), 0);
     gemm_input_begin(g, n_in, mid);
-    for (int i = 0; i < m; i++) gemm_input_row(g, i, x + (size_t)i * (size_t)n_in);
+    /* in pieces: their bounds must not matter */
+    for (int i = 0; i < m; i++) gemm_input_put(g, i, i + 1, 0, 32, x + (size_t)i * (size_t)n_in, 0);
+    gemm_input_put(g, 0, m, 32, n_in - 32, x + 32, n_in);
     memset(y, 0xff, (size_t)m * (size_t)n_out * sizeof *y);
     gemm_rows(g, 0, m, t->type, w, row_bytes, 0, n_out, y, n_out, scratch);
     gemm_input_free(g);
@@ -176,7 +178,7 @@ static void test_independent_of_cuts(void **state)
             void *scratch = scratch_new();
             assert_int_equal(gemm_input_new(&g, M + 5, 1024, NULL), 0);
             gemm_input_begin(g, N_IN, true);
-            for (int c = M - 1; c >= 0; c--) gemm_input_row(g, c + 5, x + c * N_IN);
+            for (int c = M - 1; c >= 0; c--) gemm_input_put(g, c + 5, c + 6, 0, N_IN, x + c * N_IN, 0);
             static const int cut_c[] = {0, 1, 12, 15, M}, cut_r[] = {0, 37, 64, 65, N_OUT};
             for (int a = 3; a >= 0; a--)
                 for (int b = 0; b < 4; b++)
@@ -247,11 +249,13 @@ static void test_refusals(void **state)
     /* what gemm_rows cannot do it does not begin */
     assert_int_equal(gemm_input_new(&g, 1, 64, NULL), 0);
     gemm_input_begin(g, 96, false);
-    gemm_input_row(g, 0, x);
+    gemm_input_put(g, 0, 1, 0, 96, x, 0);
     gemm_rows(g, 0, 1, TENSOR_Q4_1, w, 40, 0, 1, &y, 1, scratch);
     gemm_input_begin(g, 64, false);
-    gemm_input_row(g, 0, x);
-    gemm_input_row(g, 1, x);
+    gemm_input_put(g, 0, 1, 0, 64, x, 0);
+    gemm_input_put(g, 1, 2, 0, 64, x, 0);
+    gemm_input_put(g, 0, 1, 32, 64, x, 0);
+    gemm_input_put(g, 0, 1, 16, 32, x, 0);
     gemm_rows(g, 0, 2, TENSOR_Q4_1, w, 40, 0, 1, &y, 1, scratch);
     gemm_rows(g, 0, 1, TENSOR_Q4_K, w, 40, 0, 1, &y, 1, scratch);
     gemm_rows(g, 0, 1, TENSOR_F32, w, 256, 0, 1, &y, 1, scratch);

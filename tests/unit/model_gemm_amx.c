@@ -54,7 +54,7 @@ static void check(int n_out, int n_in, int m)
     assert_int_equal(gemm_input_new_for(&g, &gemm_amx, m, n_in, NULL), 0);
     for (int i = 0; i < m * n_in; i++) x[i] = (float)next() * 0x1p-23f - 1.0f;
     gemm_input_begin(g, n_in, false);
-    for (int c = 0; c < m; c++) gemm_input_row(g, c, x + (size_t)c * (size_t)n_in);
+    for (int c = 0; c < m; c++) gemm_input_put(g, c, c + 1, 0, n_in, x + (size_t)c * (size_t)n_in, 0);
     gemm_rows(g, 0, m, TENSOR_Q4_1, w, row_bytes, 0, n_out, y, n_out, scratch);
     for (int r = 0; r < n_out; r++) {
         dequant_row(TENSOR_Q4_1, w + (size_t)r * row_bytes, expanded, n_in);
