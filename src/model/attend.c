@@ -51,6 +51,36 @@ void attend_scalar(const struct attend_args *t)
     for (int g = 0; g < t->n_group; g++) attend_head(t, g);
 }
 
+void panel_product_scalar(const struct panel_args *p)
+{
+    for (int i = 0; i < p->rows; i++) {
+        float *c = p->c + (size_t)i * (size_t)p->columns;
+        for (int x = 0; x < p->columns; x++) c[x] = p->keep ? c[x] * p->keep[x] : 0;
+        for (int j = 0; j < p->k; j++) {
+            const float *b = p->b + (size_t)j * (size_t)p->columns, a = p->a[i * p->a_row + j * p->a_step];
+            for (int x = 0; x < p->columns; x++) c[x] += a * b[x];
+        }
+    }
+}
+
+void panel_soften_scalar(float *s, int n, int columns, float *max, float *sum, float *keep)
+{
+    for (int x = 0; x < columns; x++) {
+        float top = max[x];
+        for (int i = 0; i < n; i++)
+            if (s[i * columns + x] > top) top = s[i * columns + x];
+        float base = top == -INFINITY ? 0 : top;
+        keep[x] = expf(max[x] - base);
+        sum[x] *= keep[x];
+        max[x] = top;
+        for (int i = 0; i < n; i++) {
+            float *one = s + i * columns + x;
+            *one = expf(*one - base);
+            sum[x] += *one;
+        }
+    }
+}
+
 void attend_merge(const struct attend_part *parts, int n, int n_group, int dim, float *out)
 {
     for (int g = 0; g < n_group; g++) {

@@ -158,6 +158,66 @@ void attend_avx2(const struct attend_args *t)
     if (g < t->n_group) attend_heads(1, t, g);
 }
 
+/* ---- panels --------------------------------------------------------------------------------------------------------- */
+
+/* R rows and 8 * V columns. */
+ALWAYS_INLINE void product_tile(int R, int V, const struct panel_args *p, int i, int x)
+{
+    const float *a = p->a + i * p->a_row, *b = p->b + x;
+    float *c = p->c + (size_t)i * (size_t)p->columns + x;
+    __m256 acc[6][2];
+
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++) acc[r][v] = _mm256_setzero_ps();
+    if (p->keep)
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                acc[r][v] = _mm256_mul_ps(_mm256_loadu_ps(c + r * p->columns + 8 * v), _mm256_loadu_ps(p->keep + x + 8 * v));
+    for (int j = 0; j < p->k; j++, a += p->a_step, b += p->columns) {
+        __m256 col[2];
+        UNROLL for (int v = 0; v < V; v++) col[v] = _mm256_loadu_ps(b + 8 * v);
+        UNROLL for (int r = 0; r < R; r++) {
+            __m256 one = _mm256_set1_ps(a[r * p->a_row]);
+            UNROLL for (int v = 0; v < V; v++) acc[r][v] = _mm256_fmadd_ps(one, col[v], acc[r][v]);
+        }
+    }
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++) _mm256_storeu_ps(c + r * p->columns + 8 * v, acc[r][v]);
+}
+
+ALWAYS_INLINE void product_columns(int V, const struct panel_args *p, int x)
+{
+    int i = 0;
+    for (; i + 6 <= p->rows; i += 6) product_tile(6, V, p, i, x);
+    for (; i + 2 <= p->rows; i += 2) product_tile(2, V, p, i, x);
+    if (i < p->rows) product_tile(1, V, p, i, x);
+}
+
+void panel_product_avx2(const struct panel_args *p)
+{
+    for (int x = 0; x < p->columns; x += 16) product_columns(2, p, x);
+}
+
+void panel_soften_avx2(float *s, int n, int columns, float *max, float *sum, float *keep)
+{
+    const __m256 none = _mm256_set1_ps(-INFINITY);
+
+    for (int x = 0; x < columns; x += 8) {
+        __m256 old = _mm256_loadu_ps(max + x), top = old, total = _mm256_setzero_ps();
+        for (int i = 0; i < n; i++) top = _mm256_max_ps(_mm256_loadu_ps(s + i * columns + x), top);
+        const __m256 base = _mm256_and_ps(_mm256_cmp_ps(top, none, _CMP_NEQ_UQ), top);
+        for (int i = 0; i < n; i++) {
+            __m256 weight = exp_8(_mm256_sub_ps(_mm256_loadu_ps(s + i * columns + x), base));
+            _mm256_storeu_ps(s + i * columns + x, weight);
+            total = _mm256_add_ps(total, weight);
+        }
+        __m256 kept = exp_8(_mm256_sub_ps(old, base));
+        _mm256_storeu_ps(keep + x, kept);
+        _mm256_storeu_ps(sum + x, _mm256_fmadd_ps(_mm256_loadu_ps(sum + x), kept, total));
+        _mm256_storeu_ps(max + x, top);
+    }
+}
+
 #if defined(__clang__)
 #pragma clang attribute pop
 #else

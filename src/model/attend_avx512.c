@@ -166,6 +166,71 @@ void attend_avx512(const struct attend_args *t)
     }
 }
 
+/* ---- panels --------------------------------------------------------------------------------------------------------- */
+
+/* R rows and 16 * V columns. */
+ALWAYS_INLINE void product_tile(int R, int V, const struct panel_args *p, int i, int x)
+{
+    const float *a = p->a + i * p->a_row, *b = p->b + x;
+    float *c = p->c + (size_t)i * (size_t)p->columns + x;
+    __m512 acc[6][4];
+
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++) acc[r][v] = _mm512_setzero_ps();
+    if (p->keep)
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                acc[r][v] = _mm512_mul_ps(_mm512_loadu_ps(c + r * p->columns + 16 * v), _mm512_loadu_ps(p->keep + x + 16 * v));
+    for (int j = 0; j < p->k; j++, a += p->a_step, b += p->columns) {
+        __m512 col[4];
+        UNROLL for (int v = 0; v < V; v++) col[v] = _mm512_loadu_ps(b + 16 * v);
+        UNROLL for (int r = 0; r < R; r++) {
+            __m512 one = _mm512_set1_ps(a[r * p->a_row]);
+            UNROLL for (int v = 0; v < V; v++) acc[r][v] = _mm512_fmadd_ps(one, col[v], acc[r][v]);
+        }
+    }
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++) _mm512_storeu_ps(c + r * p->columns + 16 * v, acc[r][v]);
+}
+
+ALWAYS_INLINE void product_columns(int V, const struct panel_args *p, int x)
+{
+    int i = 0;
+    for (; i + 6 <= p->rows; i += 6) product_tile(6, V, p, i, x);
+    for (; i + 2 <= p->rows; i += 2) product_tile(2, V, p, i, x);
+    if (i < p->rows) product_tile(1, V, p, i, x);
+}
+
+void panel_product_avx512(const struct panel_args *p)
+{
+    int x = 0;
+    for (; x + 64 <= p->columns; x += 64) product_columns(4, p, x);
+    for (; x + 32 <= p->columns; x += 32) product_columns(2, p, x);
+    for (; x < p->columns; x += 16) product_columns(1, p, x);
+}
+
+void panel_soften_avx512(float *s, int n, int columns, float *max, float *sum, float *keep)
+{
+    const __m512 none = _mm512_set1_ps(-INFINITY);
+
+    for (int x = 0; x < columns; x += 16) {
+        __m512 old = _mm512_loadu_ps(max + x), top = old, total = _mm512_setzero_ps();
+        for (int i = 0; i < n; i++) top = _mm512_max_ps(_mm512_loadu_ps(s + i * columns + x), top);
+        const __mmask16 some = _mm512_cmp_ps_mask(top, none, _CMP_NEQ_UQ);
+        const __m512 base = _mm512_maskz_mov_ps(some, top);
+        for (int i = 0; i < n; i++) {
+            __m512 one = _mm512_loadu_ps(s + i * columns + x);
+            __m512 weight = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(one, none, _CMP_NEQ_UQ), exp_16(_mm512_sub_ps(one, base)));
+            _mm512_storeu_ps(s + i * columns + x, weight);
+            total = _mm512_add_ps(total, weight);
+        }
+        __m512 kept = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(old, none, _CMP_NEQ_UQ), exp_16(_mm512_sub_ps(old, base)));
+        _mm512_storeu_ps(keep + x, kept);
+        _mm512_storeu_ps(sum + x, _mm512_fmadd_ps(_mm512_loadu_ps(sum + x), kept, total));
+        _mm512_storeu_ps(max + x, top);
+    }
+}
+
 #if defined(__clang__)
 #pragma clang attribute pop
 #else

@@ -242,8 +242,16 @@ void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k
     family()->attend(&(struct attend_args){q, n_group, dim, scale, k, v, kv_stride, p0, p1, part});
 }
 
+void panel_product(const float *a, int64_t a_row, int64_t a_step, int rows, int k, const float *b, float *c, int columns, const float *keep)
+{
+    family()->panel_product(&(struct panel_args){a, a_row, a_step, rows, k, b, c, columns, keep});
+}
+
+void panel_soften(float *s, int n, int columns, float *max, float *sum, float *keep) { family()->panel_soften(s, n, columns, max, sum, keep); }
+
 void f32_to_f16_row(const float *x, uint16_t *out, int64_t n) { family()->f32_to_f16(x, out, n); }
 void f16_to_f32_row(const uint16_t *x, float *out, int64_t n) { family()->f16_to_f32(x, out, n); }
 
 void rms_norm(const float *x, const float *weight, float *out, int64_t n, float eps) { family()->rms_norm(x, weight, out, n, eps); }
+void add_row(const float *x, float *y, int64_t n) { family()->add(x, y, n); }
 void swiglu(const float *gate, const float *up, float *out, int64_t n) { family()->swiglu(gate, up, out, n); }

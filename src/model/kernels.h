@@ -46,10 +46,21 @@ void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k
 /* Joins n parts in their order and normalises into out (n_group x dim). */
 void attend_merge(const struct attend_part *parts, int n, int n_group, int dim, float *out);
 
+/* Two steps of attention over a panel: up to PANEL_COLUMNS query vectors side by side (a multiple of 16), as a chunk of the prompt has them.
+ * panel_product: c[i][0 .. columns) = sum over j < k of a[i * a_row + j * a_step] * b[j][0 .. columns), for i < rows; with `keep`, keep[column]
+ * times what is there is where the sum begins. Rows of b and c are `columns` apart. A sum's order is that of j.
+ * panel_soften: scores s[n][columns] become exp(s - max), column by column, with max and sum brought up to date as in attend; keep
+ * (columns) = what earlier sums count for now. A score of -inf becomes 0. */
+#define PANEL_COLUMNS 64
+void panel_product(const float *a, int64_t a_row, int64_t a_step, int rows, int k, const float *b, float *c, int columns, const float *keep);
+void panel_soften(float *s, int n, int columns, float *max, float *sum, float *keep);
+
 void f32_to_f16_row(const float *x, uint16_t *out, int64_t n);
 void f16_to_f32_row(const uint16_t *x, float *out, int64_t n);
 /* x * weight / rms(x): out may be x. */
 void rms_norm(const float *x, const float *weight, float *out, int64_t n, float eps);
+/* y += x */
+void add_row(const float *x, float *y, int64_t n);
 /* out[i] = silu(gate[i]) * up[i] */
 void swiglu(const float *gate, const float *up, float *out, int64_t n);
 

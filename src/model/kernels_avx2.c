@@ -356,9 +356,12 @@ const struct kernel_family kernels_avx2 = {
     .formats = formats,
     .dequant = dequant_avx2,
     .attend = attend_avx2,
+    .panel_product = panel_product_avx2,
+    .panel_soften = panel_soften_avx2,
     .f32_to_f16 = f32_to_f16_avx2,
     .f16_to_f32 = f16_to_f32_avx2,
     .rms_norm = rms_norm_avx2,
+    .add = add_avx2,
     .swiglu = swiglu_avx2,
 };
 

@@ -149,6 +149,13 @@ void rms_norm_avx2(const float *x, const float *weight, float *out, int64_t n, f
     for (; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
+void add_avx2(const float *x, float *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(y + i), _mm256_loadu_ps(x + i)));
+    for (; i < n; i++) y[i] += x[i];
+}
+
 void swiglu_avx2(const float *gate, const float *up, float *out, int64_t n)
 {
     for (int64_t i = 0; i < n; i += 8) {

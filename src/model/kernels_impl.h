@@ -271,6 +271,17 @@ struct attend_args {
     struct attend_part *part;
 };
 
+struct panel_args {
+    const float *a;
+    int64_t a_row, a_step;
+    int rows, k;
+    const float *b;
+    float *c;
+    int columns;
+    const float *keep;
+};
+typedef void panel_soften_fn(float *s, int n, int columns, float *max, float *sum, float *keep);
+
 struct kernel_family {
     const char *name;
     bool (*cpu_has)(void);
@@ -278,13 +289,18 @@ struct kernel_family {
     const struct format_kernels *formats;       /* ends with gemv NULL */
     dequant_fn *(*dequant)(uint32_t type);      /* NULL where quant_dequant serves */
     void (*attend)(const struct attend_args *t);
+    void (*panel_product)(const struct panel_args *p);
+    panel_soften_fn *panel_soften;
     void (*f32_to_f16)(const float *x, uint16_t *out, int64_t n);
     void (*f16_to_f32)(const uint16_t *x, float *out, int64_t n);
     void (*rms_norm)(const float *x, const float *weight, float *out, int64_t n, float eps);
+    void (*add)(const float *x, float *y, int64_t n);
     void (*swiglu)(const float *gate, const float *up, float *out, int64_t n);
 };
 
 void attend_scalar(const struct attend_args *t);
+void panel_product_scalar(const struct panel_args *p);
+panel_soften_fn panel_soften_scalar;
 
 extern const struct kernel_family kernels_scalar;
 #ifdef KERNELS_X86
@@ -296,9 +312,13 @@ dequant_fn *dequant_avx2(uint32_t type);
 void f32_to_f16_avx2(const float *x, uint16_t *out, int64_t n);
 void f16_to_f32_avx2(const uint16_t *x, float *out, int64_t n);
 void rms_norm_avx2(const float *x, const float *weight, float *out, int64_t n, float eps);
+void add_avx2(const float *x, float *y, int64_t n);
 void swiglu_avx2(const float *gate, const float *up, float *out, int64_t n);
 void attend_avx2(const struct attend_args *t);
 void attend_avx512(const struct attend_args *t);
+void panel_product_avx2(const struct panel_args *p);
+void panel_product_avx512(const struct panel_args *p);
+panel_soften_fn panel_soften_avx2, panel_soften_avx512;
 bool cpu_has_avx2(void);          /* AVX2, FMA, F16C, and the system saves the registers */
 bool cpu_has_avx512(void);        /* the above and AVX-512 F BW DQ VL VNNI */
 #endif

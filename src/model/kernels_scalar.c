@@ -156,6 +156,11 @@ static void norm(const float *x, const float *weight, float *out, int64_t n, flo
     for (int64_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
+static void add(const float *x, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
 static void gate_up(const float *gate, const float *up, float *out, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
@@ -176,8 +181,11 @@ const struct kernel_family kernels_scalar = {
     .formats = formats,
     .dequant = no_dequant,
     .attend = attend_scalar,
+    .panel_product = panel_product_scalar,
+    .panel_soften = panel_soften_scalar,
     .f32_to_f16 = to_f16,
     .f16_to_f32 = to_f32,
     .rms_norm = norm,
+    .add = add,
     .swiglu = gate_up,
 };

@@ -6,11 +6,6 @@
 
 #include <math.h>
 
-static void add(float *x, const float *y, int n)
-{
-    for (int i = 0; i < n; i++) x[i] += y[i];
-}
-
 void embed_token(const struct session *s, int32_t id, float *x)
 {
     const struct weights *w = &s->m->w;
@@ -44,9 +39,9 @@ void qkv_finish(struct session *s, int layer, const struct column *at, const flo
     const struct layer *y = &w->layers[layer];
     size_t dim = (size_t)w->head_dim;
 
-    if (y->bq) add(q, y->bq, w->n_q);
-    if (y->bk) add(k, y->bk, w->n_kv);
-    if (y->bv) add(v, y->bv, w->n_kv);
+    if (y->bq) add_row(y->bq, q, w->n_q);
+    if (y->bk) add_row(y->bk, k, w->n_kv);
+    if (y->bv) add_row(y->bv, v, w->n_kv);
     if (y->q_norm) norm_heads(q, y->q_norm, w->n_head, w);
     if (y->k_norm) norm_heads(k, y->k_norm, w->n_head_kv, w);
     if (y->rope) {
@@ -122,7 +117,7 @@ void ff_activate(const struct weights *w, float *gate, float *up, int64_t n)
 
 void residual_add(const struct weights *w, float *x, float *y, const float *bias, const float *norm)
 {
-    if (bias) add(y, bias, w->n_embd);
+    if (bias) add_row(bias, y, w->n_embd);
     if (norm) rms_norm(y, norm, y, w->n_embd, w->norm_eps);
-    add(x, y, w->n_embd);
+    add_row(y, x, w->n_embd);
 }

@@ -373,7 +373,7 @@ static size_t worker_floats(const struct weights *w)
 {
     size_t rows = (size_t)query_tile_of(w) * (size_t)group_of(w), dim = (size_t)w->head_dim;
     size_t products = needs_blas(w) ? SLICE_OUT * SLICE_IN + 2 * CHUNK_ROWS * SLICE_OUT : 2 * CHUNK_ROWS * CORE_OUT;
-    return products + (size_t)BLOCK_ROWS * (size_t)w->n_embd + gemm_scratch_bytes() / sizeof(float) + rows * (2 * dim + KEY_TILE + 2) + 2 * KEY_TILE * dim;
+    return products + (size_t)BLOCK_ROWS * (size_t)w->n_embd + gemm_scratch_bytes() / sizeof(float) + rows * (2 * dim + 2) + KEY_TILE * (PANEL_COLUMNS + 2 * dim);
 }
 
 uint64_t prefill_bytes(const struct weights *w, int n_ctx, int n_threads)
@@ -399,7 +399,7 @@ static bool worker_init(struct prefill_worker *o, const struct weights *w, bool 
     o->panel = floats_new(gemm_scratch_bytes() / sizeof(float));
     o->q = floats_new(rows * dim);
     o->acc = floats_new(rows * dim);
-    o->scores = floats_new(rows * KEY_TILE);
+    o->scores = floats_new(KEY_TILE * PANEL_COLUMNS);
     o->keys = floats_new(KEY_TILE * dim);
     o->values = floats_new(KEY_TILE * dim);
     o->max = floats_new(rows);

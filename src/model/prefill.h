@@ -22,7 +22,7 @@
 #define SLICE_OUT 256
 #define SLICE_IN 1024
 /* Positions of keys and values that attention takes at a time. */
-#define KEY_TILE 256
+#define KEY_TILE 128
 #define MAX_SHAPES 32
 /* Output rows of an item of the quantised core. */
 #define CORE_OUT (2 * GEMM_PANEL)
@@ -45,10 +45,10 @@ struct prefill_worker {
     float *block;                   /* [BLOCK_ROWS][n_embd] */
     float *out, *up;                /* [CHUNK_ROWS][SLICE_OUT or CORE_OUT] */
     float *panel;                   /* scratch of the quantised core */
-    float *q, *acc;                 /* [query_tile * n_group][head_dim] */
-    float *scores;                  /* [query_tile * n_group][KEY_TILE] */
+    float *q, *acc;                 /* [panel][head_dim][column], PANEL_COLUMNS columns but for the last panel */
+    float *scores;                  /* [KEY_TILE][PANEL_COLUMNS] */
     float *keys, *values;           /* [KEY_TILE][head_dim] */
-    float *max, *sum;               /* [query_tile * n_group] */
+    float *max, *sum;               /* [panel][column] */
 };
 
 struct gemm_shape {

@@ -1,15 +1,16 @@
 /*
- * prefill_attend.c - causal attention of a chunk of the prompt: f32 tiles of keys and values through BLAS, with an online
- * softmax between the two products.
+ * prefill_attend.c - causal attention of a chunk of the prompt.
  *
- * One item is a KV head and `query_tile` positions, with all query heads that share the keys as rows of one product. Query
- * tiles begin at multiples of query_tile and key tiles at multiples of KEY_TILE, and a call's shape follows from the two alone
- * (keys behind the tile's last position are left out), so that a position's bits do not depend on the chunk it came in. Keys
- * behind a position, and those in front of its window, get the weight 0 exactly.
+ * One item is a KV head and `query_tile` positions, with all query heads that share the keys: query vectors, which are split into panels
+ * and stand in them side by side. A panel meets keys and values tile by tile with an online softmax between the two products, as the left
+ * operand of which keys and values serve as they lie in the cache; nothing is turned but the queries, once, and the result.
+ *
+ * Query tiles begin at multiples of query_tile and key tiles at multiples of KEY_TILE, and a position's sums go over the tile's keys in
+ * their order, so that its bits do not depend on the chunk it came in. Keys behind a position, and those in front of its window, get
+ * the weight 0 exactly.
  */
 #include "model/prefill.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
@@ -22,6 +23,20 @@ struct attend_item {
     int64_t first, end;      /* positions of the tile that are wanted */
 };
 
+/* Queries from `row` on, up to a panel of them. */
+struct panel {
+    int row, columns;
+    float *q, *acc, *max, *sum;
+};
+
+static struct panel panel_at(const struct attend_item *a, int row)
+{
+    int columns = a->rows - row < PANEL_COLUMNS ? a->rows - row : PANEL_COLUMNS;
+    size_t at = (size_t)row * (size_t)a->dim;
+
+    return (struct panel){row, columns, a->own->q + at, a->own->acc + at, a->own->max + row, a->own->sum + row};
+}
+
 /* Keys of the tile at k0 that some query of the whole tile may see. */
 static int keys_of(const struct attend_item *a, int64_t k0)
 {
@@ -29,89 +44,52 @@ static int keys_of(const struct attend_item *a, int64_t k0)
     return n < KEY_TILE ? (int)n : KEY_TILE;
 }
 
-/* 16 numbers side by side: the compiler turns them into whatever registers the target has. Aligned as floats are. */
-typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t int_lanes __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint32_t uint_lanes __attribute__((vector_size(64), aligned(4), may_alias));
-#define LANES 16
-_Static_assert(KEY_TILE % LANES == 0 && TILE_ROWS % LANES == 0, "score rows are whole vectors");
+/* Four numbers side by side, in whatever registers the target has. */
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
-
-/* x[i] = e^(x[i] - max) for n (a multiple of LANES) numbers not above max. Relative error about 2e-7; what is below e^-87 becomes that. */
-FOR_EACH_CPU
-static void exp_row(float *x, int n, float max)
+static void turn_4(four v[4])
 {
-    const lanes least = (lanes){0} - 87.0f;
-
-    for (int i = 0; i < n; i += LANES) {
-        lanes v = *(const lanes *)(x + i) - max;
-        int_lanes above = v > least;
-        v = (lanes)(((int_lanes)v & above) | ((int_lanes)least & ~above));
-        /* 2^whole * e^rest; adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits */
-        lanes shifted = v * 1.44269504f + 12582912.0f;
-        lanes whole = shifted - 12582912.0f;
-        lanes rest = v - whole * 0.693359375f + whole * 2.12194440e-4f;
-        lanes poly = 1.9875691500e-4f * rest + 1.3981999507e-3f;
-        poly = poly * rest + 8.3334519073e-3f;
-        poly = poly * rest + 4.1665795894e-2f;
-        poly = poly * rest + 1.6666665459e-1f;
-        poly = poly * rest + 5.0000001201e-1f;
-        poly = poly * rest * rest + rest + 1.0f;
-        *(lanes *)(x + i) = poly * (lanes)(((uint_lanes)shifted + 127u) << 23);
-    }
+    four a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5), b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
+    four c = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7), d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    v[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    v[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    v[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    v[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
-FOR_EACH_CPU
-static float sum_row(const float *x, int n)
+/* A query; zeros for one that is not in the chunk. */
+static const float *query_at(const struct attend_item *a, int row)
 {
-    lanes sum = {0};
-    float total = 0;
+    static const float none[LIMIT_HEAD_DIM];
+    int64_t position = a->q0 + row / a->n_group;
+    size_t head = (size_t)a->head * (size_t)a->n_group + (size_t)(row % a->n_group);
 
-    for (int i = 0; i < n; i += LANES) sum += *(const lanes *)(x + i);
-    for (int i = 0; i < LANES; i++) total += sum[i];
-    return total;
+    if (position < a->first || position >= a->end) return none;
+    return a->p->q + (size_t)(position - a->p->base) * (size_t)a->p->s->m->w.n_q + head * (size_t)a->dim;
 }
 
-FOR_EACH_CPU
-static float max_row(const float *x, int n, float max)
+/* A panel of queries, scaled, as columns. */
+static void gather_queries(const struct attend_item *a, const struct panel *n)
 {
-    lanes best = *(const lanes *)x;
+    const float scale = a->p->s->m->w.attend_scale;
 
-    for (int i = LANES; i < n; i += LANES) {
-        lanes v = *(const lanes *)(x + i);
-        int_lanes above = v > best;
-        best = (lanes)(((int_lanes)v & above) | ((int_lanes)best & ~above));
-    }
-    for (int i = 0; i < LANES; i++) max = best[i] > max ? best[i] : max;
-    return max;
-}
-
-/* Copies the tile's queries, scaled, and clears what is not in the chunk. */
-static void gather_queries(struct attend_item *a)
-{
-    const struct weights *w = &a->p->s->m->w;
-    const float scale = w->attend_scale;
-    size_t width = (size_t)a->n_group * (size_t)a->dim;
-
-    for (int t = 0; t < a->p->query_tile; t++) {
-        int64_t position = a->q0 + t;
-        float *to = a->own->q + (size_t)t * width;
-        if (position < a->first || position >= a->end) {
-            memset(to, 0, width * sizeof(float));
-            continue;
+    for (int c = 0; c < n->columns; c += 4) {
+        const float *from[4];
+        int i = 0;
+        for (int k = 0; k < 4; k++) from[k] = query_at(a, n->row + c + k);
+        for (; i + 4 <= a->dim; i += 4) {
+            four v[4];
+            for (int k = 0; k < 4; k++) v[k] = *(const four *)(from[k] + i) * scale;
+            turn_4(v);
+            for (int k = 0; k < 4; k++) *(four *)(n->q + (i + k) * n->columns + c) = v[k];
         }
-        const float *from = a->p->q + (size_t)(position - a->p->base) * (size_t)w->n_q + (size_t)a->head * width;
-        for (size_t i = 0; i < width; i++) to[i] = from[i] * scale;
+        for (; i < a->dim; i++)
+            for (int k = 0; k < 4; k++) n->q[i * n->columns + c + k] = from[k][i] * scale;
     }
 }
 
 /* Keys and values of positions k0 .. k0 + KEY_TILE as f32, zero from `end` on. */
-static void gather_keys(struct attend_item *a, int64_t k0, int64_t end)
+static void gather_keys(const struct attend_item *a, int64_t k0, int64_t end)
 {
     struct session *s = a->p->s;
     size_t dim = (size_t)a->dim, n = (size_t)(end - k0 < KEY_TILE ? end - k0 : KEY_TILE);
@@ -124,67 +102,83 @@ static void gather_keys(struct attend_item *a, int64_t k0, int64_t end)
     memset(a->own->values + n * dim, 0, (KEY_TILE - n) * dim * sizeof(float));
 }
 
-/* Turns the scores of a tile of keys into weights and scales what was summed before to the new maximum. */
-static void soften(struct attend_item *a, int64_t k0)
+static int between(int64_t n, int low, int high)
 {
-    const struct prefill_worker *own = a->own;
-    const int keys = keys_of(a, k0);
+    return n < low ? low : n > high ? high : (int)n;
+}
 
-    for (int r = 0; r < a->rows; r++) {
-        float *scores = own->scores + (size_t)r * KEY_TILE, *acc = own->acc + (size_t)r * (size_t)a->dim;
-        int64_t position = a->q0 + r / a->n_group, seen = position - k0 + 1, hidden = first_seen(a->layer, position) - k0;
-        int n = seen < 0 ? 0 : seen < keys ? (int)seen : keys, whole = (n + LANES - 1) / LANES * LANES;
-        int n0 = hidden < 0 ? 0 : hidden < n ? (int)hidden : n;
-        if (n0 == n) whole = 0;
-        memset(scores + whole, 0, (size_t)(keys - whole) * sizeof(float));
-        if (n0 == n) continue;
-        for (int i = 0; i < n0; i++) scores[i] = scores[n0];
-        for (int i = n; i < whole; i++) scores[i] = scores[n0];
-        float max = max_row(scores, whole, own->max[r]);
-        exp_row(scores, whole, max);
-        memset(scores, 0, (size_t)n0 * sizeof(float));
-        memset(scores + n, 0, (size_t)(whole - n) * sizeof(float));
-        float keep = own->max[r] == max ? 1.0f : expf(own->max[r] - max);
-        own->sum[r] = own->sum[r] * keep + sum_row(scores, whole);
-        own->max[r] = max;
-        if (keep != 1.0f)
-            for (int i = 0; i < a->dim; i++) acc[i] *= keep;
+/* Scores of keys that a query does not see become -inf: for a key, a run of the first columns (positions in front of it) and one of the last
+ * (positions whose window begins behind it). */
+static void hide(const struct attend_item *a, const struct panel *n, int64_t k0, int keys)
+{
+    for (int i = 0; i < keys; i++) {
+        float *scores = a->own->scores + (size_t)i * (size_t)n->columns;
+        int64_t key = k0 + i, seen = (key - a->q0) * a->n_group - n->row;
+        int64_t window = a->layer->window ? (key + a->layer->window - a->q0) * a->n_group - n->row : n->columns;
+        for (int c = 0, end = between(seen, 0, n->columns); c < end; c++) scores[c] = -INFINITY;
+        for (int c = between(window, 0, n->columns); c < n->columns; c++) scores[c] = -INFINITY;
     }
 }
 
-static void run_tile(struct attend_item *a)
+static void run_panel(const struct attend_item *a, const struct panel *n, int64_t k0)
 {
-    const struct prefill_worker *own = a->own;
-    int rows = a->rows, dim = a->dim;
+    const int keys = keys_of(a, k0);
+    float keep[PANEL_COLUMNS];
 
-    gather_queries(a);
-    memset(own->acc, 0, (size_t)rows * (size_t)dim * sizeof(float));
-    for (int r = 0; r < rows; r++) {
-        own->max[r] = -INFINITY;
-        own->sum[r] = 0;
+    panel_product(a->own->keys, a->dim, 1, keys, a->dim, n->q, a->own->scores, n->columns, NULL);
+    if (k0 + keys > a->q0 || a->layer->window) hide(a, n, k0, keys);
+    panel_soften(a->own->scores, keys, n->columns, n->max, n->sum, keep);
+    panel_product(a->own->values, 1, a->dim, a->dim, keys, a->own->scores, n->acc, n->columns, keep);
+}
+
+static void run_tile(const struct attend_item *a)
+{
+    for (int row = 0; row < a->rows; row += PANEL_COLUMNS) {
+        struct panel n = panel_at(a, row);
+        gather_queries(a, &n);
+        memset(n.acc, 0, (size_t)n.columns * (size_t)a->dim * sizeof(float));
+        for (int c = 0; c < n.columns; c++) {
+            n.max[c] = -INFINITY;
+            n.sum[c] = 0;
+        }
     }
     /* the window of the tile's first query begins first */
     for (int64_t k0 = first_seen(a->layer, a->q0) / KEY_TILE * KEY_TILE; k0 < a->end; k0 += KEY_TILE) {
         gather_keys(a, k0, a->end);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, keys_of(a, k0), dim, 1.0f, own->q, dim, own->keys, dim, 0.0f, own->scores,
-                    KEY_TILE);
-        soften(a, k0);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, dim, keys_of(a, k0), 1.0f, own->scores, KEY_TILE, own->values, dim, 1.0f,
-                    own->acc, dim);
+        for (int row = 0; row < a->rows; row += PANEL_COLUMNS) {
+            struct panel n = panel_at(a, row);
+            run_panel(a, &n, k0);
+        }
     }
 }
 
-/* The weighted sums of the tile's tokens, divided, to where the output product reads them. */
-static void hand_on(struct attend_item *a)
+/* Columns c to c + 4 of the sums, divided, as rows of out. */
+static void give_columns(const struct attend_item *a, const struct panel *n, int c, float *out)
 {
-    const int width = a->n_group * a->dim;
-    int lo = (int)(a->first - a->q0), hi = (int)(a->end - a->q0);
+    const four scale = 1.0f / *(const four *)(n->sum + c);
+    int i = 0;
 
-    for (int r = lo * a->n_group; r < hi * a->n_group; r++) {
-        float *acc = a->own->acc + (size_t)r * (size_t)a->dim, scale = 1.0f / a->own->sum[r];
-        for (int i = 0; i < a->dim; i++) acc[i] *= scale;
+    for (; i + 4 <= a->dim; i += 4) {
+        four v[4];
+        for (int k = 0; k < 4; k++) v[k] = *(const four *)(n->acc + (i + k) * n->columns + c) * scale;
+        turn_4(v);
+        for (int k = 0; k < 4; k++) *(four *)(out + k * a->dim + i) = v[k];
     }
-    operand_put(&a->p->in, (int)(a->first - a->p->base), (int)(a->end - a->p->base), a->head * width, width, a->own->acc + (size_t)lo * (size_t)width, width);
+    for (; i < a->dim; i++)
+        for (int k = 0; k < 4; k++) out[k * a->dim + i] = n->acc[i * n->columns + c + k] * scale[k];
+}
+
+/* The weighted sums of the tile's tokens, divided, to where the output product reads them. */
+static void hand_on(const struct attend_item *a)
+{
+    const int width = a->n_group * a->dim, lo = (int)(a->first - a->q0);
+    float *out = a->own->q;     /* is not needed any more: [position][head of the group][dimension] */
+
+    for (int row = 0; row < a->rows; row += PANEL_COLUMNS) {
+        struct panel n = panel_at(a, row);
+        for (int c = 0; c < n.columns; c += 4) give_columns(a, &n, c, out + (row + c) * a->dim);
+    }
+    operand_put(&a->p->in, (int)(a->first - a->p->base), (int)(a->end - a->p->base), a->head * width, width, out + (size_t)lo * (size_t)width, width);
 }
 
 struct attend_job {

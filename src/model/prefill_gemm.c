@@ -93,14 +93,12 @@ static void core_slice(const struct gemm_job *j, const struct matrix *w, int64_t
         gemm_rows(j->x->core, from, to, w->type, w->data, w->row_bytes, r0, r0 + n, y + (size_t)(from - lo) * (size_t)y_stride, y_stride, panel);
 }
 
-/* y += out + bias, for rows from to to, of n elements. */
-static void add_rows(const float *out, int from, int to, int n, float *y, int y_stride, const float *bias)
+/* y += out + bias, for rows `from` to `to`, of n elements. Leaves other numbers in out. */
+static void add_rows(float *out, int from, int to, int n, float *y, int y_stride, const float *bias)
 {
     for (int r = from; r < to; r++, y += y_stride, out += n) {
-        if (bias)
-            for (int i = 0; i < n; i++) y[i] += out[i] + bias[i];
-        else
-            for (int i = 0; i < n; i++) y[i] += out[i];
+        if (bias) add_row(bias, out, n);
+        add_row(out, y, n);
     }
 }
 

@@ -572,6 +572,83 @@ static void test_attention_traps(void **context)
 
 /* ---- vectors ------------------------------------------------------------------------------------------------ */
 
+/* ---- panels ------------------------------------------------------------------------------------------------------- */
+
+/* c = keep * c + a . b against sums in double, for shapes that leave rows and columns over; the left operand by rows and by columns. */
+static void check_panel_product(const char *family, int rows, int k, int columns, bool turned, bool keeps)
+{
+    enum { MOST = 130 * PANEL_COLUMNS };
+    static float a[130 * 130], b[MOST], c[MOST];
+    static double want[MOST];
+    float keep[PANEL_COLUMNS];
+    const int64_t a_row = turned ? 1 : k, a_step = turned ? rows : 1;
+
+    for (int i = 0; i < rows * k; i++) a[i] = random_value();
+    for (int i = 0; i < k * columns; i++) b[i] = random_value();
+    for (int i = 0; i < columns; i++) keep[i] = random_value();
+    for (int i = 0; i < rows * columns; i++) {
+        c[i] = random_value();
+        want[i] = keeps ? (double)c[i] * (double)keep[i % columns] : 0;
+        for (int j = 0; j < k; j++) want[i] += (double)a[i / columns * a_row + j * a_step] * (double)b[j * columns + i % columns];
+    }
+    panel_product(a, a_row, a_step, rows, k, b, c, columns, keeps ? keep : NULL);
+    for (int i = 0; i < rows * columns; i++)
+        if (!(fabs((double)c[i] - want[i]) < 1e-4)) fail_msg("%s, %d x %d x %d: place %d has %g, not %g", family, rows, k, columns, i, (double)c[i], want[i]);
+}
+
+static void test_panel_product(void **unused)
+{
+    static const int rows[] = {1, 2, 5, 6, 7, 13, 128}, ks[] = {1, 8, 64, 130};
+    (void)unused;
+    for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+        if (!use_family(families[f])) continue;
+        for (size_t r = 0; r < ARRAY_LEN(rows); r++)
+            for (size_t j = 0; j < ARRAY_LEN(ks); j++)
+                for (int columns = 16; columns <= PANEL_COLUMNS; columns += 16)
+                    for (int way = 0; way < 4; way++) check_panel_product(families[f], rows[r], ks[j], columns, way & 1, way & 2);
+    }
+}
+
+/* Two tiles of scores, one after the other, are the softmax over both; hidden scores weigh nothing, also where a column has no other. */
+static void test_panel_soften(void **unused)
+{
+    enum { N = 37, COLUMNS = 48 };
+    static float scores[2][N * COLUMNS], given[2][N * COLUMNS];
+    (void)unused;
+    for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+        float max[COLUMNS], sum[COLUMNS], keep[2][COLUMNS];
+        if (!use_family(families[f])) continue;
+        for (int c = 0; c < COLUMNS; c++) {
+            max[c] = -INFINITY;
+            sum[c] = 0;
+        }
+        for (int t = 0; t < 2; t++) {
+            for (int i = 0; i < N * COLUMNS; i++) {
+                int c = i % COLUMNS;
+                bool hidden = c == 5 || (c == 6 && t == 0) || (c > 20 && i / COLUMNS % 3 == 0);
+                given[t][i] = scores[t][i] = hidden ? -INFINITY : 40 * random_value();
+            }
+            panel_soften(scores[t], N, COLUMNS, max, sum, keep[t]);
+        }
+        for (int c = 0; c < COLUMNS; c++) {
+            double top = -INFINITY, total = 0;
+            for (int t = 0; t < 2; t++)
+                for (int i = 0; i < N; i++) top = fmax(top, (double)given[t][i * COLUMNS + c]);
+            for (int t = 0; t < 2; t++)
+                for (int i = 0; i < N && top > -INFINITY; i++) total += exp((double)given[t][i * COLUMNS + c] - top);
+            assert_true((double)max[c] == top);
+            assert_true(fabs((double)sum[c] - total) <= 1e-5 * total);
+            for (int t = 0; t < 2; t++)
+                for (int i = 0; i < N; i++) {
+                    double weight = (double)scores[t][i * COLUMNS + c] * (t == 0 ? (double)keep[1][c] : 1), score = (double)given[t][i * COLUMNS + c];
+                    double want = score > -INFINITY ? exp(score - top) : 0;
+                    if (score == -INFINITY) assert_true(scores[t][i * COLUMNS + c] == 0);
+                    assert_true(fabs(weight - want) <= 1e-5 * want + 1e-30);
+                }
+        }
+    }
+}
+
 static void test_norm_and_gate(void **context)
 {
     (void)context;
@@ -636,6 +713,7 @@ int main(void)
         cmocka_unit_test(test_reused_activations),      cmocka_unit_test(test_numeric_traps),
         cmocka_unit_test(test_impossible_activations),  cmocka_unit_test(test_attention_is_right),
         cmocka_unit_test(test_heads_do_not_matter),     cmocka_unit_test(test_attention_traps),
+        cmocka_unit_test(test_panel_product),           cmocka_unit_test(test_panel_soften),
         cmocka_unit_test(test_norm_and_gate),           cmocka_unit_test(test_gate_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
