@@ -26,7 +26,6 @@ enum { BLOCK = 32 };
 struct text_slot {
     uint32_t hash;
     uint32_t symbol; /* plus 1; 0 is an empty slot */
-    uint32_t at, n;  /* of its text: in the array of tokens or in extra_text */
 };
 
 struct merge_slot {
@@ -43,7 +42,8 @@ struct bpe {
     struct merge_slot *merges;
     size_t merge_mask;
     uint32_t n_extra;      /* symbols that are no tokens */
-    struct str extra_text; /* and their texts */
+    struct str extra_text; /* and their texts, */
+    struct str extra_at;   /* uint32_t each: where they begin */
     uint32_t byte_symbol[256];
     char spelling[256][2]; /* of each byte in the alphabet */
     uint8_t spelling_len[256];
@@ -125,9 +125,23 @@ static uint32_t hash_text(const struct bpe *b, const char *p, size_t n)
     return (uint32_t)(h ^ h >> 32);
 }
 
-static const char *slot_text(const struct bpe *b, const struct text_slot *slot)
+static uint32_t extra_begin(const struct bpe *b, uint32_t i)
 {
-    return slot->symbol - 1 < b->tokens.n ? (const char *)b->tokens.p + slot->at : b->extra_text.data + slot->at;
+    uint32_t at = (uint32_t)b->extra_text.len;
+    if (i < b->n_extra) memcpy(&at, b->extra_at.data + i * sizeof at, sizeof at);
+    return at;
+}
+
+static struct gguf_string text_of(const struct bpe *b, uint32_t symbol)
+{
+    struct gguf_string text = {"", 0};
+    if (symbol < b->tokens.n) {
+        gguf_array_string(&b->tokens, symbol, &text);
+    } else {
+        uint32_t i = symbol - (uint32_t)b->tokens.n, at = extra_begin(b, i);
+        text = (struct gguf_string){b->extra_text.data + at, extra_begin(b, i + 1) - at};
+    }
+    return text;
 }
 
 static bool is_ordinary(const struct bpe *b, uint32_t symbol)
@@ -141,8 +155,9 @@ static uint32_t find_text(const struct bpe *b, const char *p, size_t n, bool ord
     size_t i = hash & b->text_mask;
     for (; b->texts[i].symbol; i = (i + 1) & b->text_mask) {
         const struct text_slot *slot = &b->texts[i];
-        if (slot->hash == hash && slot->n == n && memcmp(slot_text(b, slot), p, n) == 0 && (!ordinary || is_ordinary(b, slot->symbol - 1)))
-            return slot->symbol - 1;
+        if (slot->hash != hash) continue;
+        struct gguf_string text = text_of(b, slot->symbol - 1);
+        if (text.n == n && memcmp(text.p, p, n) == 0 && (!ordinary || is_ordinary(b, slot->symbol - 1))) return slot->symbol - 1;
     }
     if (empty) *empty = i;
     return NO_SYMBOL;
@@ -196,7 +211,7 @@ static int grow_texts(struct bpe *b, size_t size)
 static size_t table_size(size_t entries)
 {
     size_t size = 64;
-    while (size < entries + entries / 2) size *= 2;
+    while (size < entries + entries / 4) size *= 2;
     return size;
 }
 
@@ -206,11 +221,13 @@ static uint32_t add_extra(struct bpe *b, const char *p, size_t n, uint32_t hash)
     uint64_t symbol = b->tokens.n + b->n_extra;
     size_t at = b->extra_text.len, slot;
     if (symbol >= NO_SYMBOL - 1 || at + n > UINT32_MAX) return NO_SYMBOL;
-    if ((b->n_texts + 1) * 4 > (b->text_mask + 1) * 3 && grow_texts(b, 2 * (b->text_mask + 1)) != ERR_OK) return NO_SYMBOL;
+    if ((b->n_texts + 1) * 5 > (b->text_mask + 1) * 4 && grow_texts(b, 2 * (b->text_mask + 1)) != ERR_OK) return NO_SYMBOL;
+    uint32_t begin = (uint32_t)at;
     str_add_bytes(&b->extra_text, p, n);
-    if (!str_ok(&b->extra_text)) return NO_SYMBOL;
+    str_add_bytes(&b->extra_at, (const char *)&begin, sizeof begin);
+    if (!str_ok(&b->extra_text) || !str_ok(&b->extra_at)) return NO_SYMBOL;
     find_text(b, p, n, true, hash, &slot);
-    b->texts[slot] = (struct text_slot){hash, (uint32_t)symbol + 1, (uint32_t)at, (uint32_t)n};
+    b->texts[slot] = (struct text_slot){hash, (uint32_t)symbol + 1};
     b->n_texts++;
     b->n_extra++;
     return (uint32_t)symbol;
@@ -239,8 +256,7 @@ static bool add_tokens(struct bpe *b, uint32_t from, uint32_t n, uint32_t *twin,
         *twin = find_text(b, text[i].p, text[i].n, false, hash[i], &slot);
         *bad = from + i;
         if (*twin != NO_SYMBOL) return false;
-        uint32_t at = (uint32_t)((const uint8_t *)text[i].p - b->tokens.p);
-        b->texts[slot] = (struct text_slot){hash[i], from + i + 1, at, (uint32_t)text[i].n};
+        b->texts[slot] = (struct text_slot){hash[i], from + i + 1};
         b->n_texts++;
     }
     return true;
@@ -278,6 +294,7 @@ void bpe_free(struct bpe *b)
     free(b->texts);
     free(b->merges);
     str_release(&b->extra_text);
+    str_release(&b->extra_at);
     free(b);
 }
 
@@ -326,7 +343,7 @@ static bool split_merge(const struct bpe *b, const struct gguf_array *merges, ui
 static void prefetch_text(const struct bpe *b, uint32_t hash)
 {
     const struct text_slot *slot = &b->texts[hash & b->text_mask];
-    if (slot->symbol) __builtin_prefetch(slot_text(b, slot));
+    if (slot->symbol) __builtin_prefetch(text_of(b, slot->symbol - 1).p);
 }
 
 /* The symbol of both halves together. Vocabularies list the results of merges in the order of the merges, so the token behind

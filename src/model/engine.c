@@ -182,7 +182,9 @@ static int open_parts(struct engine *m, const char *path, struct err *e)
     if (tokenizer_size(m->tokenizer) > m->w.n_vocab)
         return err_set(e, ERR_FILE, "%s: %d tokens in the vocabulary and %d in the embedding", path, tokenizer_size(m->tokenizer),
                        m->w.n_vocab);
-    return describe(m, e);
+    rc = describe(m, e);
+    gguf_rest_header(m->file);
+    return rc;
 }
 
 int engine_open(struct engine **out, const char *path, struct err *e)

@@ -64,9 +64,15 @@ static uint64_t q_bytes(const struct gemm_family *f, int rows, int64_t n_max)
     return tiles * (uint64_t)n_max * f->element;
 }
 
+/* Of bf16 there are no scales. */
+static uint64_t scales_bytes(const struct gemm_family *f, int rows, int64_t n_max)
+{
+    return f->element == 1 ? (uint64_t)rows * (uint64_t)(n_max / 32) * 3 * sizeof(float) : 0;
+}
+
 uint64_t gemm_input_bytes(int rows, int64_t n_max)
 {
-    return q_bytes(family_now(), rows, n_max) + (uint64_t)rows * (uint64_t)n_max / 32 * 3 * sizeof(float);
+    return q_bytes(family_now(), rows, n_max) + scales_bytes(family_now(), rows, n_max);
 }
 
 static void *bytes_new(uint64_t n)
@@ -91,8 +97,8 @@ int gemm_input_new_for(struct gemm_input **out, const struct gemm_family *family
     g->rows = rows;
     g->n_max = n_max;
     g->q = bytes_new(q_bytes(family, rows, n_max));
-    g->scales = bytes_new((uint64_t)rows * (uint64_t)(n_max / 32) * 3 * sizeof(float));
-    if (!g->q || !g->scales) {
+    if (family->element == 1) g->scales = bytes_new(scales_bytes(family, rows, n_max));
+    if (!g->q || (!g->scales && family->element == 1)) {
         gemm_input_free(g);
         return err_set(e, ERR_NOMEM, "out of memory for activations");
     }

@@ -29,7 +29,7 @@ struct gemm_input {
     bool mid;
     int64_t stride;         /* from row to row of q; not a power of two, so that rows fall into different cache sets */
     uint8_t *q;             /* [rows][stride], q + 128; of AMX bf16 in tiles, see gemm_amx.c */
-    float *scales;          /* [rows][3][n / 32]: scale, sum, mid */
+    float *scales;          /* [rows][3][n / 32]: scale, sum, mid; NULL of AMX */
 };
 
 /* GEMM_PANEL matrix rows of up to GEMM_SLAB elements; rows that are missing are zeros. Blocks are of 32 but in `init` and `d` of

@@ -664,6 +664,20 @@ void gguf_close(struct gguf *g)
     free(g);
 }
 
+void gguf_rest_header(const struct gguf *g)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    for (const struct gguf *part = g; part; part = part->next) {
+        size_t end = part->size;
+        for (size_t i = 0; i < g->n_tensors; i++) {
+            uintptr_t at = (uintptr_t)g->tensors[i].data - (uintptr_t)part->base;
+            if (at < end) end = at;
+        }
+        if (part->mapped) madvise((void *)(uintptr_t)part->base, end / page * page, MADV_DONTNEED);
+    }
+}
+
 const char *gguf_path(const struct gguf *g)
 {
     return g->path;

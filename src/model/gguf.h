@@ -44,6 +44,9 @@ int gguf_adopt(struct gguf *g, struct gguf *part, struct err *e);
 /* Whether a name without ".gguf" ends as a part of a model does, "-00001-of-00003": the number of bytes, else 0. */
 size_t gguf_part_suffix(const char *name, size_t n);
 void gguf_close(struct gguf *g);
+/* Tells the system that what stands in front of the weights (texts of tokens and the like) has been read for now: its memory is given back,
+ * and what is read again comes back page by page. */
+void gguf_rest_header(const struct gguf *g);
 const char *gguf_path(const struct gguf *g);
 size_t gguf_file_bytes(const struct gguf *g);      /* of all parts */
 /* Appends the identities of its files, a line each. */

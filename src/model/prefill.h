@@ -25,7 +25,7 @@
 #define KEY_TILE 128
 #define MAX_SHAPES 32
 /* Output rows of an item of the quantised core. */
-#define CORE_OUT (2 * GEMM_PANEL)
+#define CORE_OUT GEMM_PANEL
 
 /* Rows that a worker prepares at a time: what the core takes fastest. */
 #define BLOCK_ROWS 16
