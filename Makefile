@@ -34,15 +34,17 @@ CFLAGS_ALL  = -std=c11 -D_GNU_SOURCE -DPONDER_DATADIR='"$(PREFIX)/share/ponder"'
 LDFLAGS_ALL = -pie -Wl,--build-id -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 LIBS        = $(PKG_LIBS) -lm -pthread
 
-FOLDERS  = base model store chat ui cli
+FOLDERS  = base tasks model store chat ui cli
 # arrows point one way: what each folder's tests may link
 BELOW_base  = base
+BELOW_tasks = tasks base
 BELOW_model = model base
 BELOW_store = store base
 BELOW_chat  = chat model store base
 BELOW_ui    = ui chat model store base
-BELOW_cli   = cli ui chat model store base
+BELOW_cli   = cli ui chat model store tasks base
 EXTRA_base  = -Wconversion
+EXTRA_tasks = -Wconversion
 EXTRA_model = -Wconversion
 EXTRA_store = -Wconversion
 archives    = $(foreach f,$(1),$(BUILD)/lib$(f).a)

@@ -35,6 +35,9 @@ const struct command cli_commands[] = {
      "measure prefill and decode speed beside what this machine allows; --profile: where the time goes"},
     {"sweep", cmd_sweep, "FILE.jsonl [--budgets 0,64,256] [--votes 1,5] [--grader auto|number|boxed|text] [--limit N] [-o FILE.csv] [options of ask]",
      "accuracy, tokens and time for each budget over questions with known answers"},
+    {"tasks", cmd_tasks, "list | verify [FILE] | [--family F[,F]...] [--level 1..3] [--count N] [--seed N] [--format sft|questions]"
+     " [--half training|held-out|any] [--fast PERCENT] [--cut PERCENT] [--mix FILE.jsonl] [-o FILE.jsonl]",
+     "exercises with exact answers and a line of thought, made from a seed; verify: judge replies to them"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
     {"completions", cmd_completions, "bash|zsh|fish", "completion for a shell, to be sourced or put where it looks"},

@@ -150,6 +150,35 @@ void text_sanitize(struct str *out, const char *p, size_t n, enum text_sink sink
 /* Turns \r\n and lone \r into \n in place, as done with every paste and prompt before it is stored. Returns the new length. */
 size_t text_normalise_newlines(char *p, size_t n);
 
+/* ---- final answers ------------------------------------------------------------------------------------------ */
+
+/* What kind of answer is looked for in a reply. AUTO: what stands in \boxed{}, else behind "the answer is" and its like, else in the last
+ * line; a number where there is one (the last), else the text. NUMBER: the last number of the same places, in the end of the whole reply. BOXED: the content
+ * of \boxed{} alone. TEXT: as AUTO, all of it. */
+enum answer_form { FORM_AUTO, FORM_NUMBER, FORM_BOXED, FORM_TEXT };
+const char *answer_form_name(enum answer_form f);
+bool answer_form_by_name(const char *name, enum answer_form *out);
+/* Appends the final answer of a reply, so that equal answers are equal bytes; nothing where there is none. */
+void answer_extract(struct str *out, enum answer_form form, const char *text, size_t n);
+/* What AUTO means for a known answer: NUMBER where it is one, BOXED where it is LaTeX, else TEXT. */
+enum answer_form answer_form_of(const char *expected, size_t n);
+/* The known answer as answer_extract would give it. */
+void answer_expected(struct str *out, enum answer_form form, const char *expected, size_t n);
+/* Where the final answer stands, as it is written: in \boxed{}, behind a phrase that announces it, or the last line; *len bytes of text. */
+const char *answer_place(const char *text, size_t n, size_t *len);
+bool answer_is_right(enum answer_form form, const char *reply, size_t n, const char *expected, size_t n_expected);
+
+/* One voice of a vote. */
+struct answer_ballot {
+    const char *answer;     /* extracted, "" none */
+    bool whole;             /* the answer was not cut */
+};
+/* How many of n voices say what voice i does; 0 for no answer. */
+int answers_same(const struct answer_ballot *b, size_t n, size_t i);
+/* The voice that speaks for the most frequent answer: the first of those with that answer that is whole, else the first. Between answers as
+ * frequent, the one with more whole voices wins, then the one that came first. Without any answer the first voice that is whole, else the first. */
+size_t answers_winner(const struct answer_ballot *b, size_t n);
+
 /* ---- clock -------------------------------------------------------------------------------------------------- */
 
 int64_t clock_mono_ms(void);        /* monotonic; for durations only */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chat/chat.h"
+#include "base/base.h"
 
 static void assert_extracts(enum answer_form form, const char *text, const char *want)
 {

@@ -5,7 +5,7 @@
  * asked for (a number, a text) decides what is taken from there. Numbers are compared as decimals, so 1,200.0 is 1200 and 3/4 is 0.75;
  * texts without case, quotes, emphasis and the full stop at their end.
  */
-#include "chat/chat.h"
+#include "base/base.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -442,6 +442,15 @@ void answer_extract(struct str *out, enum answer_form form, const char *text, si
         struct slice last = said.p ? said : last_line(&s);
         if (form == FORM_TEXT || !number_in(out, last)) put_value(out, last, false);
     }
+}
+
+const char *answer_place(const char *text, size_t n, size_t *len)
+{
+    struct slice s = {text ? text : "", text ? n : 0}, boxed = last_boxed(&s), said = announced(&s);
+    if (said.p && !says_something(&said)) said.p = NULL;
+    struct slice place = boxed.p ? boxed : said.p ? said : last_line(&s);
+    *len = place.n;
+    return place.p;
 }
 
 enum answer_form answer_form_of(const char *expected, size_t n)
