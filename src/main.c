@@ -31,7 +31,7 @@ const struct command cli_commands[] = {
     {"models", cmd_models, "[--json]", "the models known and fetched"},
     {"info", cmd_info, "MODEL [--json]", "what a model file is"},
     {"pull", cmd_pull, "NAME [--quiet] [--if-missing]", "fetch a model of the catalogue and check it"},
-    {"bench", cmd_bench, "-m MODEL [--threads T] [--pp N[,N]...] [--tg N[,N]...] [--depth D[,D]...] [--repeat R] [--profile] [--json]",
+    {"bench", cmd_bench, "-m MODEL [--threads T] [--pp N[,N]...] [--tg N[,N]...] [--depth D[,D]...] [--repeat R] [--kv f16|q8_0] [--profile] [--json]",
      "measure prefill and decode speed beside what this machine allows; --profile: where the time goes"},
     {"sweep", cmd_sweep, "FILE.jsonl [--budgets 0,64,256] [--votes 1,5] [--grader auto|number|boxed|text] [--limit N] [-o FILE.csv] [options of ask]",
      "accuracy, tokens and time for each budget over questions with known answers"},

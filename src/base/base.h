@@ -286,6 +286,7 @@ struct settings {
     int ctx;                 /* 0: what the model was trained for, at most 8192 */
     int think_min;
     int answer_max;          /* tokens; 0: what the context has left */
+    char *kv;                /* f16, q8_0 */
     int kv_disk;             /* megabytes for keys and values of conversations on disk; 0: none are kept */
     double temp;             /* below 0: the family's recommendation */
     int top_k;

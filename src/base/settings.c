@@ -43,6 +43,8 @@ const struct setting settings_table[] = {
     {"db", "", SETTING_TEXT, SETTING_SHARED, AT(db), "", 0, 0, "FILE", "conversations; empty: ponder.db in the data folder"},
     {"kv_disk", "", SETTING_INT, SETTING_SHARED, AT(kv_disk), "2048", 0, 1048576, "MB",
      "disk space for the evaluated beginnings of conversations, so that they go on at once; 0 keeps none"},
+    {"kv", "", SETTING_CHOICE, SETTING_SHARED, AT(kv), "f16", 0, 0, "f16 q8_0",
+     "how the context is kept: q8_0 takes half the memory of f16, and is a little less exact"},
     {"private", "", SETTING_BOOL, SETTING_SHARED, AT(private_chat), "off", 0, 0, "on|off", "keep nothing of this chat"},
     {"keep_thoughts", "", SETTING_BOOL, SETTING_SHARED, AT(keep_thoughts), "off", 0, 0, "on|off",
      "earlier thoughts stay in what the model sees"},

@@ -100,6 +100,8 @@ struct worker {
     struct engine *engine;
     struct session *session;
     int session_ctx, session_threads;
+    enum kv_type session_kv;
+    char numerics[32];                           /* what the numbers depend on beyond the file and the settings: kernels, and cells but f16 */
     struct speculator *speculator;               /* the model's; NULL while it was not wanted yet */
     char *model_path;
     struct adapter *adapters[MAX_ADAPTERS];      /* those of adapter_list, which is settings.lora as last applied; NULL: none */

@@ -242,7 +242,7 @@ void turn_init(struct turn *t, struct worker *w, struct job *job, int sample, ui
     *t = (struct turn){.w = w, .job = job, .answer_start_ms = -1, .budget = set->budget, .sample = sample, .n_samples = job->samples.n};
     if (job->samples.n && job->samples.kind == SAMPLES_COMPARE) t->budget = job->samples.budgets[sample];
     budget_format(t->budget, t->budget_text);
-    struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = engine_kernels(), .system = set->system, .budget = t->budget_text,
+    struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = w->numerics, .system = set->system, .budget = t->budget_text,
                                 .think = set->think, .cot = set->cot, .keep_thoughts = set->keep_thoughts, .loop_guard = set->loop_guard,
                                 .thought_of = job->script.thought_of, .think_min = set->think_min, .answer_max = set->answer_max,
                                 .model = "", .model_file = "", .quant = "", .family = ""};

@@ -203,12 +203,12 @@ static int apply_adapters(struct worker *w, const char *list, bool fresh, struct
 }
 
 /* Linux hands out what it does not have and later kills whoever uses it: so what a session will need is looked at before. */
-static int check_memory(const struct engine *m, int ctx, struct err *e)
+static int check_memory(const struct engine *m, int ctx, enum kv_type kv, struct err *e)
 {
-    uint64_t need = engine_session_bytes(m, ctx), have = memory_available();
+    uint64_t need = engine_session_bytes(m, ctx, kv), have = memory_available();
     if (!have || need <= have) return 0;
     int fits = ctx;
-    while (fits > 256 && engine_session_bytes(m, fits) > have) fits /= 2;
+    while (fits > 256 && engine_session_bytes(m, fits, kv) > have) fits /= 2;
     return err_set(e, ERR_NOMEM, "a context of %d tokens needs %.1f GB of memory and %.1f GB are free: try --ctx %d, or close something", ctx,
                    (double)need / 1e9, (double)have / 1e9, fits);
 }
@@ -218,14 +218,18 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e)
     int ctx = set->ctx, train = engine_info(w->engine)->ctx_train;
     if (!ctx) ctx = train < 8192 ? train : 8192;
     int threads = set->threads > 0 ? set->threads : engine_default_threads();
-    if (w->session && w->session_ctx == ctx && w->session_threads == threads) return apply_adapters(w, set->lora, false, e);
+    enum kv_type kv = KV_F16;
+    kv_type_by_name(set->kv, &kv);
+    if (w->session && w->session_ctx == ctx && w->session_threads == threads && w->session_kv == kv) return apply_adapters(w, set->lora, false, e);
     session_free(w->session);
     w->session = NULL;
-    int rc = check_memory(w->engine, ctx, e);
-    if (!rc) rc = session_new(&w->session, w->engine, ctx, threads, e);
+    int rc = check_memory(w->engine, ctx, kv, e);
+    if (!rc) rc = session_new(&w->session, w->engine, ctx, threads, kv, e);
     if (rc) return rc;
     w->session_ctx = ctx;
     w->session_threads = threads;
+    w->session_kv = kv;
+    snprintf(w->numerics, sizeof w->numerics, "%s%s%s", engine_kernels(), kv == KV_F16 ? "" : " ", kv == KV_F16 ? "" : kv_type_name(kv));
     return apply_adapters(w, set->lora, true, e);
 }
 

@@ -76,6 +76,10 @@ static int parse_flags(int argc, char **argv, struct bench_options *o)
             o->model = value;
             continue;
         }
+        if (!strcmp(flag, "--kv")) {
+            if (!value || !kv_type_by_name(value, &o->kv)) return cli_usage("bench", "--kv is f16 or q8_0");
+            continue;
+        }
         for (size_t k = 0; k < ARRAY_LEN(numbers); k++) {
             if (strcmp(flag, numbers[k].flag) && strcmp(flag, numbers[k].other)) continue;
             known = true;
@@ -244,7 +248,7 @@ static int run(struct bench *b, struct err *e)
     if (r.n_vocab <= 1000) return err_set(e, ERR_UNSUPPORTED, "%s: a vocabulary of %d tokens is too small", info->path, r.n_vocab);
     for (int i = 0; i < n && !rc; i++)
         if (tokens_push(&r.t, 0)) rc = err_set(e, ERR_NOMEM, "out of memory");
-    if (!rc) rc = session_new(&r.s, b->m, n_ctx, b->o.threads, e);
+    if (!rc) rc = session_new(&r.s, b->m, n_ctx, b->o.threads, b->o.kv, e);
     b->load_s = process_age();
     if (!rc) {
         int64_t since = clock_mono_us();

@@ -9,6 +9,7 @@
 struct bench_options {
     const char *model;
     int threads, repeat, n_rows;
+    enum kv_type kv;
     struct bench_row {
         int pp, tg, depth;
     } rows[BENCH_MAX_ROWS];

@@ -96,6 +96,7 @@ static int parse_ids(const char *line, size_t number, struct tokens *out, struct
 
 struct options {
     const char *model, *lora;
+    enum kv_type kv;
     int top, threads;
     bool decode;
 };
@@ -128,6 +129,8 @@ static int parse_flags(int argc, char **argv, struct options *o)
         } else if (!strcmp(flag, "--lora")) {
             if (!value) return cli_usage("inspect", "%s needs a FILE[:SCALE]", flag);
             o->lora = value;
+        } else if (!strcmp(flag, "--kv")) {
+            if (!value || !kv_type_by_name(value, &o->kv)) return cli_usage("inspect", "--kv is f16 or q8_0");
         } else if (!strcmp(flag, "--top")) {
             if (!take_int(value, 1, &o->top)) return cli_usage("inspect", "--top needs a number from 1 up");
         } else if (!strcmp(flag, "--threads") || !strcmp(flag, "-t")) {
@@ -146,7 +149,7 @@ static int make_session(struct session **s, const struct engine *m, size_t n, co
 {
     session_free(*s);
     int ctx = n < 512 && engine_info(m)->ctx_train >= 512 ? 512 : (int)n;
-    int rc = session_new(s, m, ctx, o->threads ? o->threads : engine_default_threads(), e);
+    int rc = session_new(s, m, ctx, o->threads ? o->threads : engine_default_threads(), o->kv, e);
     return rc || !a ? rc : session_set_adapters(*s, &a, &scale, 1, e);
 }
 

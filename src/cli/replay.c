@@ -73,6 +73,9 @@ static int put_settings(struct replay *r, struct err *e)
     if (!rc) rc = put_setting(r, "cot", p->cot[0] ? p->cot : "step", e);
     if (!rc) rc = put_setting(r, "keep_thoughts", p->keep_thoughts ? "on" : "off", e);
     if (!rc) rc = put_setting(r, "loop_guard", p->loop_guard ? "on" : "off", e);
+    /* "avx512 q8_0": cells but f16 are named behind the kernels */
+    const char *cells = strchr(p->kernels ? p->kernels : "", ' ');
+    if (!rc) rc = put_setting(r, "kv", cells ? cells + 1 : "f16", e);
     const struct {
         const char *name;
         double value;

@@ -51,6 +51,12 @@ void attend_scalar(const struct attend_args *t)
     for (int g = 0; g < t->n_group; g++) attend_head(t, g);
 }
 
+void q8_0_to_f16_scalar(const struct block_q8_0 *x, uint16_t *out, int64_t n)
+{
+    for (; n > 0; n -= 32, x++)
+        for (int i = 0; i < 32; i++) *out++ = f16_of_f32((float)x->qs[i] * load_f16(x->d));
+}
+
 void panel_product_scalar(const struct panel_args *p)
 {
     for (int i = 0; i < p->rows; i++) {

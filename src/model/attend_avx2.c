@@ -158,6 +158,19 @@ void attend_avx2(const struct attend_args *t)
     if (g < t->n_group) attend_heads(1, t, g);
 }
 
+/* ---- Q8_0 as f16 ----------------------------------------------------------------------------------------------------- */
+
+void q8_0_to_f16_avx2(const struct block_q8_0 *x, uint16_t *out, int64_t n)
+{
+    for (; n > 0; n -= 32, x++, out += 32) {
+        const __m256 d = _mm256_set1_ps(load_f16(x->d));
+        UNROLL for (int i = 0; i < 32; i += 8) {
+            __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(x->qs + i)))), d);
+            _mm_storeu_si128((__m128i *)(void *)(out + i), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+        }
+    }
+}
+
 /* ---- panels --------------------------------------------------------------------------------------------------------- */
 
 /* R rows and 8 * V columns. */

@@ -166,6 +166,19 @@ void attend_avx512(const struct attend_args *t)
     }
 }
 
+/* ---- Q8_0 as f16 ----------------------------------------------------------------------------------------------------- */
+
+void q8_0_to_f16_avx512(const struct block_q8_0 *x, uint16_t *out, int64_t n)
+{
+    for (; n > 0; n -= 32, x++, out += 32) {
+        const __m512 d = _mm512_set1_ps(load_f16(x->d));
+        UNROLL for (int i = 0; i < 32; i += 16) {
+            __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(x->qs + i)))), d);
+            _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+        }
+    }
+}
+
 /* ---- panels --------------------------------------------------------------------------------------------------------- */
 
 /* R rows and 16 * V columns. */

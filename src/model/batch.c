@@ -31,13 +31,12 @@ static float *row_of(const struct batch *b, int i)
 static void copy_piece(const struct session *s, struct tail *t, size_t n_positions)
 {
     const struct weights *w = &s->m->w;
-    size_t dim = (size_t)w->head_dim;
 
     for (int layer = 0; layer < w->n_layer; layer++)
         for (int kv = 0; kv < 2 * w->n_head_kv; kv++) {
             int head = kv / 2;
-            memcpy(tail_kv_of(s, t, layer, kv % 2, head), kv_of(s, layer, kv % 2, head) + (size_t)t->base * dim,
-                   n_positions * dim * sizeof(uint16_t));
+            memcpy(tail_kv_of(s, t, layer, kv % 2, head), kv_of(s, layer, kv % 2, head) + (size_t)t->base * s->kv_row,
+                   n_positions * s->kv_row);
         }
 }
 
@@ -54,7 +53,7 @@ static int fill(struct batch *b, struct err *e)
         struct tail *t = &b->tails[i];
         t->base = base;
         t->n_ctx = s->n_ctx - (int)base;
-        if (t->n_ctx && (!kv_bytes_of(&s->m->w, t->n_ctx, &t->kv_bytes) || !(t->kv = kv_map(t->kv_bytes))))
+        if (t->n_ctx && (!kv_bytes_of(&s->m->w, s->kv_type, t->n_ctx, &t->kv_bytes) || !(t->kv = kv_map(t->kv_bytes))))
             return err_set(e, ERR_NOMEM, "out of memory for %d replies at once", b->n);
         if (t->kv) copy_piece(s, t, b->prompt - (size_t)base);
         batch_restart(b, i);

@@ -144,10 +144,9 @@ static void attend_item(void *arg, int item, int worker)
     int64_t end = at->position + 1, p0 = (int64_t)split * DECODE_SPLIT, p1 = p0 + DECODE_SPLIT;
     int64_t seen = first_seen(&w->layers[j->layer], at->position);
 
-    (void)worker;
     if (p0 >= end || p1 <= seen) return;
     if (p1 > end) p1 = end;
-    const uint16_t *k = kv_of(s, j->layer, false, head), *v = kv_of(s, j->layer, true, head);
+    const uint8_t *k = kv_of(s, j->layer, false, head), *v = kv_of(s, j->layer, true, head);
     bool in_tail = at->tail && p0 >= at->tail->base;
     if (p0 < seen) p0 = seen;
     if (in_tail) {
@@ -157,7 +156,16 @@ static void attend_item(void *arg, int item, int worker)
         p1 -= at->tail->base;
     }
     const float *q = s->d.q + (size_t)m * (size_t)w->n_q + (size_t)head * (size_t)n_group * (size_t)w->head_dim;
-    attend(q, n_group, w->head_dim, w->attend_scale, k, v, w->head_dim, p0, p1, parts_of(s, m, head) + split);
+    struct attend_part *part = parts_of(s, m, head) + split;
+    if (s->kv_type == KV_F16) {
+        attend(q, n_group, w->head_dim, w->attend_scale, (const uint16_t *)(const void *)k, (const uint16_t *)(const void *)v, w->head_dim, p0, p1, part);
+        return;
+    }
+    const int64_t n = (p1 - p0) * w->head_dim;
+    uint16_t *wide_k = s->d.wide + (size_t)worker * 2 * DECODE_SPLIT * (size_t)w->head_dim, *wide_v = wide_k + DECODE_SPLIT * (size_t)w->head_dim;
+    kv_widen(s->kv_type, k + (size_t)p0 * s->kv_row, wide_k, n);
+    kv_widen(s->kv_type, v + (size_t)p0 * s->kv_row, wide_v, n);
+    attend(q, n_group, w->head_dim, w->attend_scale, wide_k, wide_v, w->head_dim, 0, p1 - p0, part);
 }
 
 static void merge_item(void *arg, int item, int worker)
@@ -355,6 +363,7 @@ int decode_init(struct session *s, struct err *e)
         if (!(*rows[i].p = floats_new((size_t)DECODE_MAX * (size_t)rows[i].n))) goto no_memory;
     d->part_floats = floats_new(part_floats(w, s->n_splits));
     d->parts = calloc((size_t)DECODE_MAX * (size_t)w->n_head_kv * (size_t)s->n_splits, sizeof(*d->parts));
+    if (s->kv_type != KV_F16 && !(d->wide = malloc((size_t)pool_threads(s->pool) * 2 * DECODE_SPLIT * (size_t)w->head_dim * sizeof(*d->wide)))) goto no_memory;
     if (!d->part_floats || !d->parts) goto no_memory;
     place_parts(s);
     if ((rc = act_new(&d->act, widest(w), DECODE_MAX, e))) return rc;
@@ -385,6 +394,7 @@ void decode_release(struct decode *d)
     free(d->up);
     free(d->out);
     free(d->cos_sin);
+    free(d->wide);
     free(d->parts);
     free(d->part_floats);
     act_free(d->act);

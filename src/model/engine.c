@@ -144,7 +144,7 @@ int model_look(struct model_look *out, const char *path, int n_ctx, struct err *
         out->ctx_train = m->info.ctx_train;
         out->n_params = m->info.n_params;
         out->file_bytes = m->info.file_bytes;
-        out->session_bytes = engine_session_bytes(m, ctx);
+        out->session_bytes = engine_session_bytes(m, ctx, KV_F16);
     }
     engine_free(m);
     return rc;

@@ -6,7 +6,7 @@
  * class: fixed-point products, 1 to 8 tokens at a time). Inside a class the bits depend on the tokens before a position
  * alone: not on how they were cut into calls, nor on the number of threads.
  *
- * Cache layout: f16, [layer][K, V][KV head][n_ctx][head_dim], so that a head's positions are one run. Memory is taken from
+ * Cache layout: [layer][K, V][KV head][n_ctx][head_dim] of cells (see kvcell.c), so that a head's positions are one run. Memory is taken from
  * the system as positions are written. A layer with a convolution keeps its inputs in the same place, cut as if they were heads, and not
  * a running state: so every position can be gone back to.
  */
@@ -25,7 +25,7 @@
 /* The K/V of a continuation of the session's timeline: [layer][K, V][KV head][n_ctx][head_dim] of positions base, base + 1, ... base is a
  * multiple of DECODE_SPLIT, so that no piece of attention lies in two caches. */
 struct tail {
-    uint16_t *kv;
+    uint8_t *kv;
     size_t kv_bytes;
     int64_t base;
     int n_ctx;
@@ -47,6 +47,7 @@ struct decode {
     float *out;                     /* [m][n_embd] */
     float *cos_sin;                 /* [m][angles_width] */
     struct act *act;                /* of the width in hand */
+    uint16_t *wide;                 /* [worker][K, V][DECODE_SPLIT][head_dim] where the cache has not f16, else NULL */
     struct attend_part *parts;      /* [m][KV head][split], into part_floats */
     float *part_floats;
 };
@@ -64,8 +65,10 @@ struct session {
     bool *generated;                /* n_ctx: written by decode */
     size_t n;                       /* positions in use */
     size_t ahead;                   /* tokens evaluated behind them, see session_decode_ahead */
-    uint16_t *kv;
+    uint8_t *kv;
     size_t kv_bytes;
+    enum kv_type kv_type;
+    size_t kv_row;                  /* bytes of a head's keys or values of a position */
     float *logits;                  /* [DECODE_MAX][n_vocab] */
     size_t logits_row;              /* that of the last token */
     /* The normed state behind the last token of a prompt of hidden_n tokens that is still on the timeline; 0 for none. */
@@ -78,12 +81,12 @@ struct session {
     struct session_profile *profile; /* the caller's; NULL where nobody asks */
 };
 
-/* First position of a head's keys or values. */
-static inline uint16_t *kv_of(const struct session *s, int layer, bool value, int head)
+/* First position of a head's keys or values; positions are s->kv_row bytes apart. */
+static inline uint8_t *kv_of(const struct session *s, int layer, bool value, int head)
 {
     const struct weights *w = &s->m->w;
     size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_cached + (size_t)head;
-    return s->kv + index * (size_t)s->n_ctx * (size_t)w->head_dim;
+    return s->kv + index * (size_t)s->n_ctx * s->kv_row;
 }
 
 /* Charges the time since the last mark to a stage; STAGE_COUNT: to none. */
@@ -96,17 +99,27 @@ static inline void mark(struct session *s, enum session_stage stage)
 /* n floats, aligned for vector loads, not cleared; NULL when memory runs out or the size wraps. Caller frees. */
 float *floats_new(size_t n);
 /* First position of a head's keys or values in a continuation. */
-static inline uint16_t *tail_kv_of(const struct session *s, const struct tail *t, int layer, bool value, int head)
+static inline uint8_t *tail_kv_of(const struct session *s, const struct tail *t, int layer, bool value, int head)
 {
     const struct weights *w = &s->m->w;
     size_t index = ((size_t)layer * 2 + value) * (size_t)w->n_head_kv + (size_t)head;
-    return t->kv + index * (size_t)t->n_ctx * (size_t)w->head_dim;
+    return t->kv + index * (size_t)t->n_ctx * s->kv_row;
 }
 
 /* Bytes of a cache of n_ctx positions; false when they do not fit a size. */
-bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes);
+bool kv_bytes_of(const struct weights *w, enum kv_type type, int n_ctx, size_t *bytes);
 /* Takes address space only: a page of the cache costs memory once something is written to it. NULL: none left. Freed by munmap. */
-uint16_t *kv_map(size_t bytes);
+uint8_t *kv_map(size_t bytes);
+
+/* kvcell.c */
+/* Whether a model's keys and values can be kept so: Q8_0 takes whole blocks of 32, and no convolution's inputs. */
+bool kv_fits(enum kv_type type, const struct weights *w);
+size_t kv_row_bytes(enum kv_type type, int dim);
+/* n numbers into cells. n is a multiple of 32 for Q8_0. inf and NaN make a NaN of their block there. */
+void kv_store(enum kv_type type, const float *x, void *out, int n);
+/* Cells as f32, and as f16. */
+void kv_load(enum kv_type type, const void *cells, float *out, int64_t n);
+void kv_widen(enum kv_type type, const void *cells, uint16_t *out, int64_t n);
 
 /* layer.c */
 /* x (n_embd floats) = what goes into the first layer for a token. */

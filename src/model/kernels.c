@@ -250,6 +250,7 @@ void panel_product(const float *a, int64_t a_row, int64_t a_step, int rows, int 
 void panel_soften(float *s, int n, int columns, float *max, float *sum, float *keep) { family()->panel_soften(s, n, columns, max, sum, keep); }
 
 void f32_to_f16_row(const float *x, uint16_t *out, int64_t n) { family()->f32_to_f16(x, out, n); }
+void q8_0_to_f16_row(const void *row, uint16_t *out, int64_t n) { family()->q8_0_to_f16(row, out, n); }
 void f16_to_f32_row(const uint16_t *x, float *out, int64_t n) { family()->f16_to_f32(x, out, n); }
 
 void rms_norm(const float *x, const float *weight, float *out, int64_t n, float eps) { family()->rms_norm(x, weight, out, n, eps); }

@@ -57,6 +57,8 @@ void panel_soften(float *s, int n, int columns, float *max, float *sum, float *k
 
 void f32_to_f16_row(const float *x, uint16_t *out, int64_t n);
 void f16_to_f32_row(const uint16_t *x, float *out, int64_t n);
+/* n numbers (a multiple of 32) of a row in Q8_0, rounded to f16. */
+void q8_0_to_f16_row(const void *row, uint16_t *out, int64_t n);
 /* x * weight / rms(x): out may be x. */
 void rms_norm(const float *x, const float *weight, float *out, int64_t n, float eps);
 /* y += x */

@@ -356,6 +356,7 @@ const struct kernel_family kernels_avx2 = {
     .formats = formats,
     .dequant = dequant_avx2,
     .attend = attend_avx2,
+    .q8_0_to_f16 = q8_0_to_f16_avx2,
     .panel_product = panel_product_avx2,
     .panel_soften = panel_soften_avx2,
     .f32_to_f16 = f32_to_f16_avx2,

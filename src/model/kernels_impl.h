@@ -293,12 +293,14 @@ struct kernel_family {
     panel_soften_fn *panel_soften;
     void (*f32_to_f16)(const float *x, uint16_t *out, int64_t n);
     void (*f16_to_f32)(const uint16_t *x, float *out, int64_t n);
+    void (*q8_0_to_f16)(const struct block_q8_0 *x, uint16_t *out, int64_t n);
     void (*rms_norm)(const float *x, const float *weight, float *out, int64_t n, float eps);
     void (*add)(const float *x, float *y, int64_t n);
     void (*swiglu)(const float *gate, const float *up, float *out, int64_t n);
 };
 
 void attend_scalar(const struct attend_args *t);
+void q8_0_to_f16_scalar(const struct block_q8_0 *x, uint16_t *out, int64_t n);
 void panel_product_scalar(const struct panel_args *p);
 panel_soften_fn panel_soften_scalar;
 
@@ -316,6 +318,8 @@ void add_avx2(const float *x, float *y, int64_t n);
 void swiglu_avx2(const float *gate, const float *up, float *out, int64_t n);
 void attend_avx2(const struct attend_args *t);
 void attend_avx512(const struct attend_args *t);
+void q8_0_to_f16_avx2(const struct block_q8_0 *x, uint16_t *out, int64_t n);
+void q8_0_to_f16_avx512(const struct block_q8_0 *x, uint16_t *out, int64_t n);
 void panel_product_avx2(const struct panel_args *p);
 void panel_product_avx512(const struct panel_args *p);
 panel_soften_fn panel_soften_avx2, panel_soften_avx512;

@@ -181,6 +181,7 @@ const struct kernel_family kernels_scalar = {
     .formats = formats,
     .dequant = no_dequant,
     .attend = attend_scalar,
+    .q8_0_to_f16 = q8_0_to_f16_scalar,
     .panel_product = panel_product_scalar,
     .panel_soften = panel_soften_scalar,
     .f32_to_f16 = to_f16,

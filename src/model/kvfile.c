@@ -29,7 +29,13 @@
 
 #define KV_FORMAT 1
 /* What an element is stored as; the cache has no other kind yet. */
-enum { KV_F16 = 1 };
+/* What a cell may be, in files. */
+enum { ELEMENT_F16 = 1, ELEMENT_Q8_0 = 2 };
+
+static uint32_t element_of(const struct session *s)
+{
+    return s->kv_type == KV_F16 ? ELEMENT_F16 : ELEMENT_Q8_0;
+}
 /* What is read at a time: stays in a core's own cache between the checksum and the copy. */
 #define READ_BYTES ((size_t)512 << 10)
 
@@ -48,15 +54,9 @@ static struct header header_of(const struct session *s, const struct kv_key *bef
 {
     const struct weights *w = &s->m->w;
 
-    return (struct header){.magic = {'P', 'O', 'N', 'D', 'E', 'R', 'K', 'V'}, .format = KV_FORMAT, .element = KV_F16,
+    return (struct header){.magic = {'P', 'O', 'N', 'D', 'E', 'R', 'K', 'V'}, .format = KV_FORMAT, .element = element_of(s),
                            .n_layer = (uint32_t)w->n_layer, .n_head_kv = (uint32_t)w->n_cached, .head_dim = (uint32_t)w->head_dim,
                            .n = (uint32_t)n, .from = from, .before = *before};
-}
-
-/* One position of one head, K or V. */
-static size_t row_bytes(const struct session *s)
-{
-    return sizeof(uint16_t) * (size_t)s->m->w.head_dim;
 }
 
 /* Runs of rows in a file. */
@@ -69,12 +69,12 @@ static size_t block_count(const struct session *s)
 static uint8_t *block_of(const struct session *s, size_t i)
 {
     size_t heads = (size_t)s->m->w.n_cached;
-    return (uint8_t *)kv_of(s, (int)(i / (2 * heads)), i / heads % 2, (int)(i % heads));
+    return kv_of(s, (int)(i / (2 * heads)), i / heads % 2, (int)(i % heads));
 }
 
 uint64_t session_file_bytes(const struct session *s, size_t n)
 {
-    return sizeof(struct header) + (uint64_t)n * (sizeof(int32_t) + block_count(s) * row_bytes(s));
+    return sizeof(struct header) + (uint64_t)n * (sizeof(int32_t) + block_count(s) * s->kv_row);
 }
 
 /* ---- keys --------------------------------------------------------------------------------------------------------- */
@@ -106,7 +106,7 @@ static void describe(const struct session *s, struct str *out)
 {
     const struct weights *w = &s->m->w;
 
-    str_addf(out, "ponder %s format %d element %d kernels %s\nbuild ", PONDER_VERSION, KV_FORMAT, KV_F16, kernels_name());
+    str_addf(out, "ponder %s format %d element %d kernels %s\nbuild ", PONDER_VERSION, KV_FORMAT, (int)element_of(s), kernels_name());
     dl_iterate_phdr(add_build_id, out);
     str_addf(out, "\n%s %s\n", openblas_get_config(), openblas_get_corename());
     str_addf(out, "%s %d %d %d %d %a\n", w->arch, w->n_layer, w->n_head_kv, w->head_dim, w->n_rot, w->rope_size);
@@ -151,14 +151,14 @@ int session_save(const struct session *s, const struct kv_key *before, size_t fr
     for (size_t i = from; i < from + n; i++)
         if (s->generated[i]) return err_set(e, ERR_INVALID, "position %zu was not evaluated as a prompt's", i);
     struct header h = header_of(s, before, from, n);
-    size_t bytes = (size_t)session_file_bytes(s, n), run = n * row_bytes(s);
+    size_t bytes = (size_t)session_file_bytes(s, n), run = n * s->kv_row;
     uint8_t *buffer = malloc(bytes), *at = buffer;
     if (!buffer) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
     memcpy(at, &h, sizeof(h));
     at += sizeof(h);
     memcpy(at, s->tokens + from, n * sizeof(*s->tokens));
     at += n * sizeof(*s->tokens);
-    for (size_t i = 0; i < block_count(s); i++, at += run) memcpy(at, block_of(s, i) + from * row_bytes(s), run);
+    for (size_t i = 0; i < block_count(s); i++, at += run) memcpy(at, block_of(s, i) + from * s->kv_row, run);
     h.checksum = (uint32_t)crc32_z(0, buffer, bytes);
     memcpy(buffer, &h, sizeof(h));
     int rc = file_write_cache(path, buffer, bytes, e);
@@ -229,7 +229,7 @@ static int read_tokens(struct reader *r, const int32_t *ids, size_t n_ids, struc
 /* Reads all runs and puts rows `first` to r->same of each at their positions. */
 static int read_rows(struct reader *r, const struct session *s, size_t from, size_t first, struct err *e)
 {
-    size_t row = row_bytes(s), run = r->n * row, blocks = block_count(s), at_once = READ_BYTES / run ? READ_BYTES / run : 1;
+    size_t row = s->kv_row, run = r->n * row, blocks = block_count(s), at_once = READ_BYTES / run ? READ_BYTES / run : 1;
     int rc;
 
     r->buffer = malloc(at_once * run);

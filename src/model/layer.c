@@ -49,20 +49,20 @@ void qkv_finish(struct session *s, int layer, const struct column *at, const flo
         rope_apply(w->pairs, cos_sin, w->n_rot, q, w->n_head, w->head_dim);
         rope_apply(w->pairs, cos_sin, w->n_rot, k, w->n_head_kv, w->head_dim);
     }
-    size_t place = (size_t)(at->tail ? at->position - at->tail->base : at->position) * dim;
+    size_t place = (size_t)(at->tail ? at->position - at->tail->base : at->position) * s->kv_row;
     for (int h = 0; h < w->n_head_kv; h++) {
-        uint16_t *keys = at->tail ? tail_kv_of(s, at->tail, layer, false, h) : kv_of(s, layer, false, h);
-        uint16_t *values = at->tail ? tail_kv_of(s, at->tail, layer, true, h) : kv_of(s, layer, true, h);
-        f32_to_f16_row(k + (size_t)h * dim, keys + place, w->head_dim);
-        f32_to_f16_row(v + (size_t)h * dim, values + place, w->head_dim);
+        uint8_t *keys = at->tail ? tail_kv_of(s, at->tail, layer, false, h) : kv_of(s, layer, false, h);
+        uint8_t *values = at->tail ? tail_kv_of(s, at->tail, layer, true, h) : kv_of(s, layer, true, h);
+        kv_store(s->kv_type, k + (size_t)h * dim, keys + place, w->head_dim);
+        kv_store(s->kv_type, v + (size_t)h * dim, values + place, w->head_dim);
     }
 }
 
-/* Piece `piece` of what a layer with a convolution keeps of positions, head_dim elements each. */
+/* Piece `piece` of what a layer with a convolution keeps of positions, head_dim elements each, always in f16. */
 static uint16_t *kept_of(const struct session *s, int layer, int piece)
 {
     int n = s->m->w.n_cached;
-    return kv_of(s, layer, piece >= n, piece % n);
+    return (uint16_t *)(void *)kv_of(s, layer, piece >= n, piece % n);
 }
 
 void conv_keep(struct session *s, int layer, int64_t position, const float *bcx)

@@ -194,8 +194,14 @@ void engine_free(struct engine *m);
 const char *model_file_at(const void *address);
 const struct model_info *engine_info(const struct engine *m);
 const struct tokenizer *engine_tokenizer(const struct engine *m);
+/* How a session keeps keys and values: f16, or Q8_0 (GGML's blocks of 32 with one scale), which takes 17/32 of the memory, is a little less
+ * exact and a little slower. */
+enum kv_type { KV_F16, KV_Q8_0 };
+const char *kv_type_name(enum kv_type kv);              /* "f16", "q8_0" */
+bool kv_type_by_name(const char *name, enum kv_type *out);
+
 /* Bytes that a session of n_ctx tokens needs beside the mapped file. */
-uint64_t engine_session_bytes(const struct engine *m, int n_ctx);
+uint64_t engine_session_bytes(const struct engine *m, int n_ctx, enum kv_type kv);
 /* Lists metadata and tensors of any GGUF file, appended to out: sanitised text, a line each, or one line of JSON. Of arrays the first few elements. */
 int model_list_gguf(struct str *out, const char *path, bool json, struct err *e);
 /* The SHA-256 of the model file, from the cache (device, inode, size, mtime) or computed; takes seconds for a large file, so
@@ -214,8 +220,9 @@ int engine_default_threads(void);
 /* Called between pieces of a long evaluation; returning false stops it with ERR_STOPPED and the session still consistent. */
 typedef bool (*session_step)(void *arg, size_t done, size_t total);
 
-/* n_ctx tokens of KV cache (F16), n_threads workers (at least 1; the calling thread is one of them). The engine must outlive it. */
-int session_new(struct session **out, const struct engine *m, int n_ctx, int n_threads, struct err *e);
+/* n_ctx tokens of KV cache, n_threads workers (at least 1; the calling thread is one of them). The engine must outlive it. ERR_UNSUPPORTED
+ * where this model's cache cannot be kept so. */
+int session_new(struct session **out, const struct engine *m, int n_ctx, int n_threads, enum kv_type kv, struct err *e);
 void session_free(struct session *s);
 int session_ctx(const struct session *s);
 /* The tokens evaluated so far. Valid until the next call. */

@@ -93,11 +93,9 @@ static void gather_keys(const struct attend_item *a, int64_t k0, int64_t end)
 {
     struct session *s = a->p->s;
     size_t dim = (size_t)a->dim, n = (size_t)(end - k0 < KEY_TILE ? end - k0 : KEY_TILE);
-    const uint16_t *keys = kv_of(s, a->p->layer, false, a->head) + (size_t)k0 * dim;
-    const uint16_t *values = kv_of(s, a->p->layer, true, a->head) + (size_t)k0 * dim;
 
-    f16_to_f32_row(keys, a->own->keys, (int64_t)(n * dim));
-    f16_to_f32_row(values, a->own->values, (int64_t)(n * dim));
+    kv_load(s->kv_type, kv_of(s, a->p->layer, false, a->head) + (size_t)k0 * s->kv_row, a->own->keys, (int64_t)(n * dim));
+    kv_load(s->kv_type, kv_of(s, a->p->layer, true, a->head) + (size_t)k0 * s->kv_row, a->own->values, (int64_t)(n * dim));
     memset(a->own->keys + n * dim, 0, (KEY_TILE - n) * dim * sizeof(float));
     memset(a->own->values + n * dim, 0, (KEY_TILE - n) * dim * sizeof(float));
 }

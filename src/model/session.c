@@ -21,23 +21,23 @@ float *floats_new(size_t n)
     return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
 }
 
-bool kv_bytes_of(const struct weights *w, int n_ctx, size_t *bytes)
+bool kv_bytes_of(const struct weights *w, enum kv_type type, int n_ctx, size_t *bytes)
 {
-    size_t a_position = 2 * sizeof(uint16_t) * (size_t)w->n_layer * (size_t)w->n_cached * (size_t)w->head_dim;
+    size_t a_position = 2 * (size_t)w->n_layer * (size_t)w->n_cached * kv_row_bytes(type, w->head_dim);
     return !__builtin_mul_overflow(a_position, (size_t)n_ctx, bytes);
 }
 
-uint64_t engine_session_bytes(const struct engine *m, int n_ctx)
+uint64_t engine_session_bytes(const struct engine *m, int n_ctx, enum kv_type type)
 {
     const struct weights *w = &m->w;
     size_t kv;
 
-    if (n_ctx < 1 || !kv_bytes_of(w, n_ctx, &kv)) return 0;
+    if (n_ctx < 1 || !kv_bytes_of(w, type, n_ctx, &kv)) return 0;
     return kv + prefill_bytes(w, n_ctx, engine_default_threads()) + decode_bytes(w, n_ctx) + sizeof(float) * DECODE_MAX * (size_t)w->n_vocab +
            (size_t)n_ctx * (sizeof(int32_t) + sizeof(bool));
 }
 
-uint16_t *kv_map(size_t bytes)
+uint8_t *kv_map(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
@@ -48,7 +48,7 @@ uint16_t *kv_map(size_t bytes)
 
 static int map_cache(struct session *s, struct err *e)
 {
-    if (!kv_bytes_of(&s->m->w, s->n_ctx, &s->kv_bytes))
+    if (!kv_bytes_of(&s->m->w, s->kv_type, s->n_ctx, &s->kv_bytes))
         return err_set(e, ERR_NOMEM, "a context of %d tokens is larger than the address space", s->n_ctx);
     s->kv = kv_map(s->kv_bytes);
     return s->kv ? 0 : err_set(e, ERR_NOMEM, "out of memory for a context of %d tokens (%zu MB)", s->n_ctx, s->kv_bytes >> 20);
@@ -67,17 +67,20 @@ static int fill(struct session *s, int n_threads, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory for a session of %d tokens", s->n_ctx);
     memset(s->logits, 0, (size_t)w->n_vocab * sizeof(float));
     if ((rc = map_cache(s, e))) return rc;
-    if ((rc = decode_init(s, e))) return rc;
-    return pool_new(&s->pool, n_threads, e);
+    if ((rc = pool_new(&s->pool, n_threads, e))) return rc;
+    return decode_init(s, e);
 }
 
-int session_new(struct session **out, const struct engine *m, int n_ctx, int n_threads, struct err *e)
+int session_new(struct session **out, const struct engine *m, int n_ctx, int n_threads, enum kv_type kv, struct err *e)
 {
     *out = NULL;
     if (n_ctx < 1 || n_ctx > m->w.ctx_train)
         return err_set(e, ERR_INVALID, "a context of %d tokens: the model allows 1 to %d", n_ctx, m->w.ctx_train);
+    if (!kv_fits(kv, &m->w)) return err_set(e, ERR_UNSUPPORTED, "this model's keys and values are kept in f16 only");
     struct session *s = calloc(1, sizeof(*s));
     if (!s) return err_set(e, ERR_NOMEM, "out of memory for a session");
+    s->kv_type = kv;
+    s->kv_row = kv_row_bytes(kv, m->w.head_dim);
     s->m = m;
     s->n_ctx = n_ctx;
     s->n_splits = (n_ctx + DECODE_SPLIT - 1) / DECODE_SPLIT;

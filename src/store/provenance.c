@@ -8,7 +8,7 @@
 void provenance_release(struct provenance *p)
 {
     if (!p) return;
-    char *texts[] = {p->model, p->model_file, p->model_sha256, p->family, p->adapter, p->engine_version, p->system, p->budget, p->think, p->cot};
+    char *texts[] = {p->model, p->model_file, p->model_sha256, p->family, p->adapter, p->engine_version, p->kernels, p->system, p->budget, p->think, p->cot};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) free(texts[i]);
     for (size_t i = 0; i < p->n_events; i++) {
         free(p->events[i].kind);
@@ -27,7 +27,7 @@ static int load_row(struct store *s, int64_t reply, struct provenance *p, struct
     query_init(&q, s,
                "SELECT r.model, r.model_file, r.model_sha256, r.family, r.adapter, r.engine_version, r.system, r.budget, r.think, r.cot,"
                " r.seed, r.temp, r.top_k, r.top_p, r.min_p, r.repeat_penalty, r.think_min, r.answer_max, r.context,"
-               " coalesce(r.keep_thoughts, 0), coalesce(r.loop_guard, 1), coalesce(r.thought_of, 0), m.created_ms, m.parent"
+               " coalesce(r.keep_thoughts, 0), coalesce(r.loop_guard, 1), coalesce(r.thought_of, 0), m.created_ms, m.parent, r.kernels"
                " FROM replies r JOIN messages m ON m.id = r.message WHERE r.message = ?1",
                e);
     query_int(&q, 1, reply);
@@ -50,6 +50,7 @@ static int load_row(struct store *s, int64_t reply, struct provenance *p, struct
         p->thought_of = query_get_int(&q, 21);
         p->created_ms = query_get_int(&q, 22);
         p->parent = query_get_int(&q, 23);
+        p->kernels = query_get_text(&q, 24, NULL);
     }
     return query_end(&q);
 }

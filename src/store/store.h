@@ -146,7 +146,7 @@ struct reply_span {
 };
 /* What a reply came from. Strings are "" where not known. */
 struct provenance {
-    char *model, *model_file, *model_sha256, *family, *adapter, *engine_version, *system, *budget, *think, *cot;
+    char *model, *model_file, *model_sha256, *family, *adapter, *engine_version, *kernels, *system, *budget, *think, *cot;
     int64_t parent, created_ms, seed, thought_of;
     bool seeded;                     /* false: written elsewhere, nothing of the below is known */
     double temp, top_p, min_p, repeat_penalty;

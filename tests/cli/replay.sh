@@ -15,6 +15,9 @@ ask --continue --budget 1s --answer-max 16 "And three animals?" >/dev/null
 ask --think off --answer-max 12 "Hello." >/dev/null
 like "a plain reply" "$(replay m2)" '^m2: matched, [0-9]+ bytes of thought and [0-9]+ of answer$'
 like "a second turn, with a budget in seconds, on another number of threads" "$(replay 4 -t 1)" '^m4: matched'
+ask_kv() { "$PONDER" ask "$@" --db "$T/kv.db" --kv q8_0 -m "$SMOL" --seed 5 --budget 30 --answer-max 20 </dev/null; }
+ask_kv "Count to five." >"$T/kv1" 2>/dev/null
+like "a context in 8 bits is recorded and comes again so" "$("$PONDER" replay m2 --db "$T/kv.db" 2>&1)" '^m2: matched'
 like "one without a thought" "$(replay m6)" '^m6: matched, 0 bytes of thought'
 is "--json" "$(replay m2 --json)" '{"message":2,"matched":true,"same_file":true,"part":null,"byte":null}'
 

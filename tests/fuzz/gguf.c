@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct model_info *info = engine_info(m);
     check(info->n_vocab > 0 && utf8_is_valid(info->name, strlen(info->name)));
     const int32_t ids3[3] = {0, 0, info->n_vocab - 1};
-    if (!session_new(&s, m, 16, 1, NULL) && !session_sync(s, ids3, 3, NULL, NULL, NULL, NULL)) session_decode(s, ids3, 1, NULL);
+    if (!session_new(&s, m, 16, 1, KV_F16, NULL) && !session_sync(s, ids3, 3, NULL, NULL, NULL, NULL)) session_decode(s, ids3, 1, NULL);
     session_free(s);
     engine_free(m);
     return 0;

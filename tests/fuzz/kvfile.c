@@ -45,7 +45,7 @@ static void set_up(void)
     tiny_init(&m, &spec);
     check(!gw_save(&m.w, model, SIZE_MAX));
     tiny_release(&m);
-    check(!engine_open(&engine, model, NULL) && !session_new(&session, engine, 64, 1, NULL));
+    check(!engine_open(&engine, model, NULL) && !session_new(&session, engine, 64, 1, KV_F16, NULL));
     for (int i = 0; i < N; i++) ids[i] = i * 37 % 128;
     check(!session_prepare(session, ids, N, NULL, NULL, NULL) && !kv_key_start(&key, session, NULL));
     check(!session_save(session, &key, 0, N, path, NULL));

@@ -182,6 +182,7 @@ static void defaults(void **state)
         {"think", "on"},
         {"lora", ""},
         {"db", ""},
+        {"kv", "f16"},
         {"kv_disk", "2048"},
         {"private", "off"},
         {"theme", "dark"},

@@ -38,7 +38,7 @@ static struct session *prompted(const struct engine *m, int n_ctx, int n_threads
     struct err e = {0};
     int32_t ids[700];
     for (size_t i = 0; i < n; i++) ids[i] = (int32_t)((i * 7919 + i / 5 + 1) % N_VOCAB);
-    if (session_new(&s, m, n_ctx, n_threads, &e)) fail_msg("%s", e.text);
+    if (session_new(&s, m, n_ctx, n_threads, KV_F16, &e)) fail_msg("%s", e.text);
     if (session_sync(s, ids, n, NULL, NULL, NULL, &e)) fail_msg("%s", e.text);
     return s;
 }

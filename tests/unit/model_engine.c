@@ -207,6 +207,57 @@ static void tokens_at_once_equal_one_at_a_time(void **state)
     }
 }
 
+/* The same with a context in Q8_0. */
+static void q8_0_cells_keep_the_promises_of_bits(void **state)
+{
+    cells = KV_Q8_0;
+    n_other_cells = 0;
+    prompt_does_not_depend_on_its_cuts(state);
+    threads_do_not_change_results(state);
+    tokens_at_once_equal_one_at_a_time(state);
+    cells = KV_F16;
+    assert_true(n_other_cells > 20);
+}
+
+/* 8 bits are near 16, and other; a model that cannot have them is told. */
+static void q8_0_cells_are_near(void **state)
+{
+    static const struct tiny_spec wide = {"llama q8", "llama", TENSOR_F32, 2, 64, 96, 4, 2, 32, 32, 300, 2048, false, false, SCALING_NONE};
+    struct tiny_model m;
+    struct session *s;
+    struct err e = {0};
+    int32_t ids[300];
+    (void)state;
+
+    struct engine *engine = open_spec(&m, &wide);
+    fill_ids(ids, 300, 300);
+    s = new_session(engine, 400, 2);
+    sync_to(s, ids, 290);
+    for (int i = 290; i < 300; i++) decode(s, ids + i, 1);
+    float *want = copy_logits(s, 300);
+    session_free(s);
+    assert_int_equal(session_new(&s, engine, 400, 2, KV_Q8_0, &e), 0);
+    assert_true(engine_session_bytes(engine, 2000, KV_Q8_0) < engine_session_bytes(engine, 2000, KV_F16));
+    sync_to(s, ids, 290);
+    for (int i = 290; i < 300; i++) decode(s, ids + i, 1);
+    float most = 0, distance = 0;
+    for (int i = 0; i < 300; i++) {
+        most = fmaxf(most, fabsf(want[i]));
+        distance = fmaxf(distance, fabsf(want[i] - session_logits(s)[i]));
+    }
+    assert_true(distance > 0 && distance < 0.02f * most);
+    session_free(s);
+    free(want);
+    engine_free(engine);
+    tiny_release(&m);
+
+    engine = open_spec(&m, &specs[CONV_SPEC]);
+    assert_int_equal(session_new(&s, engine, 400, 2, KV_Q8_0, &e), ERR_UNSUPPORTED);
+    assert_null(s);
+    engine_free(engine);
+    tiny_release(&m);
+}
+
 /* BLAS has other inner loops on other processors, some of which do not give a row the same bits everywhere in a tile: the
  * tests of bits run again on those, in a process of their own, since BLAS chooses when it is loaded. */
 #define OTHER_BLAS "--other-blas"
@@ -414,10 +465,10 @@ static void wrong_calls_change_nothing(void **state)
     assert_int_equal(session_ctx(s), 40);
     sync_to(s, ids, 40);
 
-    assert_int_equal(session_new(&none, engine, 0, 1, &e), ERR_INVALID);
+    assert_int_equal(session_new(&none, engine, 0, 1, KV_F16, &e), ERR_INVALID);
     assert_null(none);
-    assert_int_equal(session_new(&none, engine, 2049, 1, &e), ERR_INVALID);
-    assert_int_equal(session_new(&none, engine, 16, 0, &e), ERR_INVALID);
+    assert_int_equal(session_new(&none, engine, 2049, 1, KV_F16, &e), ERR_INVALID);
+    assert_int_equal(session_new(&none, engine, 16, 0, KV_F16, &e), ERR_INVALID);
     assert_null(none);
     session_free(NULL);
     free(before);
@@ -651,8 +702,8 @@ static void info_describes_the_file(void **state)
     assert_non_null(info->family);
     assert_int_equal(tokenizer_size(engine_tokenizer(engine)), 300);
     /* the cache alone: 2 layers of keys and values, 2 heads of 16, 2 bytes */
-    assert_true(engine_session_bytes(engine, 1000) >= 1000 * 2 * 2 * 2 * 16 * 2);
-    assert_true(engine_session_bytes(engine, 2000) > engine_session_bytes(engine, 1000));
+    assert_true(engine_session_bytes(engine, 1000, KV_F16) >= 1000 * 2 * 2 * 2 * 16 * 2);
+    assert_true(engine_session_bytes(engine, 2000, KV_F16) > engine_session_bytes(engine, 1000, KV_F16));
     assert_non_null(engine_kernels());
     engine_free(engine);
     tiny_release(&m);
@@ -714,7 +765,9 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_match_the_reference),      cmocka_unit_test(prompt_does_not_depend_on_its_cuts),
-        cmocka_unit_test(threads_do_not_change_results),   cmocka_unit_test(tokens_at_once_equal_one_at_a_time),
+        cmocka_unit_test(threads_do_not_change_results),   cmocka_unit_test(q8_0_cells_keep_the_promises_of_bits),
+        cmocka_unit_test(q8_0_cells_are_near),
+        cmocka_unit_test(tokens_at_once_equal_one_at_a_time),
         cmocka_unit_test(other_inner_loops_of_blas),       cmocka_unit_test(prefixes_are_reused),
         cmocka_unit_test(replies_become_prompt_when_kept), cmocka_unit_test(a_stopped_prompt_can_go_on),
         cmocka_unit_test(wrong_calls_change_nothing),      cmocka_unit_test(wrong_numbers_are_refused),

@@ -54,7 +54,7 @@ static void use(const char *what, size_t at)
     if (!tokenizer_encode(t, "ab !t99", 7, PARSE_NONE, &ids, &e))
         for (size_t i = 0; i < ids.n; i++) assert_true(ids.ids[i] >= 0 && ids.ids[i] < n_vocab);
     const int32_t prompt[3] = {0, 1, n_vocab > 2 ? 2 : 0}, next[1] = {0};
-    if (!session_new(&s, m, N_CTX, 1, &e) && !session_sync(s, prompt, 3, NULL, NULL, NULL, &e)) session_decode(s, next, 1, &e);
+    if (!session_new(&s, m, N_CTX, 1, KV_F16, &e) && !session_sync(s, prompt, 3, NULL, NULL, NULL, &e)) session_decode(s, next, 1, &e);
     free(ids.ids);
     session_free(s);
     engine_free(m);

@@ -572,6 +572,25 @@ static void test_attention_traps(void **context)
 
 /* ---- vectors ------------------------------------------------------------------------------------------------ */
 
+/* Q8_0 widened to f16 is what f32 of it rounds to, in every family. */
+static void test_q8_0_to_f16(void **unused)
+{
+    enum { N = 5 * 32 };
+    uint8_t row[N / 32 * 34];
+    float wide[N];
+    uint16_t want[N], got[N];
+    (void)unused;
+    for (size_t i = 0; i < sizeof row; i++) row[i] = (uint8_t)next_random();
+    for (int b = 0; b < N / 32; b++) memcpy(row + b * 34, (const uint16_t[]){0x2c11, 0xb7ff, 0x0003, 0x7bff, 0x3c00} + b, 2);
+    for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+        if (!use_family(families[f])) continue;
+        dequant_row(TENSOR_Q8_0, row, wide, N);
+        f32_to_f16_row(wide, want, N);
+        q8_0_to_f16_row(row, got, N);
+        assert_memory_equal(got, want, sizeof got);
+    }
+}
+
 /* ---- panels ------------------------------------------------------------------------------------------------------- */
 
 /* c = keep * c + a . b against sums in double, for shapes that leave rows and columns over; the left operand by rows and by columns. */
@@ -713,6 +732,7 @@ int main(void)
         cmocka_unit_test(test_reused_activations),      cmocka_unit_test(test_numeric_traps),
         cmocka_unit_test(test_impossible_activations),  cmocka_unit_test(test_attention_is_right),
         cmocka_unit_test(test_heads_do_not_matter),     cmocka_unit_test(test_attention_traps),
+        cmocka_unit_test(test_q8_0_to_f16),
         cmocka_unit_test(test_panel_product),           cmocka_unit_test(test_panel_soften),
         cmocka_unit_test(test_norm_and_gate),           cmocka_unit_test(test_gate_extremes),
     };

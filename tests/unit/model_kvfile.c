@@ -19,6 +19,8 @@ static const struct tiny_spec plain = {"llama q8", "llama", TENSOR_Q8_0, 2, 96, 
 static const struct tiny_spec floats = {"qwen3 f32", "qwen3", TENSOR_F32, 2, 64, 96, 4, 2, 32, 32, 300, 2048, true, false, SCALING_NONE};
 static const struct tiny_spec longer = {"phi3 f32", "phi3", TENSOR_F32, 2, 64, 160, 4, 2, 16, 12, 300, 2048, true, false, SCALING_LONG};
 
+static enum kv_type cells;
+
 static char folder[] = "/tmp/ponder-kvfile-XXXXXX";
 static char model[128], adapter[128], path[2][128];
 static int32_t ids[N + 50];
@@ -41,7 +43,7 @@ static struct session *new_session(const struct engine *m, int n_ctx, int n_thre
     struct session *s;
     struct err e = {0};
 
-    if (session_new(&s, m, n_ctx, n_threads, &e)) fail_msg("%s", e.text);
+    if (session_new(&s, m, n_ctx, n_threads, cells, &e)) fail_msg("%s", e.text);
     return s;
 }
 
@@ -116,6 +118,28 @@ static void the_same_bits_come_back(void **state)
         session_free(other);
         engine_free(m);
     }
+}
+
+/* Cells of 8 bits come back too, in less of a file, and never as those of 16. */
+static void cells_of_8_bits(void **state)
+{
+    (void)state;
+    struct engine *m = open_engine(&floats);
+    struct session *f16 = new_session(m, 512, 1);
+    cells = KV_Q8_0;
+    struct session *s = new_session(m, 512, 2), *other = new_session(m, 300, 1);
+    save(s, N);
+    assert_true(session_file_bytes(s, N) < session_file_bytes(f16, N));
+    assert_int_not_equal(load(f16, 0, ids, N + 50), 0);
+    assert_int_equal(length(f16), 0);
+    assert_int_equal(load(other, 0, ids, N + 50), 0);
+    assert_int_equal(load(other, 1, ids, N + 50), 0);
+    assert_like_fresh(other, m, ids, N + 50, N);
+    cells = KV_F16;
+    session_free(f16);
+    session_free(s);
+    session_free(other);
+    engine_free(m);
 }
 
 static void as_much_as_the_texts_share(void **state)
@@ -326,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_bits_come_back),
+        cmocka_unit_test(cells_of_8_bits),
         cmocka_unit_test(as_much_as_the_texts_share),
         cmocka_unit_test(only_positions_of_prompts_are_written),
         cmocka_unit_test(no_damage_passes),

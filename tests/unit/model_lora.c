@@ -120,7 +120,7 @@ static void logits_match_merged_weights(void **state)
         tiny_init(&m, &specs[i]);
         assert_int_equal(gw_save(&m.w, model_file, SIZE_MAX), 0);
         assert_int_equal(engine_open(&engine, model_file, NULL), 0);
-        assert_int_equal(session_new(&s, engine, 100, 2, NULL), 0);
+        assert_int_equal(session_new(&s, engine, 100, 2, KV_F16, NULL), 0);
         double *plain = tiny_forward(&m, ids, N);
         /* all matrices by one, and some by another of another rank on top */
         make_adapter(&m, 7, 0x7f, 4, 8, scales[0], adapter_file);
@@ -171,7 +171,7 @@ static void bits_do_not_depend_on_cuts_or_threads(void **state)
         for (int threads = 1; threads <= 3; threads++) {
             struct session *s;
             size_t n;
-            assert_int_equal(session_new(&s, engine, 200, threads, NULL), 0);
+            assert_int_equal(session_new(&s, engine, 200, threads, KV_F16, NULL), 0);
             assert_int_equal(session_sync(s, ids, 20, NULL, NULL, NULL, NULL), 0);
             assert_int_equal(session_set_adapters(s, (const struct adapter *[]){a}, &one, 1, NULL), 0);
             session_tokens(s, &n);
@@ -269,10 +269,10 @@ static void wrong_adapters_are_refused(void **state)
 
     make_adapter(&m, 1, 1, 4, 4, 1, adapter_file);
     struct adapter *a = open_adapter(engine);
-    assert_int_equal(session_new(&s, other, 32, 1, NULL), 0);
+    assert_int_equal(session_new(&s, other, 32, 1, KV_F16, NULL), 0);
     assert_int_equal(session_set_adapters(s, (const struct adapter *[]){a}, &one, 1, &e), ERR_INVALID);
     session_free(s);
-    assert_int_equal(session_new(&s, engine, 32, 1, NULL), 0);
+    assert_int_equal(session_new(&s, engine, 32, 1, KV_F16, NULL), 0);
     assert_int_equal(session_set_adapters(s, (const struct adapter *[]){a}, &bad, 1, &e), ERR_INVALID);
     assert_int_equal(session_set_adapters(s, (const struct adapter *[]){a}, &one, 1, &e), 0);
     session_free(s);

@@ -38,7 +38,7 @@ static int tear_down(void **state)
 static struct session *new_session(int n_threads)
 {
     struct session *s;
-    assert_int_equal(session_new(&s, engine, 512, n_threads, NULL), 0);
+    assert_int_equal(session_new(&s, engine, 512, n_threads, KV_F16, NULL), 0);
     return s;
 }
 

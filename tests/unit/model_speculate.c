@@ -22,7 +22,7 @@ static struct session *new_session(int n_ctx, int n_threads)
     struct session *s;
     struct err e = {0};
 
-    if (session_new(&s, engine, n_ctx, n_threads, &e)) fail_msg("%s", e.text);
+    if (session_new(&s, engine, n_ctx, n_threads, KV_F16, &e)) fail_msg("%s", e.text);
     return s;
 }
 

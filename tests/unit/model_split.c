@@ -103,7 +103,7 @@ static void logits_of(const char *path, float out[300], struct model_info *info)
     const int32_t ids[] = {5, 17, 250, 31, 5};
 
     if (engine_open(&engine, path, &e)) fail_msg("%s", e.text);
-    assert_int_equal(session_new(&s, engine, 64, 1, &e), 0);
+    assert_int_equal(session_new(&s, engine, 64, 1, KV_F16, &e), 0);
     assert_int_equal(session_sync(s, ids, 5, NULL, NULL, NULL, &e), 0);
     memcpy(out, session_logits(s), 300 * sizeof(float));
     *info = *engine_info(engine);
