@@ -591,7 +591,7 @@ static void a_script_does_what_was_done(void **state)
     (void)state;
     struct talk t;
     struct err e = {0};
-    start(&t, "unlimited");
+    start_with(&t, NULL, "unlimited", LONG_CONTEXT);
     t.then = "answer";
     t.stop_after = 9;
     say(&t, "long");
