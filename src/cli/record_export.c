@@ -316,14 +316,29 @@ static int keep(void *arg, const struct export_record *r, struct err *e)
     return str_ok(out) ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
+/* JSON stays exact: the controls of the C1 block, which may stand in its strings as they are, are spelt out. */
+static void put_json_bytes(const char *bytes, size_t n)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i + 1 < n; i++) {
+        unsigned char lead = (unsigned char)bytes[i], c = (unsigned char)bytes[i + 1];
+        if (lead != 0xC2 || c < 0x80 || c > 0x9F) continue;
+        fwrite(bytes + from, 1, i - from, stdout);
+        printf("\\u%04x", c);
+        from = i + 2;
+    }
+    fwrite(bytes + from, 1, n - from, stdout);
+}
+
 static int print(void *arg, const struct export_record *r, struct err *e)
 {
-    const bool *terminal = arg;
+    const bool *exact = arg;
 
-    if (*terminal) {
-        cli_put(stdout, r->bytes, r->len);
+    if (*exact) {
+        put_json_bytes(r->bytes, r->len);
     } else {
-        fwrite(r->bytes, 1, r->len, stdout);
+        cli_put(stdout, r->bytes, r->len);
     }
     return ferror(stdout) ? err_set_errno(e, ERR_IO, "standard output") : 0;
 }
@@ -367,14 +382,15 @@ static int put_dry_run(const struct export_wish *w, const struct export_counts *
 static int export_records(struct store *s, const struct export_wish *w, struct err *e)
 {
     struct export_counts counts;
-    bool terminal = isatty(STDOUT_FILENO);
+    bool json = !strncmp(export_format_info(w->options.format)->ending, ".json", 5);
+    bool exact = json && !isatty(STDOUT_FILENO); /* a terminal, and what is for reading, get it sanitised */
     int rc;
 
     if (w->dry_run) {
         rc = store_export(s, &w->options, NULL, NULL, &counts, e);
         if (!rc && put_dry_run(w, &counts)) return err_set(e, ERR_NOMEM, "out of memory");
     } else if (!strcmp(w->to, "-")) {
-        rc = store_export(s, &w->options, print, &terminal, &counts, e);
+        rc = store_export(s, &w->options, print, &exact, &counts, e);
     } else {
         rc = is_file_name(w->to) ? export_to_file(s, w, &counts, e) : export_to_folder(s, w, &counts, e);
     }

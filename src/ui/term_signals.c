@@ -18,7 +18,9 @@
 enum { RESTORE_MAX = 512, CRASH_STACK = 64 * 1024 };
 
 static const int told[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGCONT, SIGTSTP, SIGUSR1};
-static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGQUIT};
+/* What ends the program without asking it. */
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE,    SIGILL,  SIGQUIT, SIGTRAP,   SIGSYS,
+                              SIGXCPU, SIGALRM, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO,   SIGSTKFLT, SIGPWR};
 
 static struct sigaction old_told[ARRAY_LEN(told)], old_crashes[ARRAY_LEN(crashes)], old_pipe;
 static volatile sig_atomic_t pending[ARRAY_LEN(told)];

@@ -15,6 +15,9 @@ from terminal import Tap, Terminal  # noqa: E402,F401
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 PONDER = os.path.abspath(os.environ.get("PONDER", os.path.join(ROOT, "build/ponder")))
 LONG = bool(os.environ.get("PONDER_LONG"))
+with open(PONDER, "rb") as _f:
+    SANITIZED = b"__asan_init" in _f.read()
+ENDLESS = ["--budget", "unlimited", "--think-min", "100000", "--no-loop-guard"]    # with a long context, no reply comes to its end by itself
 WORK = tempfile.mkdtemp(prefix="ponder-fault-")
 atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 for name in [n for n in os.environ if n.startswith("PONDER_") or n in ("NO_COLOR", "TMUX", "VISUAL", "EDITOR", "COLORTERM")]:
