@@ -31,7 +31,7 @@ static void say_error(const char *text)
     struct str line = STR_EMPTY;
     text_sanitize(&line, text, strlen(text), TEXT_ONE_LINE);
     fflush(stdout);
-    fprintf(stderr, "ponder: %s\n", str_cstr(&line));
+    fprintf(stderr, "ponder: %s\n", str_ok(&line) ? str_cstr(&line) : err_name(ERR_NOMEM));
     str_release(&line);
 }
 

@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,16 +100,17 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static double place_of(int64_t seed, int64_t tree)
+static int place_of(double *out, int64_t seed, int64_t tree, struct err *e)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     char key[64];
     uint64_t v = 0;
 
     int n = snprintf(key, sizeof key, "%lld:%lld", (long long)seed, (long long)tree);
-    SHA256((const unsigned char *)key, (size_t)n, digest);
+    if (!SHA256((const unsigned char *)key, (size_t)n, digest)) return err_set(e, ERR_NOMEM, "out of memory");
     for (int i = 0; i < 6; i++) v = v << 8 | digest[i];
-    return (double)v / 281474976710656.0;
+    *out = (double)v / 281474976710656.0;
+    return 0;
 }
 
 /* A share above 0 gets at least one tree where there are three: the one nearest to it. */
@@ -136,7 +138,8 @@ static int split_lines(struct collected *c, const struct export_wish *w, struct 
         if (!c->n_trees || c->trees[c->n_trees - 1].id != c->trees[i].id) c->trees[c->n_trees++] = c->trees[i];
     for (size_t i = 0; i < c->n_trees; i++) {
         struct data_tree *t = &c->trees[i];
-        t->place = place_of(w->seed, t->id);
+        int rc = place_of(&t->place, w->seed, t->id, e);
+        if (rc) return rc;
         t->split = t->place < w->split[TEST] ? TEST : t->place < w->split[TEST] + w->split[VALID] ? VALID : TRAIN;
     }
     if (w->split[TEST] > 0) fill_empty_split(c, TEST);
@@ -172,19 +175,20 @@ static int write_file(struct folder *f, const char *name, const struct str *byte
     return rc;
 }
 
-static void note_file(struct folder *f, const char *name, const struct str *bytes, int64_t records)
+static int note_file(struct folder *f, const char *name, const struct str *bytes, int64_t records, struct err *e)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     char hex[2 * SHA256_DIGEST_LENGTH + 1];
-    json_t *o = json_object();
 
-    SHA256((const unsigned char *)str_cstr(bytes), bytes->len, digest);
+    if (!SHA256((const unsigned char *)str_cstr(bytes), bytes->len, digest)) return err_set(e, ERR_NOMEM, "out of memory");
+    json_t *o = json_object();
     for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     json_object_set_new(o, "name", json_string(name));
     json_object_set_new(o, "records", json_integer(records));
     json_object_set_new(o, "bytes", json_integer((json_int_t)bytes->len));
     json_object_set_new(o, "sha256", json_string(hex));
     json_array_append_new(f->files, o);
+    return 0;
 }
 
 /* split -1: all lines. */
@@ -200,16 +204,26 @@ static int write_data(struct folder *f, const char *name, int split, struct err 
         records++;
     }
     int rc = write_file(f, name, &bytes, e);
-    if (!rc) note_file(f, name, &bytes, split < 0 ? f->counts->records : records);
+    if (!rc) rc = note_file(f, name, &bytes, split < 0 ? f->counts->records : records, e);
     if (split >= 0) f->records[split] = records;
     str_release(&bytes);
     return rc;
 }
 
+/* A document is put together without looking at every step: that one of them had no memory is noted here. */
+static bool json_failed;
+
+static void *json_malloc(size_t n)
+{
+    void *p = malloc(n);
+    if (!p) json_failed = true;
+    return p;
+}
+
 static int write_json(struct folder *f, const char *name, json_t *o, struct err *e)
 {
     struct str bytes = STR_EMPTY;
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) : NULL;
+    char *text = o && !json_failed ? json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) : NULL;
 
     json_decref(o);
     if (!text) return err_set(e, ERR_NOMEM, "out of memory");
@@ -478,8 +492,9 @@ static int look_at(const char *path, struct err *e)
     bool empty = true, ours = false;
 
     if (lstat(path, &st) != 0) return errno == ENOENT ? 0 : -err_set_errno(e, ERR_IO, "%s", path);
-    DIR *d = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
-    if (!d) return -err_set(e, ERR_USAGE, "export: %s is there and is no folder", path);
+    if (!S_ISDIR(st.st_mode)) return -err_set(e, ERR_USAGE, "export: %s is there and is no folder", path);
+    DIR *d = opendir(path);
+    if (!d) return -err_set_errno(e, ERR_IO, "%s", path);
     for (const struct dirent *entry; (entry = readdir(d)) != NULL;) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
         empty = false;
@@ -490,34 +505,29 @@ static int look_at(const char *path, struct err *e)
     return -err_set(e, ERR_USAGE, "export: the folder %s holds something else; name a new one", path);
 }
 
+/* Nothing from here on asks for memory: a change that has begun comes to its end. */
 static void remove_folder(const char *path)
 {
-    for (size_t i = 0; i < ARRAY_LEN(known_files); i++) {
-        struct str name = STR_EMPTY;
-        str_addf(&name, "%s/%s", path, known_files[i]);
-        if (str_ok(&name)) unlink(str_cstr(&name));
-        str_release(&name);
-    }
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    for (size_t i = 0; i < ARRAY_LEN(known_files) && dir >= 0; i++) unlinkat(dir, known_files[i], 0);
+    if (dir >= 0) close(dir);
     rmdir(path);
 }
 
 /* Moves the files of one folder over those of another; what an earlier export left there and this one has not goes. */
 static int replace_files(const char *from, const char *to, struct err *e)
 {
-    int rc = 0;
+    int a = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), b = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = a < 0 || b < 0 ? err_set_errno(e, ERR_IO, "%s", to) : 0;
 
     for (size_t i = 0; i < ARRAY_LEN(known_files) && !rc; i++) {
-        struct str a = STR_EMPTY, b = STR_EMPTY;
-        str_addf(&a, "%s/%s", from, known_files[i]);
-        str_addf(&b, "%s/%s", to, known_files[i]);
-        if (!str_ok(&a) || !str_ok(&b)) {
-            rc = err_set(e, ERR_NOMEM, "out of memory");
-        } else if (rename(str_cstr(&a), str_cstr(&b)) != 0) {
-            if (errno != ENOENT || (unlink(str_cstr(&b)) != 0 && errno != ENOENT)) rc = err_set_errno(e, ERR_IO, "%s", str_cstr(&b));
-        }
-        str_release(&a);
-        str_release(&b);
+        const char *name = known_files[i];
+        if (renameat(a, name, b, name) == 0) continue;
+        if (errno != ENOENT || (unlinkat(b, name, 0) != 0 && errno != ENOENT)) rc = err_set_errno(e, ERR_IO, "%s/%s", to, name);
     }
+    if (a >= 0) close(a);
+    if (b >= 0) close(b);
     return rc;
 }
 
@@ -549,6 +559,8 @@ int export_to_folder(struct store *s, const struct export_wish *w, struct export
     struct collected c = {0};
     size_t n = strlen(w->to);
 
+    json_failed = false;
+    json_set_alloc_funcs(json_malloc, free);
     while (n > 1 && w->to[n - 1] == '/') n--;
     char *to = mem_dup_text(w->to, n);
     int rc = to ? store_export(s, &w->options, collect, &c, counts, e) : err_set(e, ERR_NOMEM, "out of memory");

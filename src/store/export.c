@@ -126,7 +126,7 @@ static int seen_add(struct seen *s, const struct str *record, bool *again, struc
         free(s->digests);
         *s = bigger;
     }
-    SHA256((const unsigned char *)str_cstr(record), record->len, digest);
+    if (!SHA256((const unsigned char *)str_cstr(record), record->len, digest)) return err_set(e, ERR_NOMEM, "out of memory");
     size_t at = seen_place(s, digest);
     *again = memcmp(s->digests[at], zero, sizeof zero) != 0;
     if (!*again) {
@@ -186,10 +186,10 @@ static int join_trees(struct exporter *x)
         size_t len = 0;
         char *text = query_get_text(&q, 1, &len);
         struct root r = {.conversation = query_get_int(&q, 0)};
-        if (text) SHA256((const unsigned char *)text, len, r.digest);
+        bool hashed = text && SHA256((const unsigned char *)text, len, r.digest);
         free(text);
         bool known = x->n_groups && x->groups[x->n_groups - 1].conversation == r.conversation;
-        if (!mem_grow(&roots, &cap, n + 1, sizeof *roots) ||
+        if (!hashed || !mem_grow(&roots, &cap, n + 1, sizeof *roots) ||
             (!known && !mem_grow(&x->groups, &x->cap_groups, x->n_groups + 1, sizeof *x->groups))) {
             q.rc = err_set(x->err, ERR_NOMEM, "out of memory");
             break;

@@ -85,14 +85,14 @@ static int add_reply(struct exporter *x, json_t *message)
     int rc = 0;
     json_t *reply = rows(x, reply_sql, id, &rc);
 
-    if (json_array_size(reply)) json_object_set(message, "reply", json_array_get(reply, 0));
+    bool good = !json_array_size(reply) || json_object_set(message, "reply", json_array_get(reply, 0)) == 0;
     json_decref(reply);
-    for (size_t i = 0; i < ARRAY_LEN(parts_of_message) && !rc; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(parts_of_message) && !rc && good; i++) {
         json_t *list = rows(x, parts_of_message[i].sql, id, &rc);
-        if (json_array_size(list)) json_object_set(message, parts_of_message[i].key, list);
+        good = !json_array_size(list) || json_object_set(message, parts_of_message[i].key, list) == 0;
         json_decref(list);
     }
-    return rc;
+    return rc || good ? rc : err_set(x->err, ERR_NOMEM, "out of memory");
 }
 
 static int conversation_json(struct exporter *x, const struct tree *t, struct str *out)
@@ -107,7 +107,8 @@ static int conversation_json(struct exporter *x, const struct tree *t, struct st
         json_t *m = json_array_get(messages, i);
         if (!strcmp(json_string_value(json_object_get(m, "role")), "assistant")) rc = add_reply(x, m);
     }
-    if (!rc && json_object_set_new(conversation, "messages", messages) != 0) rc = err_set(x->err, ERR_NOMEM, "out of memory");
+    if (!rc && json_object_set(conversation, "messages", messages) != 0) rc = err_set(x->err, ERR_NOMEM, "out of memory");
+    json_decref(messages);
     if (rc) {
         json_decref(conversation);
         return rc;

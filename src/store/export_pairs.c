@@ -211,8 +211,7 @@ static int hash_question(struct exporter *x, const struct tree *t, size_t at, un
         str_add(&all, m->prompt ? "u" : "a");
         add_text(&all, m->prompt ? m->prompt : m->answer, m->prompt ? m->prompt_len : m->answer_len);
     }
-    bool good = turns && str_ok(&all);
-    if (good) SHA256((const unsigned char *)str_cstr(&all), all.len, out);
+    bool good = turns && str_ok(&all) && SHA256((const unsigned char *)str_cstr(&all), all.len, out);
     str_release(&all);
     free(turns);
     return good ? 0 : err_set(x->err, ERR_NOMEM, "out of memory");

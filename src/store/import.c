@@ -233,8 +233,9 @@ static char *origin_of(const json_t *c)
     if (json_is_string(origin)) return mem_dup_text(json_string_value(origin), json_string_length(origin));
     char *whole = json_dumps(c, JSON_COMPACT | JSON_SORT_KEYS);
     if (!whole) return NULL;
-    SHA256((const unsigned char *)whole, strlen(whole), digest);
+    bool hashed = SHA256((const unsigned char *)whole, strlen(whole), digest);
     free(whole);
+    if (!hashed) return NULL;
     int n = snprintf(text, sizeof text, "ponder:");
     for (int i = 0; i < 12; i++) n += snprintf(text + n, sizeof text - (size_t)n, "%02x", digest[i]);
     return mem_dup_text(text, (size_t)n);
@@ -373,7 +374,7 @@ static int import_one(struct importer *im, const json_t *c)
     json_t *own = import_translate(im, format, c);
     if (!own) {
         im->file_n++;
-        return 0;
+        return im->short_of_memory ? err_set(im->err, ERR_NOMEM, "out of memory") : 0;
     }
     int rc = import_conversation(im, own);
     json_decref(own);

@@ -20,6 +20,7 @@ struct importer {
     json_t *ids;     /* of the file -> of the record, in the conversation at hand */
     json_t *all_ids; /* in all of them, for votes; NULL where there are none */
     int64_t file_n;  /* conversations met, for notes */
+    bool short_of_memory; /* a draft could not be made for want of it */
     struct err *err;
 };
 
@@ -48,7 +49,7 @@ void draft_init(struct draft *d, struct importer *im, const char *origin, const 
 void draft_add(struct draft *d, const char *key, const char *parent, bool reply, const char *text, const char *thought, int64_t created_ms,
                const char *model);
 void draft_rate(struct draft *d, const char *key, int rating, const char *reason, const char *comment);
-/* The conversation with the leaf's key as its active end (may be NULL); NULL when nothing was added. */
+/* The conversation with the leaf's key as its active end (may be NULL); NULL when nothing was added, or memory ran out. */
 json_t *draft_end(struct draft *d, const char *leaf);
 
 /* ---- import_llm.c, import_zip.c ------------------------------------------------------------------------------- */

@@ -83,20 +83,19 @@ static bool add_content(struct str *out, const json_t *content)
 
 /* ---- drafts -------------------------------------------------------------------------------------------------- */
 
+static void set(struct draft *d, json_t *o, const char *key, json_t *value)
+{
+    if (json_object_set_new(o, key, value) != 0) d->failed = true;
+}
+
 void draft_init(struct draft *d, struct importer *im, const char *origin, const json_t *id, const char *title, int64_t created_ms)
 {
     *d = (struct draft){
         .im = im, .conversation = json_object(), .messages = json_array(), .keys = json_object(), .next = im->file_n * 1000000};
-    if (json_is_string(id) && json_string_length(id))
-        json_object_set_new(d->conversation, "origin", json_sprintf("%s:%s", origin, json_string_value(id)));
-    if (title) json_object_set_new(d->conversation, "title", json_string(title));
-    if (created_ms) json_object_set_new(d->conversation, "created_ms", json_integer(created_ms));
     if (!d->conversation || !d->messages || !d->keys) d->failed = true;
-}
-
-static void set(struct draft *d, json_t *o, const char *key, json_t *value)
-{
-    if (json_object_set_new(o, key, value) != 0) d->failed = true;
+    if (json_is_string(id) && json_string_length(id)) set(d, d->conversation, "origin", json_sprintf("%s:%s", origin, json_string_value(id)));
+    if (title) set(d, d->conversation, "title", json_string(title));
+    if (created_ms) set(d, d->conversation, "created_ms", json_integer(created_ms));
 }
 
 /* The message of a number of this draft. */
@@ -229,14 +228,15 @@ json_t *draft_end(struct draft *d, const char *leaf)
                 const json_t *m = json_array_get(d->messages, i);
                 str_addf(&all, "%s\n%s\n%s\n", text_at(m, "role"), text_at(m, "thought") ? text_at(m, "thought") : "", text_at(m, "text"));
             }
-            SHA256((const unsigned char *)str_cstr(&all), all.len, digest);
-            for (int i = 0; i < 16; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+            if (!str_ok(&all) || !SHA256((const unsigned char *)str_cstr(&all), all.len, digest)) d->failed = true;
+            for (int i = 0; i < 16 && !d->failed; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
             str_release(&all);
             set(d, d->conversation, "origin", json_sprintf("file:%s", hex));
         }
         set(d, d->conversation, "messages", json_incref(d->messages));
-        out = json_incref(d->conversation);
+        if (!d->failed) out = json_incref(d->conversation);
     }
+    if (d->failed) d->im->short_of_memory = true;
     json_decref(d->conversation);
     json_decref(d->messages);
     json_decref(d->keys);

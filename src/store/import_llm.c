@@ -22,7 +22,7 @@ static int64_t time_of(sqlite3_stmt *st, int column)
 static int finish(struct importer *im, struct draft *d, const char *leaf)
 {
     json_t *c = draft_end(d, leaf);
-    int rc = c ? import_conversation(im, c) : 0;
+    int rc = c ? import_conversation(im, c) : im->short_of_memory ? err_set(im->err, ERR_NOMEM, "out of memory") : 0;
     json_decref(c);
     return rc;
 }
