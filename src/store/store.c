@@ -240,13 +240,27 @@ static int add_uri(struct str *out, const char *path, struct err *e)
     return str_ok(out) ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
-/* Whether the file is one to open for writing. Leaves no trace. */
+/* Whether there is something in the write-ahead log. */
+static bool has_log(const char *path)
+{
+    struct str name = STR_EMPTY;
+    struct stat st;
+
+    str_addf(&name, "%s-wal", path);
+    bool found = str_ok(&name) && stat(str_cstr(&name), &st) == 0 && st.st_size > 0;
+    str_release(&name);
+    return found;
+}
+
+/* Whether the file is one to open for writing. Leaves no trace. A file with a log means nothing without it: it may be half of what the log is being brought
+ * into, by another program or by one that died on the way. Then the look through the log, which changes neither, has to do. */
 static int look_first(const char *path, struct err *e)
 {
     struct store look = {.path = (char *)path};
     struct str uri = STR_EMPTY;
     int64_t version;
 
+    if (has_log(path)) return 0;
     int rc = add_uri(&uri, path, e);
     if (!rc) rc = connect_to(&look, str_cstr(&uri), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOFOLLOW, e);
     if (!rc) rc = schema_check(&look, &version, e);
