@@ -417,7 +417,7 @@ static int start(struct ask *a, struct err *e)
 
 int cmd_ask(int argc, char **argv)
 {
-    struct ask a = {.control_fd = -1, .tty_err = isatty(2) && !getenv("NO_COLOR")};
+    struct ask a = {.control_fd = -1, .tty_err = cli_styled(stderr)};
     struct err e = {0};
     int rc = cli_settings(&a.set, &e);
     if (!rc) rc = parse(&a, argc, argv, &e);

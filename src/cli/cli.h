@@ -64,6 +64,8 @@ int cli_finish(int code);
 /* Writes text to stdout or stderr: exact but sanitised, as TEXT_SCREEN on a terminal and TEXT_PIPE elsewhere. */
 void cli_put(FILE *f, const char *text, size_t n);
 void cli_puts(FILE *f, const char *text);
+/* Whether f is a terminal that takes bold and dim: not with NO_COLOR, not without a type, not a dumb one. */
+bool cli_styled(FILE *f);
 /* The record that the settings name: db, in memory when private, the default file otherwise. */
 int cli_store_open(struct store **out, const struct settings *set, struct err *e);
 /* Walls around a chat (settings.sandbox): writes only to ponder's own folders and the record's, no sockets, no programs. Call it when everything

@@ -26,6 +26,12 @@ void cli_puts(FILE *f, const char *text)
     cli_put(f, text, strlen(text));
 }
 
+bool cli_styled(FILE *f)
+{
+    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fileno(f)) && !(none && *none) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 static void say_error(const char *text)
 {
     struct str line = STR_EMPTY;

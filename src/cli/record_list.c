@@ -109,8 +109,7 @@ static const char *part_label(enum search_in in)
 /* The snippet on one line, the words found in bold where that can be shown. */
 static void put_snippet(const char *text)
 {
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    bool bold = isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+    bool bold = cli_styled(stdout);
 
     while (*text) {
         size_t n = strcspn(text, "\x02\x03");

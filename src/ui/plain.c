@@ -6,6 +6,7 @@
  */
 #include "chat/chat.h"
 #include "ui/sample.h"
+#include "ui/term_priv.h"
 #include "ui/ui.h"
 
 #include <errno.h>
@@ -442,10 +443,10 @@ static void catch_signals(void)
 
 int ui_plain(const struct ui_options *o)
 {
-    const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+    const char *no_colour = getenv("NO_COLOR");
     struct plain p = {.o = o, .tty_in = isatty(0), .tty_out = isatty(1), .at_start = true};
     struct err e = {0};
-    p.colour = p.tty_out && !(no_colour && *no_colour) && term && *term && strcmp(term, "dumb");
+    p.colour = p.tty_out && !(no_colour && *no_colour) && !term_info_check(NULL, NULL);
     end_text(&p);
     catch_signals();
     int rc = settings_copy(&p.set, o->settings, &e);
