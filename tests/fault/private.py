@@ -89,6 +89,53 @@ t.equal("a private chat ends well", term.wait(), 0)
 term.close()
 ponder("ask", "-m", model, "--private", "--budget", "8", "--answer-max", "8", "quizzaciously asked")
 t.equal("and leaves nothing on the disk", found("quizzaciously"), [])
+
+# ---- /private inside a chat whose walls stand ----
+
+editor = WORK + "/editor"
+open(editor, "w").write("#!/bin/sh\nprintf ' from the editor' >>\"$1\"\n")
+os.chmod(editor, 0o755)
+term = chat("kept openly", env={"EDITOR": editor})
+before = {(folder, f) for folder, _, files in os.walk(WORK) for f in files}
+
+
+def say(text, wait=r"Thought (for|briefly)"):
+    seen = len(term.text())
+    term.send(text)
+    return term.expect(wait, since=seen)
+
+
+term.send("\x15\x15")    # the first one belongs to the Esc before
+t.check("/private begins a conversation that is not kept", say("/private\r", "Nothing of this chat is kept"), term.text()[-300:])
+t.check("it answers", say("quizzaciously whispered\r"), term.text()[-300:])
+t.check("and again", say("quizzaciously twice\r"), term.text()[-300:])
+term.send("/title quizzaciously titled\r")
+term.read(0.5)
+term.send("\t")
+term.read(0.2)
+term.send("]")
+term.read(0.5)
+term.send("\x1b")
+term.read(0.3)
+t.check("a draft passes through the editor", say("quizzaciously drafted\x18\x05", "from the editor"), term.text()[-300:])
+term.read(2.5)
+t.equal("while it runs nothing of it is on the disk", found("quizzaciously"), [])
+new = {(folder, f) for folder, _, files in os.walk(WORK) for f in files} - before
+t.equal("nor is there a file more", sorted(new), [])
+kept = open(f"/proc/{term.pid}/maps").read() + "".join(os.readlink(f"/proc/{term.pid}/fd/{n}") + "\n" for n in os.listdir(f"/proc/{term.pid}/fd"))
+t.check("nor one that has no name", "(deleted)" not in re.sub(r"/memfd:\S* \(deleted\)|/dev/(zero|shm)\S* \(deleted\)", "", kept), [l for l in kept.splitlines() if "(deleted)" in l])
+term.send("\x15")
+t.check("/private off goes back to what is kept", say("/private off\r", "kept openly|[Kk]ept|saved|conversation"), term.text()[-300:])
+t.check("and that is kept", say("openly again\r"), term.text()[-300:])
+term.read(1.0)
+term.send("\x03\x03")
+t.equal("such a chat ends well", term.wait(), 0)
+term.close()
+t.equal("of the private one nothing is on the disk", found("quizzaciously"), [])
+t.check("and of what followed all is", DB in [f.replace("-wal", "") for f in found("openly again")], found("openly again"))
+
+# ---- what is not private ----
+
 term = chat("wherewithal logged")
 term.send("\x03\x03")
 term.wait()
