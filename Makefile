@@ -78,20 +78,23 @@ model-1.5b: all
 ## test         everything: install what is missing, build, fetch the default model, run all tests (CI runs this)
 test: deps-test
 	@$(MAKE) --no-print-directory build model tests
-	@PONDER=$(abspath $(PONDER)) tests/run $(UNIT) $(SCRIPTS)
+	@$(MAKE) --no-print-directory $(SANITIZED_MAKE) build tests
+	@PONDER=$(abspath $(PONDER)) PONDER_SANITIZED=$(abspath $(BUILD)/asan/ponder) PONDER_PROMISES="$(PROMISES)" tests/run $(UNIT) $(SCRIPTS) --sanitized $(SANITIZED)
 
 ## check        the tests that take under a minute, for every commit
 check: deps-test
 	@$(MAKE) --no-print-directory build tests
 	@PONDER=$(abspath $(PONDER)) PONDER_QUICK=1 tests/run $(UNIT) $(wildcard tests/cli/*.sh)
 
-## test-long    test, then the unit tests under ASan and UBSan, and whatever else takes long
-test-long: test asan
+## test-long    test, and whatever else takes long: mutation checks, 200 kills, longer fuzzing, threads and memory watched, coverage (under 80 minutes)
+test-long: test
 
-## asan         build and run the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, in build/asan
+## asan         unit, fault and interface tests under AddressSanitizer and UndefinedBehaviorSanitizer, looking for leaks, in build/asan (`make test` has them too)
+SANITIZED_MAKE = BUILD=$(BUILD)/asan OPT="-O1 -g" SANITIZE=address,undefined
+SANITIZED      = $(UNIT:$(BUILD)/%=$(BUILD)/asan/%) $(wildcard tests/fault/*.py tests/pty/*.sh)
 asan: deps-test
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT="-O1 -g" SANITIZE=address,undefined build tests
-	@PONDER=$(abspath $(BUILD)/asan/ponder) PONDER_QUICK=1 ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 tests/run $(UNIT:$(BUILD)/%=$(BUILD)/asan/%)
+	@$(MAKE) --no-print-directory $(SANITIZED_MAKE) build tests
+	@PONDER_SANITIZED=$(abspath $(BUILD)/asan/ponder) tests/run --sanitized $(SANITIZED)
 
 ## bench-ui     measure the interface through a pseudo terminal: keys while the model writes, a conversation of 10,000 messages
 bench-ui: build

@@ -36,7 +36,7 @@ def kill_one(i, word):
     window = 0.5 * max(1.0, os.getloadavg()[0] / os.cpu_count())
     for line in p.stdout:
         now = time.monotonic()
-        until = until or now + rng.uniform(0.0, 0.7 + window)
+        until = until or now + rng.uniform(0.0, 0.7) + (window if i % 2 else 0.0)
         shown += len(json.loads(line).get("text", ""))
         if now < until - window:
             old = shown
