@@ -53,7 +53,7 @@ PROMISES = 1:tests/fault/offline.py 1:$(BUILD)/tests/base_sandbox 2:tests/fault/
            7:tests/fault/terminals.py 8:tests/fault/disk.py 8:$(BUILD)/tests/store_powercut 9:tests/fault/same.py \
            9:$(BUILD)/tests/model_engine 9:$(BUILD)/tests/model_kvfile 10:tests/fault/versions.py 10:$(BUILD)/tests/store_open
 
-.PHONY: promises mutate soak dist lint
+.PHONY: promises mutate soak dist
 ## promises     the ten promises of README, each by its tests
 promises: build fuzz-build $(sort $(filter $(BUILD)/%,$(PROMISED)))
 	@PONDER=$(abspath $(PONDER)) PONDER_PROMISES="$(PROMISES)" tests/run $(sort $(PROMISED))
@@ -126,13 +126,27 @@ dist:
 # ---- reading the source ------------------------------------------------------------------------------------------------
 
 LINT_APT = cppcheck clang-tidy shellcheck codespell
+# What is not asked for, and why:
+#   shellcheck  words are split on purpose where a list is meant (2046, 2086), sourced files and their variables are not followed (1090, 1091, 2034, 2148, 2154), names in
+#               our own folders are listed with ls (2010, 2012), "$()" in single quotes is for the inner shell (2016), TAP counters are not meant to leave a subshell
+#               (2030, 2031), a model answer is a printf format of ours (2059), functions use the script's arguments (2119), "a= b" clears a (1007)
+#   analyzer    leaks: it does not know that str_detach and json's _new functions hand over
+#   clang-tidy  swapped parameters, branch clones, assignments in conditions, strcmp as a truth value: house style. Narrowing and widening: -Wconversion looks after
+#               base and store. Results of printf and close: nothing could be done. Reserved names, suspicious includes and sizeof: the feature macro, X-macros and
+#               sqlite's own idioms. Handlers and longjmp: term_signals.c says what it may use
+SHELLCHECK_OFF = SC1007,SC1090,SC1091,SC2010,SC2012,SC2016,SC2030,SC2031,SC2034,SC2046,SC2059,SC2086,SC2119,SC2148,SC2154
+TIDY_OFF = bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-cert-dcl37-c,-cert-dcl51-cpp,-bugprone-narrowing-conversions,-bugprone-branch-clone,$\
+           -bugprone-implicit-widening-of-multiplication-result,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,-cert-err33-c,$\
+           -bugprone-suspicious-string-compare,-bugprone-sizeof-expression,-bugprone-signal-handler,-cert-sig30-c,-cert-err34-c,-cert-msc50-cpp,-bugprone-unused-return-value
+.PHONY: lint
 ## lint         cppcheck, gcc -fanalyzer and clang-tidy on base and store, shellcheck, codespell; installs them where missing
 lint:
 	@command -v cppcheck >/dev/null && command -v clang-tidy >/dev/null && command -v shellcheck >/dev/null && command -v codespell >/dev/null || \
 	    $(MAKE) --no-print-directory apt WANT="$(LINT_APT)"
-	shellcheck -x -e SC1007,SC1090,SC1091,SC2010,SC2016,SC2030,SC2031,SC2034,SC2046,SC2086,SC2119,SC2148,SC2154 tests/run tests/mutate.sh tests/fuzz/run tests/cli/*.sh tests/pty/*.sh tests/pty/lib
-	codespell -q 3 -L nothink,crate,iif README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs src tests/cli tests/fault
-	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr --suppress=missingIncludeSystem --library=posix -D_GNU_SOURCE -Isrc src/base src/store
-	@for f in src/base/*.c src/store/*.c; do $(CC) $(CFLAGS_ALL) -fanalyzer -Werror -Wno-analyzer-malloc-leak -O1 -c $$f -o /dev/null || exit 1; done
-	clang-tidy --quiet --warnings-as-errors='*' --checks='-*,bugprone-*,cert-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-cert-dcl37-c,-cert-dcl51-cpp,-bugprone-narrowing-conversions,-bugprone-branch-clone,-bugprone-implicit-widening-of-multiplication-result,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,-cert-err33-c,-bugprone-suspicious-string-compare,-bugprone-sizeof-expression,-bugprone-signal-handler,-cert-sig30-c,-cert-err34-c,-cert-msc50-cpp,-bugprone-unused-return-value' \
-	    $(wildcard src/base/*.c src/store/*.c) -- -std=c11 -D_GNU_SOURCE -Isrc $(PKG_CFLAGS)
+	@shellcheck -x -e $(SHELLCHECK_OFF) tests/run tests/mutate.sh tests/fuzz/run tests/cli/*.sh tests/pty/*.sh tests/pty/lib && echo "shellcheck: clean"
+	@codespell -q 3 -L nothink,crate,iif README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs src tests/cli tests/fault && echo "codespell: clean"
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr --suppress=missingIncludeSystem --library=posix -D_GNU_SOURCE -Isrc src/base src/store && \
+	    echo "cppcheck: clean"
+	@for f in src/base/*.c src/store/*.c; do $(CC) $(CFLAGS_ALL) -fanalyzer -Werror -Wno-analyzer-malloc-leak -O1 -MF /dev/null -c $$f -o /dev/null || exit 1; done; echo "gcc -fanalyzer: clean"
+	@clang-tidy --quiet --warnings-as-errors='*' --checks='-*,bugprone-*,cert-*,-$(TIDY_OFF)' $(wildcard src/base/*.c src/store/*.c) -- -std=c11 -D_GNU_SOURCE -Isrc $(PKG_CFLAGS) \
+	    2>/dev/null && echo "clang-tidy: clean"

@@ -502,7 +502,7 @@ int store_export(struct store *s, const struct export_options *o, export_write w
         json_decref(reason);
         if (!x.reason) rc = err_set(e, ERR_USAGE, "a reason is UTF-8 text");
     }
-    if (!rc) {
+    if (!rc && x.format) {
         store_lock(s);
         rc = db_begin_read(s, e);
         if (!rc) rc = db_end(s, run(&x), e);

@@ -185,7 +185,7 @@ static int rate_step(struct store *s, int64_t reply, int step, int value, struct
     if (!rc && l.n == 0) rc = err_set(e, ERR_INVALID, "reply %lld has no thought to rate", (long long)reply);
     if (!rc && (step < 1 || (size_t)step > l.n))
         rc = err_set(e, ERR_INVALID, "the thought of reply %lld has steps 1 to %zu, not %d", (long long)reply, l.n, step);
-    for (int i = 1; i < step && !rc && value != STEP_NOT_RATED; i++)
+    for (int i = 1; i < step && (size_t)i <= l.n && !rc && value != STEP_NOT_RATED; i++)
         if (l.items[i - 1].rated && l.items[i - 1].value < 0)
             rc = err_set(e, ERR_INVALID, "step %d is marked bad: what follows the first error is not rated", i);
     if (!rc) rc = undo_note_steps(s, reply, e);

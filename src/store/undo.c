@@ -269,7 +269,7 @@ static int take_entry(struct store *s, int64_t batch, int64_t *id, struct undone
         before = query_get_text(&q, 3, NULL);
     }
     int rc = query_end(&q);
-    if (!rc && *id) {
+    if (!rc && kind && before) {
         snprintf(out->what, sizeof out->what, "%s", kind);
         rc = put_back(s, out->message, kind, before, e);
     }
