@@ -89,12 +89,14 @@ check: deps-test
 ## test-long    test, and whatever else takes long: mutation checks, 200 kills, longer fuzzing, threads and memory watched, coverage (under 80 minutes)
 test-long: test
 
-## asan         unit, fault and interface tests under AddressSanitizer and UndefinedBehaviorSanitizer, looking for leaks, in build/asan (`make test` has them too)
+## asan         unit, fault, interface and command-line tests under AddressSanitizer and UndefinedBehaviorSanitizer, looking for leaks, in build/asan
 SANITIZED_MAKE = BUILD=$(BUILD)/asan OPT="-O1 -g" SANITIZE=address,undefined
-SANITIZED      = $(UNIT:$(BUILD)/%=$(BUILD)/asan/%) $(wildcard tests/fault/*.py tests/pty/*.sh)
+# in `make test`: all but what spends its time in the arithmetic of a real model
+SANITIZED      = $(UNIT:$(BUILD)/%=$(BUILD)/asan/%) $(wildcard tests/fault/*.py) tests/pty/chat.sh tests/pty/lists.sh
+SANITIZED_TOO  = $(filter-out $(SANITIZED),$(wildcard tests/pty/*.sh)) $(filter-out %/exact.sh %/bench.sh %/bench_peer.sh %/sweep.sh,$(wildcard tests/cli/*.sh))
 asan: deps-test
 	@$(MAKE) --no-print-directory $(SANITIZED_MAKE) build tests
-	@PONDER_SANITIZED=$(abspath $(BUILD)/asan/ponder) tests/run --sanitized $(SANITIZED)
+	@PONDER_SANITIZED=$(abspath $(BUILD)/asan/ponder) tests/run --sanitized $(SANITIZED) $(SANITIZED_TOO)
 
 ## bench-ui     measure the interface through a pseudo terminal: keys while the model writes, a conversation of 10,000 messages
 bench-ui: build

@@ -111,7 +111,7 @@ fuzz-more:
 
 # in this order, one after the other, whatever -j says
 test-long: test
-	@for t in mutate test-kill tsan valgrind fuzz-more coverage; do echo "== make $$t" && $(MAKE) --no-print-directory $$t || exit 1; done
+	@for t in mutate test-kill asan tsan valgrind fuzz-more coverage; do echo "== make $$t" && $(MAKE) --no-print-directory $$t || exit 1; done
 
 # ---- release --------------------------------------------------------------------------------------------------------
 
