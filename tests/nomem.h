@@ -115,9 +115,10 @@ static inline void nomem_each(const struct nomem_operation *o)
         if (o->run(o->arg)) fail_msg("%s fails with all the memory there is", o->name);
     /* Against the beginning, not the run before: that one may have dropped a library's cache, which this one filled again. */
     long before = atomic_load(&nomem_blocks);
+    long most = getenv("PONDER_QUICK") ? 8 : 60; /* every allocation up to this one, then fewer and fewer */
     for (int for_ever = 0; for_ever < 2; for_ever++) {
         long n = 1, runs = 0, refused = 0;
-        for (bool over = false; !over; n += 1 + n / 60, runs++) {
+        for (bool over = false; !over; n += 1 + n / most, runs++) {
             atomic_store(&nomem_at, n);
             atomic_store(&nomem_for_ever, for_ever);
             atomic_store(&nomem_calls, 0);
