@@ -172,6 +172,7 @@ struct conversation_list {
 void conversation_list_release(struct conversation_list *l);
 int store_list(struct store *s, int limit, int offset, struct conversation_list *out, struct err *e);   /* newest first; limit 0: all */
 int store_load_conversation(struct store *s, int64_t id, struct conversation_list *out, struct err *e); /* a list of one; ERR_NOT_FOUND */
+int store_load_system(struct store *s, int64_t conversation, char **out, struct err *e);                /* alone, and at once; caller frees */
 int store_newest(struct store *s, int64_t *conversation, struct err *e);                                /* ERR_NOT_FOUND when empty */
 
 enum search_in { SEARCH_ALL, SEARCH_PROMPTS, SEARCH_ANSWERS, SEARCH_THOUGHTS };

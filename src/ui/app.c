@@ -233,12 +233,11 @@ static int show_messages(struct app *a, struct message_list *l, struct err *e)
 
 static void take_system(struct app *a, int64_t conversation)
 {
-    struct conversation_list l = {0};
-    if (!store_load_conversation(a->store, conversation, &l, NULL) && l.n && l.items[0].system &&
-        strcmp(l.items[0].system, a->set.system)) {
-        if (!settings_set(&a->set, "system", l.items[0].system, NULL)) a->port->set(a->chat, &a->set, NULL, NULL);
+    char *system;
+    if (!store_load_system(a->store, conversation, &system, NULL) && strcmp(system, a->set.system)) {
+        if (!settings_set(&a->set, "system", system, NULL)) a->port->set(a->chat, &a->set, NULL, NULL);
     }
-    conversation_list_release(&l);
+    free(system);
 }
 
 int app_open(struct app *a, int64_t conversation, struct err *e)
