@@ -25,7 +25,7 @@ const struct command cli_commands[] = {
     {"backup", cmd_backup, "FILE [--json]", "copy the record, also while it is in use"},
     {"check", cmd_check, "[--salvage] [--json]", "look for damage in the record; set a damaged one aside and save what can be read"},
     {"redact", cmd_redact, "TEXT [--regex] [-i] [--with TEXT] [--dry-run] [--json]", "take a text out of the whole record for good"},
-    {"review", cmd_review, "[--model M] [--tag T] [--ending E] [--since D] [--until D] [--from-start] [--json]",
+    {"review", cmd_review, "[--search WORDS] [--model M] [--tag T] [--ending E] [--since D] [--until D] [--from-start] [--json]",
      "go through the replies that wait for a rating, keyboard only; goes on where it was left"},
     {"replay", cmd_replay, "MESSAGE [-m MODEL] [--json]", "write a reply again from its seed and the commands it was given, and compare"},
     {"models", cmd_models, "[--json]", "the models known and fetched"},

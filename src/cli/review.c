@@ -6,6 +6,7 @@
 
 struct review_wish {
     struct search_filter filter;
+    const char *words;
     bool json, again;
 };
 
@@ -20,6 +21,7 @@ static int parse(struct args *a, struct review_wish *w)
         if (args_is(a, "--model")) w->filter.model = a->value;
         if (args_is(a, "--tag")) w->filter.tag = a->value;
         if (args_is(a, "--ending")) w->filter.ending = a->value;
+        if (args_is(a, "--search")) w->words = a->value;
         if (args_is(a, "--json")) w->json = true;
         if (args_is(a, "--from-start")) w->again = true;
         if ((since || until) && !record_parse_time(a->value, until, since ? &w->filter.since_ms : &w->filter.until_ms))
@@ -42,13 +44,13 @@ int cmd_review(int argc, char **argv)
     struct store *s = NULL;
     struct args a;
 
-    int code = args_begin(&a, argc, argv, "--model --tag --ending --since --until", "--json --from-start");
+    int code = args_begin(&a, argc, argv, "--model --tag --ending --since --until --search", "--json --from-start");
     if (code) return code;
     code = parse(&a, &w);
     if (!code && !w.json && (!isatty(0) || !isatty(1))) code = cli_usage("review", "goes through replies in a terminal; --json lists them");
     if (!code) {
         int rc = record_open(&s, &a.set, &a.err);
-        if (!rc) rc = store_unrated(s, &w.filter, &waiting, &a.err);
+        if (!rc) rc = store_unrated(s, &w.filter, w.words, &waiting, &a.err);
         if (!rc && w.again) rc = store_set_review_place(s, 0, &a.err);
         if (rc) {
             code = cli_fail(&a.err);

@@ -469,20 +469,11 @@ static int export_trees(struct exporter *x)
     return query_end(&q);
 }
 
-static int by_message(const void *a, const void *b)
-{
-    const struct search_hit *x = a, *y = b;
-    return (x->message > y->message) - (x->message < y->message);
-}
-
 static int run(struct exporter *x)
 {
     int rc = 0;
 
-    if (x->options->search) {
-        rc = search_run(x->store, x->options->search, SEARCH_ALL, NULL, 0, &x->hits, x->err);
-        if (!rc && x->hits.n) qsort(x->hits.items, x->hits.n, sizeof *x->hits.items, by_message);
-    }
+    if (x->options->search) rc = search_by_message(x->store, x->options->search, &x->hits, x->err);
     if (!rc) rc = join_trees(x);
     if (!rc && x->format->task == TASK_DOCUMENT) return export_documents(x);
     if (!rc) rc = export_trees(x);

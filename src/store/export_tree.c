@@ -241,22 +241,6 @@ enum fate reply_judge(const struct exporter *x, const struct node *n)
     return FATE_KEPT;
 }
 
-static bool was_found(const struct search_hits *hits, int64_t id)
-{
-    size_t low = 0, high = hits->n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (hits->items[middle].message == id) return true;
-        if (hits->items[middle].message < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return false;
-}
-
 bool reply_in_scope(const struct exporter *x, const struct node *n)
 {
     const struct export_options *o = x->options;
@@ -272,7 +256,7 @@ bool reply_is_marked(const struct exporter *x, const struct tree *t, const struc
 
     if (o->tag && !n->tagged) return false;
     if (o->reason && !n->reasoned) return false;
-    return !o->search || was_found(&x->hits, n->id) || (n->parent && was_found(&x->hits, t->items[n->parent - 1].id));
+    return !o->search || search_found(&x->hits, n->id) || (n->parent && search_found(&x->hits, t->items[n->parent - 1].id));
 }
 
 /* A rating that speaks against learning from it; of a thought, where its reply is to be left out for it. */

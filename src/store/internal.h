@@ -156,6 +156,9 @@ int index_drop_conversation(struct store *s, int64_t conversation, struct err *e
 /* f NULL: not narrowed. */
 int search_run(struct store *s, const char *words, enum search_in in, const struct search_filter *f, int limit, struct search_hits *out,
                struct err *e);
+/* All messages with the words, in an order in which search_found looks one up. */
+int search_by_message(struct store *s, const char *words, struct search_hits *out, struct err *e);
+bool search_found(const struct search_hits *hits, int64_t message);
 
 /* ---- rate.c ------------------------------------------------------------------------------------------------- */
 

@@ -422,3 +422,22 @@ int store_search(struct store *s, const char *words, enum search_in in, int limi
 {
     return store_search_filtered(s, words, in, NULL, limit, out, e);
 }
+
+static int by_message(const void *a, const void *b)
+{
+    const struct search_hit *x = a, *y = b;
+    return (x->message > y->message) - (x->message < y->message);
+}
+
+int search_by_message(struct store *s, const char *words, struct search_hits *out, struct err *e)
+{
+    int rc = search_run(s, words, SEARCH_ALL, NULL, 0, out, e);
+    if (!rc && out->n) qsort(out->items, out->n, sizeof *out->items, by_message);
+    return rc;
+}
+
+bool search_found(const struct search_hits *hits, int64_t message)
+{
+    const struct search_hit key = {.message = message};
+    return hits->n && bsearch(&key, hits->items, hits->n, sizeof *hits->items, by_message);
+}

@@ -200,13 +200,14 @@ int store_search_filtered(struct store *s, const char *words, enum search_in in,
  * given and a part has very many matches, the newest of them are ranked. */
 int store_search(struct store *s, const char *words, enum search_in in, int limit, struct search_hits *out, struct err *e);
 
-/* Finished replies without any rating, in the order they were written. Of the filter, `rated` and `rating` mean nothing here. */
+/* Finished replies without any rating, in the order they were written. Of the filter, `rated` and `rating` mean nothing here. words as for a
+ * search, NULL all: they stand in the reply or in its prompt. */
 struct id_list {
     int64_t *ids;
     size_t n;
 };
 void id_list_release(struct id_list *l);
-int store_unrated(struct store *s, const struct search_filter *f, struct id_list *out, struct err *e);
+int store_unrated(struct store *s, const struct search_filter *f, const char *words, struct id_list *out, struct err *e);
 /* The last reply that was passed when unrated ones were gone through; 0 none. */
 int store_review_place(struct store *s, int64_t *reply, struct err *e);
 int store_set_review_place(struct store *s, int64_t reply, struct err *e);

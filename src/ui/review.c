@@ -54,6 +54,12 @@ static int no_reply(struct chat *c, int64_t reply, struct err *e)
     return err_set(e, ERR_UNSUPPORTED, NO_MODEL);
 }
 
+static int no_samples(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e)
+{
+    (void)samples;
+    return no_text(c, text, len, e);
+}
+
 static size_t no_queue(const struct chat *c)
 {
     (void)c;
@@ -116,6 +122,7 @@ const struct chat_port review_port = {
     .regenerate = no_reply,
     .reroll = no_reply,
     .rethink = no_rethink,
+    .sample = no_samples,
     .queued = no_queue,
     .queued_text = no_queued,
     .drop_queued = no_drop,

@@ -253,6 +253,9 @@ exits "import of a file that is not there" 1 "$ponder" import "$dir/missing" --d
 is "search, narrowed" "$("$ponder" search eleven --rating none --tag math --db "$db" --json | json 'd["message"]' | sort -u)" 2
 is "search, narrowed to nothing" "$("$ponder" search eleven --until 2020-01-01 --db "$db" --json)" ""
 exits "search --rating odd" 2 "$ponder" search eleven --rating odd --db "$db"
+is "review --search takes replies with the words" "$("$ponder" review --search Yes --json --db "$db" | json 'd["message"]')" 4
+is "and those whose prompt has them" "$("$ponder" review --search Sure --json --db "$db" | json 'd["message"]')" 4
+is "or none" "$("$ponder" review --search unobtainium --json --db "$db")" ""
 
 exits "delete of what is not there" 1 "$ponder" delete 9 --db "$db"
 exits "delete takes conversations" 2 "$ponder" delete m1 --db "$db"

@@ -444,7 +444,7 @@ static void start_review(struct headless *t, struct review_chat *none, struct id
 {
     struct err e = {0};
     const struct search_filter all = {0};
-    assert_int_equal(store_unrated(t->store, &all, l, &e), 0);
+    assert_int_equal(store_unrated(t->store, &all, NULL, l, &e), 0);
     headless_start(t, 80, 24, 0);
     t->app->port = &review_port;
     t->app->chat = (struct chat *)(void *)none;
@@ -519,13 +519,24 @@ static void test_review_filters(void **state)
     assert_int_equal(store_tag(t.store, ids[2], "odd", true, NULL), 0);
     const struct {
         struct search_filter filter;
+        const char *words;
         size_t n;
         int64_t first;
-    } cases[] = {{{.model = "big"}, 2, ids[0]}, {{.model = "small"}, 1, ids[1]}, {{.tag = "odd"}, 1, ids[2]}, {{.ending = "natural"}, 3, ids[0]},
-                 {{.ending = "loop"}, 0, 0}, {{.since_ms = clock_wall_ms() + 100000}, 0, 0}, {{.until_ms = clock_wall_ms() + 100000}, 3, ids[0]}};
+    } cases[] = {{{.model = "big"}, NULL, 2, ids[0]},
+                 {{.model = "small"}, NULL, 1, ids[1]},
+                 {{.tag = "odd"}, NULL, 1, ids[2]},
+                 {{.ending = "natural"}, NULL, 3, ids[0]},
+                 {{.ending = "loop"}, NULL, 0, 0},
+                 {{.since_ms = clock_wall_ms() + 100000}, NULL, 0, 0},
+                 {{.until_ms = clock_wall_ms() + 100000}, NULL, 3, ids[0]},
+                 {{0}, "answer two", 1, ids[1]},
+                 {{0}, "question", 3, ids[0]}, /* of the prompt */
+                 {{.model = "small"}, "answer", 1, ids[1]},
+                 {{.tag = "odd"}, "two", 0, 0},
+                 {{0}, "unheard", 0, 0}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct id_list l;
-        assert_int_equal(store_unrated(t.store, &cases[i].filter, &l, NULL), 0);
+        assert_int_equal(store_unrated(t.store, &cases[i].filter, cases[i].words, &l, NULL), 0);
         assert_int_equal(l.n, cases[i].n);
         if (l.n) assert_int_equal(l.ids[0], cases[i].first);
         id_list_release(&l);
