@@ -392,16 +392,26 @@ static void draw_list_row(struct app *a, struct grid *g, const struct popup *p, 
     screen_hit(a, HIT_POPUP_ROW, b->x, y, b->w, 1, i);
 }
 
-/* A rule and a line about the selected row, where there is room. Returns the rows it takes. */
+#define ABOUT_ROWS 2
+
+/* What is to be said about the selected row, where there is room. Returns the rows it takes: as many for every row, or the list would jump. */
 static int draw_about(struct app *a, struct grid *g, const struct popup *p, const struct box *b)
 {
+    int rows = !p->def->about || b->h < 5 || b->w < 1 ? 0 : b->h < 5 + ABOUT_ROWS ? 1 : ABOUT_ROWS, y = b->y + b->h - rows;
     struct str s = STR_EMPTY;
-    if (!p->def->about || b->h < 5) return 0;
+    struct wrap w = {0};
+    if (!rows) return 0;
     p->def->about(a, p, &s);
-    screen_put(g, b->x, b->y + b->h - 1, b->x + b->w, STYLE_HINT, str_cstr(&s));
-    if (utf8_columns(str_cstr(&s), s.len) > b->w && b->w > 0) screen_put(g, b->x + b->w - 1, b->y + b->h - 1, b->x + b->w, STYLE_HINT, "…");
+    wrap_text(&w, str_cstr(&s), s.len, b->w);
+    for (size_t i = 0; i < w.n && i < (size_t)rows; i++)
+        grid_put(g, b->x, y + (int)i, b->x + b->w, STYLE_HINT, str_cstr(&s) + w.lines[i].from, w.lines[i].to - w.lines[i].from);
+    if (w.n > (size_t)rows) {
+        int end = b->x + w.lines[rows - 1].columns;
+        screen_put(g, end < b->x + b->w ? end : end - 1, y + rows - 1, b->x + b->w, STYLE_HINT, "…");
+    }
+    wrap_release(&w);
     str_release(&s);
-    return 1;
+    return rows;
 }
 
 static void draw_line(struct grid *g, const struct popup *p, const struct box *b)
@@ -427,7 +437,7 @@ static void draw_line(struct grid *g, const struct popup *p, const struct box *b
 
 static void draw_list(struct app *a, struct grid *g, struct popup *p)
 {
-    struct box b = draw_frame(a, g, p, (int)(p->n > 1000 ? 1000 : p->n < 6 ? 6 : p->n) + 1 + (p->def->about ? 1 : 0));
+    struct box b = draw_frame(a, g, p, (int)(p->n > 1000 ? 1000 : p->n < 6 ? 6 : p->n) + 1 + (p->def->about ? ABOUT_ROWS : 0));
     draw_line(g, p, &b);
     int list = b.h - 1 - draw_about(a, g, p, &b);
     p->inner_h = list;

@@ -152,8 +152,8 @@ static void about_setting(const struct app *a, const struct popup *p, struct str
     (void)a;
     const struct setting *d = selected(p);
     if (!d) return;
-    str_addf(out, "%s; at first %s%s · %s", d->type == SETTING_BOOL ? "on|off" : d->choices, d->initial[0] ? d->initial : "empty",
-             setting_is_of_start(d) ? " · from the next start" : "", d->help);
+    str_addf(out, "%s · %s · at first %s%s", d->help, d->type == SETTING_BOOL ? "on|off" : d->choices, d->initial[0] ? d->initial : "empty",
+             setting_is_of_start(d) ? " · from the next start" : "");
 }
 
 const struct popup_kind_def popup_kind_settings = {
