@@ -11,13 +11,12 @@ static const struct {
     int w, h;
 } sizes[] = {{80, 24}, {40, 10}, {200, 60}};
 
-/* Compares the screen with tests/golden/NAME.txt. */
-static void golden(struct headless *t, const char *name, bool styles)
+/* Compares a screen with tests/golden/NAME.txt. */
+static void golden_text(const char *name, const char *have)
 {
     char path[160];
     struct err e = {0};
     struct str want = STR_EMPTY;
-    const char *have = headless_screen(t, styles);
     snprintf(path, sizeof path, "tests/golden/%s.txt", name);
     if (getenv("GENERATE")) {
         FILE *f = fopen(path, "w");
@@ -30,6 +29,11 @@ static void golden(struct headless *t, const char *name, bool styles)
     if (strcmp(str_cstr(&want), have)) print_error("--- %s, want:\n%s--- have:\n%s", name, str_cstr(&want), have);
     assert_string_equal(str_cstr(&want), have);
     str_release(&want);
+}
+
+static void golden(struct headless *t, const char *name, bool styles)
+{
+    golden_text(name, headless_screen(t, styles));
 }
 
 static const char long_thought[] = "He starts with 5 balls.\nTwo cans hold 2 x 3 = 6 balls.\nSo he has 5 + 6 = 11 balls.\nLet me check "
@@ -305,6 +309,57 @@ static void test_styles(void **unused)
     }
 }
 
+/* "bold underline" for {style:, "" where it is shown as any text. */
+static void add_attributes(struct str *out, const struct theme *theme, const char *name, size_t n)
+{
+    static const char *const words[] = {"bold", "dim", "underline", "reverse", "italic"};
+    enum style s = STYLE_TEXT;
+    while (s < STYLE_COUNT && (strlen(style_name(s)) != n || strncmp(style_name(s), name, n) != 0)) s++;
+    assert_true(s < STYLE_COUNT);
+    unsigned attrs = theme_plain_attrs(theme, s);
+    str_add_char(out, '{');
+    for (size_t i = 0, some = 0; i < ARRAY_LEN(words); i++)
+        if (attrs & 1u << i) str_addf(out, "%s%s", some++ ? " " : "", words[i]);
+    str_add_char(out, ':');
+}
+
+/* The screen without colours, as NO_COLOR and the monochrome theme show it: each run of cells in its attributes. */
+static void golden_monochrome(struct headless *t, const struct theme *theme, const char *name)
+{
+    struct str out = STR_EMPTY;
+    for (const char *p = headless_screen(t, true); *p; p++) {
+        size_t n = *p == '{' ? strspn(p + 1, "abcdefghijklmnopqrstuvwxyz_") : 0;
+        if (n && p[1 + n] == ':') {
+            add_attributes(&out, theme, p + 1, n);
+            p += 1 + n;
+        } else {
+            str_add_char(&out, *p);
+        }
+    }
+    golden_text(name, str_cstr(&out));
+    str_release(&out);
+}
+
+static void test_monochrome(void **unused)
+{
+    (void)unused;
+    static const char *const which[] = {"thinking", "rated", "found", "settings"};
+    struct theme theme;
+    assert_int_equal(theme_load(&theme, "themes/monochrome.ini", NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(which); i++) {
+        struct headless t;
+        char name[80];
+        size_t k = 0;
+        headless_open(&t);
+        headless_start(&t, 80, 24, 0);
+        while (strcmp(states[k].name, which[i])) k++;
+        states[k].make(&t);
+        snprintf(name, sizeof name, "%s_monochrome_80x24", which[i]);
+        golden_monochrome(&t, &theme, name);
+        headless_close(&t);
+    }
+}
+
 static void test_side(void **unused)
 {
     (void)unused;
@@ -383,7 +438,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states), cmocka_unit_test(test_styles),           cmocka_unit_test(test_side),
-        cmocka_unit_test(test_small),  cmocka_unit_test(test_every_size_draws),
+        cmocka_unit_test(test_monochrome), cmocka_unit_test(test_small),  cmocka_unit_test(test_every_size_draws),
     };
     return cmocka_run_group_tests_name("golden screens", tests, NULL, NULL);
 }
