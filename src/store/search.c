@@ -184,12 +184,18 @@ struct place {
     " AND (?8 IS NULL OR EXISTS (SELECT 1 FROM replies r WHERE r.message = m.id AND ?8 IN (r.ended, r.answer_ended)))" \
     " AND (?9 IS NULL OR (m.role = 'assistant'" \
     "  AND coalesce((SELECT value FROM ratings a WHERE a.message = m.id AND a.part = 'answer'), 0) = ?9))"
+/* The newest ?10 matches are ranked in one pass, which FTS5's own ORDER BY rank needs two for; another one makes the snippets of the best (to look up each by
+ * its rowid takes longer, hence the order of the join). */
 #define FOUND(text, edited) \
-    "SELECT m.id, m.conversation, c.title, m.created_ms, message_index.rank," \
+    "WITH best AS MATERIALIZED (SELECT m.id AS id, b.rank AS rank" \
+    "  FROM (SELECT rowid AS id, bm25(message_index) AS rank FROM message_index WHERE message_index MATCH ?1 ORDER BY rowid DESC LIMIT ?10) b" \
+    "  JOIN messages m ON m.id = b.id WHERE TRUE" NARROWED " ORDER BY b.rank, m.id DESC LIMIT ?2)" \
+    " SELECT m.id, m.conversation, c.title, m.created_ms, best.rank," \
     " snippet(message_index, -1, char(2), char(3), '…', 16)," \
     " iif(?3, " text ", NULL), iif(?3, " edited ", NULL)" \
-    " FROM message_index JOIN messages m ON m.id = message_index.rowid JOIN conversations c ON c.id = m.conversation" \
-    " WHERE message_index MATCH ?1 AND message_index.rowid >= ?10" NARROWED " ORDER BY message_index.rank LIMIT ?2"
+    " FROM message_index CROSS JOIN best ON best.id = message_index.rowid JOIN messages m ON m.id = best.id" \
+    " JOIN conversations c ON c.id = m.conversation" \
+    " WHERE message_index MATCH ?1 AND message_index.rowid >= (SELECT min(id) FROM best) ORDER BY best.rank, m.id DESC"
 #define SCANNED(text, edited, role) \
     "SELECT m.id, m.conversation, c.title, m.created_ms, 0.0, NULL, " text ", " edited \
     " FROM messages m JOIN conversations c ON c.id = m.conversation" \
@@ -287,21 +293,7 @@ static void take_row(struct query *q, const struct words *w, enum search_in part
 }
 
 /* Ranking looks at every match, which words as common as "the" make long: of so many matches only the newest are ranked. */
-#define RANKED_MAX 1000
-
-/* The oldest message that is ranked; 0 all. */
-static int first_ranked(struct store *s, const struct str *match, int64_t *first, struct err *e)
-{
-    static const char sql[] = "SELECT rowid FROM message_index WHERE message_index MATCH ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2";
-    struct query q;
-
-    *first = 0;
-    query_init(&q, s, sql, e);
-    query_text(&q, 1, str_cstr(match), match->len);
-    query_int(&q, 2, RANKED_MAX);
-    if (query_row(&q)) *first = query_get_int(&q, 0);
-    return query_end(&q);
-}
+#define RANKED_MAX 400
 
 static bool is_narrow(const struct search_filter *f)
 {
@@ -328,21 +320,14 @@ static int search_place(struct store *s, const struct place *p, const struct wor
     struct str match = STR_EMPTY;
     struct query q;
     size_t before = out->n;
-    int64_t first = 0;
-    int rc = 0;
 
     if (w->match.len) {
         str_addf(&match, "%s : (%s)", p->columns, str_cstr(&w->match));
-        if (!str_ok(&match)) rc = err_set(e, ERR_NOMEM, "out of memory");
-        if (!rc && limit > 0 && !w->n_literal && !is_narrow(f)) rc = first_ranked(s, &match, &first, e);
-    }
-    if (rc) {
-        str_release(&match);
-        return rc;
+        if (!str_ok(&match)) return err_set(e, ERR_NOMEM, "out of memory");
     }
     query_init(&q, s, w->match.len ? p->found : p->scanned, e);
     if (w->match.len) {
-        query_int(&q, 10, first);
+        query_int(&q, 10, limit > 0 && !w->n_literal && !is_narrow(f) ? RANKED_MAX : -1);
         query_text(&q, 1, str_cstr(&match), match.len);
         query_int(&q, 2, limit > 0 && w->n_literal == 0 ? limit : -1);
         query_int(&q, 3, w->n_literal > 0);
