@@ -53,7 +53,7 @@ PONDER   = $(BUILD)/ponder
 UNIT     = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
 SCRIPTS  = $(wildcard tests/cli/*.sh tests/pty/*.sh tests/fault/*.py)
 
-.PHONY: all build run test check test-long bench-ui bench-store tests model model-1.5b install uninstall asan help clean deps deps-test format-check
+.PHONY: screens all build run test check test-long bench-ui bench-store tests model model-1.5b install uninstall asan help clean deps deps-test format-check
 .DEFAULT_GOAL := all
 
 ## all          install what is missing, build build/ponder (the default)
@@ -101,6 +101,10 @@ asan: deps-test
 ## bench-ui     measure the interface through a pseudo terminal: keys while the model writes, a conversation of 10,000 messages
 bench-ui: build
 	@PONDER=$(abspath $(PONDER)) python3 tests/bench/ui.py
+
+## screens      draw the pictures of README anew, from the program itself (a test holds them against it)
+screens: $(BUILD)/tests/ui_screens
+	@GENERATE=1 $< >/dev/null
 
 tests: $(UNIT)
 

@@ -37,6 +37,8 @@
     X(MENU, "menu", "-", "popups") \
     X(MENU_SELECTED, "menu_selected", "r", "the chosen line in a popup") \
     X(MENU_BORDER, "menu_border", "d", "their frame") \
+    X(MENU_HINT, "menu_hint", "d", "what is said beside and about their rows") \
+    X(MENU_STRONG, "menu_strong", "b", "headings in them, and the row in use") \
     X(CODE, "code", "-", "code in answers") \
     X(CODE_KEYWORD, "code_keyword", "b", "highlighting") \
     X(CODE_STRING, "code_string", "-", "") \

@@ -336,7 +336,7 @@ static struct box draw_frame(const struct app *a, struct grid *g, const struct p
             screen_put(g, b.x + b.w - 1, b.y + y, g->w, STYLE_MENU_BORDER, "│");
         }
         int x = screen_put(g, b.x + 2, b.y, b.x + b.w - 2, STYLE_MENU_BORDER, " ");
-        x = screen_put(g, x, b.y, b.x + b.w - 2, STYLE_MENU_BORDER, p->title);
+        x = screen_put(g, x, b.y, b.x + b.w - 2, STYLE_MENU, p->title);
         screen_put(g, x, b.y, b.x + b.w - 2, STYLE_MENU_BORDER, " ");
         return (struct box){.x = b.x + 2, .y = b.y + 1, .w = b.w - 4, .h = b.h - 2};
     }
@@ -367,28 +367,28 @@ static void draw_page(struct app *a, struct grid *g, struct popup *p)
     for (int y = 0; y < b.h && p->top + (size_t)y < w->n; y++) {
         const struct wrap_line *l = &w->lines[p->top + (size_t)y];
         bool heading = l->to > l->from && p->page.clean.data[l->from] != ' ';
-        grid_put_tabs(g, b.x, b.y + y, b.x + b.w, heading ? STYLE_KEY : STYLE_MENU, p->page.clean.data + l->from, l->to - l->from, b.x);
+        grid_put_tabs(g, b.x, b.y + y, b.x + b.w, heading ? STYLE_MENU_STRONG : STYLE_MENU, p->page.clean.data + l->from, l->to - l->from, b.x);
     }
     if (p->top + (size_t)(b.h > 0 ? b.h : 0) < w->n && b.w > 3 && b.h > 0)
-        screen_put(g, b.x + b.w - 1, b.y + b.h - 1, b.x + b.w, STYLE_NOTICE, "↓");
-    if (p->top > 0 && b.w > 3 && b.h > 0) screen_put(g, b.x + b.w - 1, b.y, b.x + b.w, STYLE_NOTICE, "↑");
+        screen_put(g, b.x + b.w - 1, b.y + b.h - 1, b.x + b.w, STYLE_MENU_HINT, "↓");
+    if (p->top > 0 && b.w > 3 && b.h > 0) screen_put(g, b.x + b.w - 1, b.y, b.x + b.w, STYLE_MENU_HINT, "↑");
 }
 
 static void draw_list_row(struct app *a, struct grid *g, const struct popup *p, const struct box *b, int y, size_t i)
 {
     const struct popup_row *r = &p->rows[i];
-    enum style style = i == p->selected ? STYLE_MENU_SELECTED : r->strong ? STYLE_KEY : STYLE_MENU;
+    enum style style = i == p->selected ? STYLE_MENU_SELECTED : r->strong ? STYLE_MENU_STRONG : STYLE_MENU;
     grid_fill(g, b->x, y, b->w, 1, style);
     int note = utf8_columns(r->note, strlen(r->note)), text = utf8_columns(r->text, strlen(r->text));
     int most = b->w / 2 > b->w - text - 2 ? b->w / 2 : b->w - text - 2;
     bool note_cut = note > most;
     if (note_cut) note = most;
     int note_x = b->x + b->w - note;
-    if (b->w >= 24 && note > 0) screen_put(g, note_x, y, b->x + b->w, i == p->selected ? STYLE_MENU_SELECTED : STYLE_HINT, r->note);
+    if (b->w >= 24 && note > 0) screen_put(g, note_x, y, b->x + b->w, i == p->selected ? STYLE_MENU_SELECTED : STYLE_MENU_HINT, r->note);
     int end = b->w >= 24 && note > 0 ? note_x - 1 : b->x + b->w;
     screen_put(g, b->x, y, end, style, r->text);
     if (text > end - b->x && end > b->x) screen_put(g, end - 1, y, end, style, "…");
-    if (note_cut && b->w >= 24) screen_put(g, b->x + b->w - 1, y, b->x + b->w, i == p->selected ? STYLE_MENU_SELECTED : STYLE_HINT, "…");
+    if (note_cut && b->w >= 24) screen_put(g, b->x + b->w - 1, y, b->x + b->w, i == p->selected ? STYLE_MENU_SELECTED : STYLE_MENU_HINT, "…");
     screen_hit(a, HIT_POPUP_ROW, b->x, y, b->w, 1, i);
 }
 
@@ -404,10 +404,10 @@ static int draw_about(struct app *a, struct grid *g, const struct popup *p, cons
     p->def->about(a, p, &s);
     wrap_text(&w, str_cstr(&s), s.len, b->w);
     for (size_t i = 0; i < w.n && i < (size_t)rows; i++)
-        grid_put(g, b->x, y + (int)i, b->x + b->w, STYLE_HINT, str_cstr(&s) + w.lines[i].from, w.lines[i].to - w.lines[i].from);
+        grid_put(g, b->x, y + (int)i, b->x + b->w, STYLE_MENU_HINT, str_cstr(&s) + w.lines[i].from, w.lines[i].to - w.lines[i].from);
     if (w.n > (size_t)rows) {
         int end = b->x + w.lines[rows - 1].columns;
-        screen_put(g, end < b->x + b->w ? end : end - 1, y + rows - 1, b->x + b->w, STYLE_HINT, "…");
+        screen_put(g, end < b->x + b->w ? end : end - 1, y + rows - 1, b->x + b->w, STYLE_MENU_HINT, "…");
     }
     wrap_release(&w);
     str_release(&s);
@@ -417,6 +417,7 @@ static int draw_about(struct app *a, struct grid *g, const struct popup *p, cons
 static void draw_line(struct grid *g, const struct popup *p, const struct box *b)
 {
     struct str mark = STR_EMPTY;
+    grid_fill(g, b->x, b->y, b->w, 1, STYLE_INPUT);
     str_addf(&mark, "%s%s", p->asking[0] ? p->asking : ">", p->asking[0] ? ": " : " ");
     int x = screen_put(g, b->x, b->y, b->x + b->w, STYLE_INPUT_MARK, str_cstr(&mark));
     /* The end of the line is where one types. */
@@ -446,7 +447,7 @@ static void draw_list(struct app *a, struct grid *g, struct popup *p)
     if (p->selected < p->top) p->top = p->selected;
     if (p->selected >= p->top + (size_t)list) p->top = p->selected - (size_t)list + 1;
     for (int y = 0; y < list && p->top + (size_t)y < p->n; y++) draw_list_row(a, g, p, &b, b.y + 1 + y, p->top + (size_t)y);
-    if (!p->n) screen_put(g, b.x, b.y + 1, b.x + b.w, STYLE_HINT, p->filter.len ? "nothing found" : "nothing here yet");
+    if (!p->n) screen_put(g, b.x, b.y + 1, b.x + b.w, STYLE_MENU_HINT, p->filter.len ? "nothing found" : "nothing here yet");
 }
 
 void popup_draw(struct app *a, struct grid *g)

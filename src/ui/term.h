@@ -65,7 +65,7 @@ struct theme {
 void theme_default(struct theme *t);
 /* Reads NAME.ini from the config folder's themes/, then from the installed themes, or NAME itself if it has a '/'; "default" or "" is theme_default. Keys are slot names,
  * values "fg [on bg] [bold] [dim] [underline] [reverse] [italic]"; colours: default (the terminal's own), the 16 names, 0-255, #rrggbb, or a name from the file's [palette].
- * A colour that is not given is the one of `text`. A bad line names file and line, *t stays usable (the default). */
+ * A colour that is not given is the one of `text`; a ground, in menus, that of `menu`. A bad line names file and line, *t stays usable (the default). */
 int theme_load(struct theme *t, const char *name, struct err *e);
 /* Appends the i-th name that theme_load finds, "default" first; false at the end. */
 bool theme_name_at(size_t i, struct str *name);

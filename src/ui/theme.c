@@ -60,6 +60,8 @@ static const struct style_def builtin[STYLE_COUNT] = {
     [STYLE_MENU] = {OWN, OWN, 0},
     [STYLE_MENU_SELECTED] = {OWN, OWN, ATTR_REVERSE},
     [STYLE_MENU_BORDER] = {PAL(6), OWN, 0},
+    [STYLE_MENU_HINT] = {OWN, OWN, ATTR_DIM},
+    [STYLE_MENU_STRONG] = {PAL(6), OWN, 0},
     [STYLE_CODE] = {PAL(2), OWN, 0},
     [STYLE_CODE_KEYWORD] = {PAL(5), OWN, 0},
     [STYLE_CODE_STRING] = {PAL(3), OWN, 0},
@@ -270,8 +272,10 @@ static int read_file(struct theme *t, const char *path, const char *name, struct
         if (text->bg.index == COLOUR_AS_TEXT) text->bg.index = COLOUR_OWN;
         for (size_t i = 0; i < STYLE_COUNT; i++) {
             struct style_def *d = &r->theme.styles[i];
+            bool in_menu = i == STYLE_MENU_BORDER || i == STYLE_MENU_HINT || i == STYLE_MENU_STRONG;
             if (d->fg.index == COLOUR_AS_TEXT) d->fg = text->fg;
-            if (d->bg.index == COLOUR_AS_TEXT) d->bg = text->bg;
+            /* menu stands before them in the table, so that its own is known */
+            if (d->bg.index == COLOUR_AS_TEXT) d->bg = in_menu ? r->theme.styles[STYLE_MENU].bg : text->bg;
         }
         snprintf(r->theme.name, sizeof(r->theme.name), "%s", name);
         *t = r->theme;
