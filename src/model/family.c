@@ -21,7 +21,8 @@
 #define CLOSE_LINES   "\n</think>\n\n"
 #define EMPTY_THOUGHT "<think>\n\n</think>\n\n"
 #define KEPT_LINES    .thought_before = "<think>\n", .thought_after = CLOSE_LINES
-#define ENDS_CHATML .answer_end = LIST("<|im_end|>", "<|endoftext|>")
+/* Who begins another turn has ended this one: models that were not trained to think do it in the place of an answer, again and again. */
+#define ENDS_CHATML .answer_end = LIST("<|im_end|>", "<|endoftext|>", "<|im_start|>")
 #define AGAIN       "\nWait"
 
 /* ---- models that were not trained to think ------------------------------------------------------------------- */
@@ -60,7 +61,7 @@
     "exercise on scratch paper. Be as casual and as long as you want until you are confident to generate the response to "                 \
     "the user.[/THINK]Here, provide a self-contained response."
 
-#define LLAMA PROMPTED, .answer_end = LIST("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"), SAMPLING(0.6, 0.9, 0, 0), .render = render_llama3
+#define LLAMA PROMPTED, .answer_end = LIST("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|start_header_id|>"), SAMPLING(0.6, 0.9, 0, 0), .render = render_llama3
 
 static const struct family families[] = {
     /* Trained to think */
@@ -243,7 +244,7 @@ static const struct family families[] = {
      .close_forced = "</seed:think>\n",
      .wrap_up = WRAP_PLAIN,
      .wait = AGAIN,
-     .answer_end = LIST("<seed:eos>"),
+     .answer_end = LIST("<seed:eos>", "<seed:bos>"),
      .thought_key = "reasoning_content",
      SAMPLING(1.1, 0.95, 0, 0),
      .render = render_seed,
@@ -299,25 +300,25 @@ static const struct family families[] = {
     {.name = "llama-3", LLAMA, FACTS(.bos = "<|begin_of_text|>", KEPT_LINES)},
     {.name = "gemma-2",
      PROMPTED,
-     .answer_end = LIST("<end_of_turn>", "<eos>"),
+     .answer_end = LIST("<end_of_turn>", "<eos>", "<start_of_turn>"),
      SAMPLING(0.7, 0.95, 64, 0),
      .render = render_gemma,
      FACTS(.bos = "<bos>", .needs_message = true, .alternates = true, .system_in_user = true, KEPT_LINES)},
     {.name = "gemma-3",
      PROMPTED,
-     .answer_end = LIST("<end_of_turn>", "<eos>"),
+     .answer_end = LIST("<end_of_turn>", "<eos>", "<start_of_turn>"),
      SAMPLING(1.0, 0.95, 64, 0),
      .render = render_gemma,
      FACTS(.bos = "<bos>", .needs_message = true, .alternates = true, KEPT_LINES)},
     {.name = "phi-3.5",
      PROMPTED,
-     .answer_end = LIST("<|end|>", "<|endoftext|>"),
+     .answer_end = LIST("<|end|>", "<|endoftext|>", "<|user|>"),
      SAMPLING(0.6, 0.95, 0, 0),
      .render = render_phi3,
      FACTS(.eos = "<|endoftext|>", .skips_empty_system = true, KEPT_LINES)},
     {.name = "phi-3",
      PROMPTED,
-     .answer_end = LIST("<|end|>", "<|endoftext|>"),
+     .answer_end = LIST("<|end|>", "<|endoftext|>", "<|user|>"),
      SAMPLING(0.6, 0.95, 0, 0),
      .render = render_phi3,
      FACTS(.eos = "<|endoftext|>", KEPT_LINES)},

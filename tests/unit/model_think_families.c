@@ -219,6 +219,45 @@ static void test_budgets(void **state)
                 }
 }
 
+/* A model that begins another turn has ended its own: in an answer at once, before one it is not let. */
+static void test_another_turn_ends_this(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *family, *opener;
+    } cases[] = {{"chatml", "<|im_start|>"}, {"qwen3", "<|im_start|>"},          {"llama-3.2", "<|start_header_id|>"}, {"gemma-3", "<start_of_turn>"},
+                 {"phi-3", "<|user|>"},      {"deepseek-r1-distill-qwen", "<｜User｜>"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct family *f = family_by_name(cases[i].family);
+        struct vocab v;
+        struct reply r;
+        bool taken;
+        int32_t forced;
+        float logits[VOCAB_MAX] = {0};
+        struct think_stats st = {0};
+        assert_non_null(f);
+        vocab_init(&v, f, true);
+        struct think_vocab tv = vocab_functions(&v);
+        struct think_config c = config(f, (struct budget){BUDGET_TOKENS, 0});
+        int32_t opener = tv.find(tv.arg, cases[i].opener);
+        assert_true(opener >= 0);
+        reply_start(&r, &c, &tv, v.end_id);
+        for (int k = 0; k < 100 && st.state != THINK_ANSWER; k++) {
+            reply_step(&r, ' ', &taken);
+            think_stats(r.t, &st);
+        }
+        assert_int_equal(think_next(r.t, logits, 0, &forced), THINK_DO_SAMPLE);
+        assert_true(logits[opener] == -INFINITY);
+        reply_step(&r, 'y', &taken);
+        memset(logits, 0, sizeof logits);
+        assert_int_equal(think_next(r.t, logits, 0, &forced), THINK_DO_SAMPLE);
+        assert_true(logits[opener] == 0);
+        reply_step(&r, opener, &taken);
+        assert_int_equal(r.answer_ending, ANSWER_COMPLETE);
+        reply_free(&r);
+    }
+}
+
 /* The bytes of a closing tag cut in two at every place, with the text around it glued to either half or not. */
 static void test_split_tags(void **state)
 {
@@ -477,7 +516,7 @@ static void test_anything(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unlimited), cmocka_unit_test(test_given), cmocka_unit_test(test_given_needs_a_thought), cmocka_unit_test(test_budgets),  cmocka_unit_test(test_split_tags),
+        cmocka_unit_test(test_unlimited), cmocka_unit_test(test_given), cmocka_unit_test(test_given_needs_a_thought), cmocka_unit_test(test_budgets),  cmocka_unit_test(test_another_turn_ends_this), cmocka_unit_test(test_split_tags),
         cmocka_unit_test(test_half_tags), cmocka_unit_test(test_commands), cmocka_unit_test(test_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
