@@ -99,12 +99,6 @@ static inline int fake_regenerate(struct chat *c, int64_t reply, struct err *e)
     return 0;
 }
 
-static inline int fake_reroll(struct chat *c, int64_t reply, struct err *e)
-{
-    str_addf(&fake_of(c)->log, "reroll %lld\n", (long long)reply);
-    return fake_regenerate(c, reply, e);
-}
-
 static inline int fake_rethink(struct chat *c, int64_t reply, size_t bytes, struct err *e)
 {
     struct fake_chat *f = fake_of(c);
@@ -200,7 +194,6 @@ static const struct chat_port fake_port = {
     .send = fake_send,
     .edit = fake_edit,
     .regenerate = fake_regenerate,
-    .reroll = fake_reroll,
     .rethink = fake_rethink,
     .sample = fake_sample,
     .queued = fake_queued,

@@ -191,6 +191,16 @@ static int think_again(struct settings *set, struct err *e)
     return !rc && set->budget.kind == BUDGET_OFF ? settings_set(set, "budget", settings_find("budget")->initial, e) : rc;
 }
 
+/* Moves the thought that a script gives into the job. */
+static void take_thought(struct job *job, struct script *s)
+{
+    str_release(&job->given);
+    job->given = s->thought;
+    s->thought = STR_EMPTY;
+    job->given_closed = !s->thought_goes_on;
+    job->given_ending = s->thought_ending;
+}
+
 /* Takes the job over, whatever comes of it. */
 static int post_job(struct chat *c, struct job *job, struct err *e)
 {
@@ -204,6 +214,7 @@ static int post_job(struct chat *c, struct job *job, struct err *e)
     job->reply = c->next_provisional;
     c->next_provisional -= n ? n : 1;
     int rc = settings_copy(&job->set, &c->set, e);
+    if (c->script.thought.len) take_thought(job, &c->script);
     if (!rc && job->given.len) rc = think_again(&job->set, e);
     if (!rc && branch_copy(&job->branch, &c->branch)) rc = err_set(e, ERR_NOMEM, "out of memory");
     int64_t id = job->reply;
@@ -354,28 +365,11 @@ int chat_set_script(struct chat *c, const struct chat_script *s, struct err *e)
     return script_copy(&c->script, s, e);
 }
 
-int chat_reroll(struct chat *c, int64_t reply, struct err *e)
-{
-    const struct line_message *m = NULL;
-    for (size_t i = 0; i < c->branch.n; i++)
-        if (c->branch.items[i].id == reply) m = &c->branch.items[i];
-    if (!m) return err_set(e, ERR_NOT_FOUND, "no such reply on this branch");
-    if (!m->thought.len) return err_set(e, ERR_INVALID, "this reply has no thought to answer from");
-    if (chat_running(c)) return err_set(e, ERR_BUSY, "a reply is still being written");
-    struct chat_script s = {.thought = str_cstr(&m->thought), .thought_len = m->thought.len, .thought_of = reply > 0 ? reply : 0};
-    int rc = chat_set_script(c, &s, e);
-    if (!rc) rc = chat_regenerate(c, reply, e);
-    if (rc) script_release(&c->script);
-    return rc;
-}
-
 /* How a thought that is kept whole ends: as it did, unless something cut it. */
 static enum thought_ending kept_ending(const char *name)
 {
-    static const enum thought_ending whole[] = {THOUGHT_NATURAL, THOUGHT_BUDGET_SOFT, THOUGHT_BUDGET_HARD, THOUGHT_LOOP};
-    for (size_t i = 0; i < ARRAY_LEN(whole); i++)
-        if (name && !strcmp(name, thought_ending_name(whole[i]))) return whole[i];
-    return THOUGHT_ANSWER_NOW;
+    enum thought_ending how = name ? thought_ending_by_name(name) : THOUGHT_NONE;
+    return how == THOUGHT_NATURAL || how == THOUGHT_BUDGET_SOFT || how == THOUGHT_BUDGET_HARD || how == THOUGHT_LOOP ? how : THOUGHT_ANSWER_NOW;
 }
 
 /* Puts the thought of a message into the job. */

@@ -59,8 +59,6 @@ struct chat_samples {
 int chat_sample(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e);
 /* The seed of sample i (from 0) of a vote. */
 uint64_t chat_sample_seed(uint64_t seed, int i);
-/* Another answer to the same thought as `reply` has: the thought is put as it stands, what follows is sampled. ERR_INVALID where it has none. */
-int chat_reroll(struct chat *c, int64_t reply, struct err *e);
 
 /* What the next reply (chat_regenerate, chat_send) is given, so that it can be written again as it was. */
 struct chat_cue {
@@ -68,9 +66,10 @@ struct chat_cue {
     struct think_command cmd;
 };
 struct chat_script {
-    const char *thought;             /* put as it stands in place of one of its own; NULL: the model thinks */
+    const char *thought;             /* what it begins with, as it stands; NULL: the model thinks from the beginning */
     size_t thought_len;
-    int64_t thought_of;              /* the reply that it is from, 0 not known */
+    bool thought_goes_on;            /* by the model; else that is all of it, and it ended so: */
+    enum thought_ending thought_ending;
     const struct chat_cue *cues;     /* by position, ascending */
     size_t n_cues;
     const char *date;                /* "YYYY-MM-DD" for templates that print one; NULL today */

@@ -41,9 +41,9 @@ int branch_copy(struct branch *out, const struct branch *b);
 
 /* A copy of a chat_script, with what it has been used for. */
 struct script {
-    struct str thought;
-    bool has_thought;
-    int64_t thought_of;
+    struct str thought;          /* "" none */
+    bool thought_goes_on;
+    enum thought_ending thought_ending;
     struct chat_cue *cues;       /* own their texts */
     size_t n_cues, at;           /* at: the next one */
     char date[11];               /* "" today */
@@ -65,7 +65,7 @@ struct job {
     struct chat_samples samples; /* n 0: one reply */
     struct script script;
     struct str given;            /* JOB_REPLY: a thought to begin with; "" none */
-    int64_t given_from, given_ms;        /* the reply it is of, and how long it took there */
+    int64_t given_from, given_ms;        /* the reply it is of, 0 not known, and how long it took there */
     bool given_closed;           /* it is whole: the answer follows */
     enum thought_ending given_ending;
 };

@@ -31,7 +31,7 @@ static int copy_cues(struct script *out, const struct chat_script *s, struct err
 
 int script_copy(struct script *out, const struct chat_script *s, struct err *e)
 {
-    *out = (struct script){.has_thought = s->thought != NULL, .thought_of = s->thought_of, .timeless = s->timeless};
+    *out = (struct script){.thought_goes_on = s->thought_goes_on, .thought_ending = s->thought_ending, .timeless = s->timeless};
     if (s->thought) str_add_bytes(&out->thought, s->thought, s->thought_len);
     if (s->date) snprintf(out->date, sizeof out->date, "%s", s->date);
     int rc = str_ok(&out->thought) ? copy_cues(out, s, e) : err_set(e, ERR_NOMEM, "out of memory");

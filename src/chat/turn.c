@@ -244,7 +244,7 @@ void turn_init(struct turn *t, struct worker *w, struct job *job, int sample, ui
     budget_format(t->budget, t->budget_text);
     struct reply_start start = {.engine_version = PONDER_VERSION, .kernels = w->numerics, .system = set->system, .budget = t->budget_text,
                                 .think = set->think, .cot = set->cot, .keep_thoughts = set->keep_thoughts, .loop_guard = set->loop_guard,
-                                .thought_of = job->script.thought_of, .think_min = set->think_min, .answer_max = set->answer_max,
+                                .thought_of = job->given_closed ? job->given_from : 0, .given_from = job->given_from, .given_len = job->given.len, .think_min = set->think_min, .answer_max = set->answer_max,
                                 .model = "", .model_file = "", .quant = "", .family = ""};
     if (w->engine) {
         t->info = engine_info(w->engine);
@@ -308,19 +308,13 @@ int turn_controls(struct turn *t, struct err *e)
         .given_closed = t->job->given_closed,
         .given_ending = t->job->given_ending,
     };
-    if (t->job->script.has_thought) {     /* it is put to its end, whatever a thought may be now */
-        c.budget = (struct budget){.kind = BUDGET_UNLIMITED};
-        c.think_min = 0;
-        c.loop_guard = false;
-    }
     /* examples are part of the prompt and of nothing that was said */
     if (c.think && t->info->family->start == THOUGHT_PROMPTED && !strcmp(set->cot, "few")) recorder_event(&t->rec, 0, "examples", EXAMPLES_NAME);
     t->rec.start.prompt_tokens = (int)t->n_prompt;
     t->rec.start.context = session_ctx(t->w->session);
     int rc = think_new(&t->think, &c, e);
     if (!rc) rc = sampler_new(&t->sampler, t->info->n_vocab, &t->sampling, e);
-    /* a thought that is given is put behind the speculator's back */
-    if (!rc && !t->n_samples && !t->job->script.has_thought) begin_speculation(t);
+    if (!rc && !t->n_samples) begin_speculation(t);
     return rc;
 }
 
@@ -332,7 +326,7 @@ static int begin_with_given(struct turn *t, struct err *e)
     bool keep = true;
     if (!t->job->given.len) return 0;
     snprintf(from, sizeof from, "m%lld %zu", (long long)t->job->given_from, t->job->given.len);
-    recorder_event(&t->rec, 0, "given", from);
+    if (t->job->given_from) recorder_event(&t->rec, 0, "given", from);
     while (think_next(t->think, NULL, 0, &id) == THINK_DO_FORCE) {
         int rc = think_accept(t->think, id, true, &keep, e);
         if (!rc) rc = tokens_push(&t->prompt, id) ? err_set(e, ERR_NOMEM, "out of memory for the prompt") : 0;
@@ -342,7 +336,7 @@ static int begin_with_given(struct turn *t, struct err *e)
     }
     drain(t);
     refresh_stats(t);
-    return t->prompt.n < (size_t)session_ctx(t->w->session) ? 0 : err_set(e, ERR_TOO_LONG, "the thought does not fit the context (see --ctx)");
+    return t->prompt.n + ANSWER_RESERVE / 4 < (size_t)session_ctx(t->w->session) ? 0 : err_set(e, ERR_TOO_LONG, "the thought does not fit the context (see --ctx)");
 }
 
 void turn_show_prompt(struct turn *t, const struct tokens *prompt)
@@ -421,54 +415,11 @@ static void take_cues(struct turn *t)
     while ((cmd = script_cue(&t->job->script, (size_t)t->generated))) obey_or_tell(t, &(struct live){.kind = LIVE_THINK, .cmd = *cmd});
 }
 
-#define PUT_AT_ONCE 8
-
-/* A token of the thought that was given; evaluated together with its neighbours. */
-static int put_given(struct turn *t, struct tokens *put, int32_t id, bool forced, struct err *e)
-{
-    bool keep = true;
-    int rc = think_accept(t->think, id, forced, &keep, e);
-    drain(t);
-    if (rc || !keep) return rc;
-    t->generated++;
-    sampler_accept(t->sampler, id);
-    rc = tokens_push(put, id);
-    if (rc || put->n < PUT_AT_ONCE) return rc;
-    rc = session_decode(t->w->session, put->ids, put->n, e);
-    put->n = 0;
-    recorder_flush(&t->rec, false);
-    return rc;
-}
-
-/* Puts the thought that the script gives. */
-static int put_thought(struct turn *t, struct err *e)
-{
-    const struct script *s = &t->job->script;
-    struct tokens ids = {0}, put = {0};
-    int32_t id = -1;
-    size_t used, room = (size_t)session_ctx(t->w->session);
-    int rc = s->has_thought ? think_spell(t->think, str_cstr(&s->thought), s->thought.len, &ids, e) : 0;
-    session_tokens(t->w->session, &used);
-    if (!rc && ids.n && used + ids.n + ANSWER_RESERVE / 4 >= room) rc = err_set(e, ERR_TOO_LONG, "the thought that is given does not fit the context");
-    for (size_t i = 0; !rc && i < ids.n && live(t);) {
-        enum think_action act = think_next(t->think, session_logits(t->w->session), 0, &id);
-        if (act == THINK_DO_END) break;
-        rc = put_given(t, &put, act == THINK_DO_FORCE ? id : ids.ids[i], act == THINK_DO_FORCE, e);
-        if (act != THINK_DO_FORCE) i++;
-    }
-    if (!rc && put.n) rc = session_decode(t->w->session, put.ids, put.n, e);
-    tokens_release(&ids);
-    tokens_release(&put);
-    return rc;
-}
-
 static int decode(struct turn *t, struct err *e)
 {
     struct session *s = t->w->session;
     int rc = 0;
     turn_begin_clock(t);
-    rc = put_thought(t, e);
-    if (rc) return rc;
     while (live(t) && !turn_over(t)) {
         int32_t id = -1;
         take_cues(t);

@@ -187,6 +187,21 @@ static int find_model(struct replay *r, struct err *e)
     return rc;
 }
 
+/* The thought that the reply was given, which stands in its own. */
+static void put_given(const struct replay *r, struct chat_script *s)
+{
+    long long from;
+    size_t n;
+    for (size_t i = 0; i < r->from.n_events; i++) {
+        const struct reply_event *ev = &r->from.events[i];
+        if (strcmp(ev->kind, "given") || sscanf(ev->value, "m%lld %zu", &from, &n) != 2 || n > r->reply->thought_len) continue;
+        s->thought = r->reply->thought;
+        s->thought_len = n;
+        s->thought_goes_on = !r->from.thought_of;
+        s->thought_ending = thought_ending_by_name(r->reply->ended);
+    }
+}
+
 static int begin(struct replay *r, struct err *e)
 {
     struct tm tm;
@@ -205,10 +220,7 @@ static int begin(struct replay *r, struct err *e)
     if (!rc) rc = chat_new(&r->chat, &r->args.set, str_cstr(&r->model_path), r->memory, e);
     if (!rc) rc = chat_select(r->chat, conversation, e);
     struct chat_script s = {.cues = r->cues, .n_cues = r->n_cues, .date = r->date, .timeless = true};
-    if (r->from.thought_of) {
-        s.thought = r->reply->thought;
-        s.thought_len = r->reply->thought_len;
-    }
+    put_given(r, &s);
     return rc ? rc : chat_set_script(r->chat, &s, e);
 }
 

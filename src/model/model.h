@@ -390,6 +390,9 @@ enum answer_ending { ANSWER_ENDINGS(X) };
 #undef X
 const char *thought_ending_name(enum thought_ending t);
 const char *answer_ending_name(enum answer_ending a);      /* NULL for ANSWER_NOT_BEGUN */
+/* NONE and NOT_BEGUN for what is no name. */
+enum thought_ending thought_ending_by_name(const char *name);
+enum answer_ending answer_ending_by_name(const char *name);
 
 enum think_state { THINK_IDLE, THINK_COUNTING, THINK_SOFT, THINK_WAITING_UTF8, THINK_FORCING, THINK_ANSWER, THINK_DONE };
 
@@ -478,10 +481,6 @@ enum think_action {
 
 int think_new(struct think **out, const struct think_config *c, struct err *e);
 void think_free(struct think *t);
-/* Appends the ids by which a thought that is given reads, from where the controller stands at the beginning of a reply: the opening tag where it
- * is still to come, the thought (but for the first words that the controller puts itself), the closing tag. Nothing where no thought can stand.
- * The caller puts them with think_accept as if they had been sampled. */
-int think_spell(struct think *t, const char *thought, size_t n, struct tokens *out, struct err *e);
 /* What to do for the next token. logits: n_vocab floats of the position to be filled; they are changed where tags or ends are
  * favoured or withheld. running_ms: time since the first decode of this reply, pauses left out. */
 enum think_action think_next(struct think *t, float *logits, int64_t running_ms, int32_t *forced);

@@ -43,6 +43,20 @@ const char *answer_ending_name(enum answer_ending a)
     return a != ANSWER_NOT_BEGUN && (size_t)a < ARRAY_LEN(names) ? names[a] : NULL;
 }
 
+enum thought_ending thought_ending_by_name(const char *name)
+{
+    for (int i = THOUGHT_NONE; i <= THOUGHT_ERROR; i++)
+        if (!strcmp(name, thought_ending_name((enum thought_ending)i))) return (enum thought_ending)i;
+    return THOUGHT_NONE;
+}
+
+enum answer_ending answer_ending_by_name(const char *name)
+{
+    for (int i = ANSWER_COMPLETE; i <= ANSWER_ERROR; i++)
+        if (!strcmp(name, answer_ending_name((enum answer_ending)i))) return (enum answer_ending)i;
+    return ANSWER_NOT_BEGUN;
+}
+
 /* ---- events -------------------------------------------------------------------------------------------------- */
 
 struct think_event *think_push(struct think *t, enum think_event_kind kind)

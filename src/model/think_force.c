@@ -166,26 +166,6 @@ int force_close(struct think *t, bool wrap_up, struct err *e)
     return rc ? rc : force_markup(t, FORCE_CLOSE, close, e);
 }
 
-int think_spell(struct think *t, const char *thought, size_t n, struct tokens *out, struct err *e)
-{
-    int rc = 0;
-    const char *lead = t->family->think_lead;
-    size_t len = lead && force_pending(t) ? strlen(lead) : 0;
-    if (t->state != THINK_IDLE && !thought_is_open(t)) return 0;
-    if (t->state == THINK_IDLE) {
-        rc = encode_markup(t, t->family->open[0], out, e);
-        if (!rc) rc = encode_markup(t, opening_newline(t), out, e);
-    }
-    if (len && n >= len && !memcmp(thought, lead, len)) {
-        thought += len;
-        n -= len;
-    } else {
-        t->queue_at = t->queue_n = 0; /* it began in other words */
-    }
-    if (!rc) rc = encode(t, thought, n, PARSE_NONE, out, e);
-    return rc ? rc : encode_markup(t, closing_text(t), out, e);
-}
-
 void force_rest_of_close(struct think *t)
 {
     queue_ids(t, FORCE_CLOSE, t->close_tag.ids + 1, t->close_tag.n - 1, NULL);

@@ -59,6 +59,8 @@ struct reply_start {
     const char *think, *cot;         /* the settings of these names; NULL not known */
     bool keep_thoughts, loop_guard;
     int64_t thought_of;              /* the reply whose thought this one was given; 0: its thought is its own */
+    int64_t given_from;              /* the reply whose thought this one's begins with, 0 none: */
+    size_t given_len;                /* so many bytes, with the spans in them */
 };
 /* Adds a streaming reply below its prompt and makes it the leaf. */
 int store_begin_reply(struct store *s, const struct reply_start *r, int64_t *id, struct err *e);

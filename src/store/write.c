@@ -265,16 +265,18 @@ static int insert_provenance(struct store *s, int64_t reply, const struct reply_
 }
 
 /* What no sampler chose in a thought that is given is so in its copy too. The first words are put, and told, anew. */
-static int copy_spans(struct store *s, int64_t reply, int64_t from, struct err *e)
+static int copy_spans(struct store *s, int64_t reply, int64_t from, size_t len, struct err *e)
 {
     struct query q;
 
     query_init(&q, s,
                "INSERT INTO spans(message, position, byte_offset, byte_length, kind, author)"
-               " SELECT ?1, position, byte_offset, byte_length, kind, author FROM spans WHERE message = ?2 AND kind NOT IN ('lead', 'close')",
+               " SELECT ?1, position, byte_offset, min(byte_length, ?3 - byte_offset), kind, author FROM spans"
+               " WHERE message = ?2 AND kind <> 'close' AND byte_offset < ?3 ORDER BY id",
                e);
     query_int(&q, 1, reply);
     query_int(&q, 2, from);
+    query_int(&q, 3, (int64_t)len);
     return query_run(&q);
 }
 
@@ -285,7 +287,7 @@ static int begin_reply(struct store *s, const struct reply_start *r, int64_t *id
     int rc = check_parent(s, r->conversation, r->parent, true, e);
     if (!rc) rc = insert_message(s, r->conversation, r->parent, "assistant", true, "", 0, id, e);
     if (!rc) rc = insert_provenance(s, *id, r, e);
-    if (!rc && r->thought_of) rc = copy_spans(s, *id, r->thought_of, e);
+    if (!rc && r->given_from) rc = copy_spans(s, *id, r->given_from, r->given_len, e);
     if (rc) return rc;
     query_init(&q, s, "INSERT INTO streams(message, slot, writer) VALUES(?1, ?2, ?3)", e);
     query_int(&q, 1, *id);

@@ -24,7 +24,6 @@ const struct chat_port chat_port_real = {
     .send = chat_send,
     .edit = chat_edit,
     .regenerate = chat_regenerate,
-    .reroll = chat_reroll,
     .rethink = chat_rethink,
     .sample = chat_sample,
     .queued = chat_queued,
@@ -466,19 +465,15 @@ static void reply_in_place(struct app *a, size_t i)
     a->dirty = true;
 }
 
-static void write_again(struct app *a, int64_t reply, int (*write)(struct chat *, int64_t, struct err *))
+void app_regenerate(struct app *a, int64_t reply)
 {
     struct err e = {0};
     size_t i = reply ? transcript_find(&a->t, reply) : app_target_reply(a);
-    if (write(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e))
+    if (a->port->regenerate(a->chat, i < a->t.n ? a->t.items[i].id : 0, &e))
         app_error(a, "%s", e.text);
     else
         reply_in_place(a, i);
 }
-
-void app_regenerate(struct app *a, int64_t reply) { write_again(a, reply, a->port->regenerate); }
-
-void app_reroll(struct app *a, int64_t reply) { write_again(a, reply, a->port->reroll); }
 
 void app_rethink(struct app *a, int64_t reply, size_t bytes)
 {

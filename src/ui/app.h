@@ -31,7 +31,6 @@ struct chat_port {
     int (*send)(struct chat *c, const char *text, size_t len, struct err *e);
     int (*edit)(struct chat *c, int64_t prompt, const char *text, size_t len, struct err *e);
     int (*regenerate)(struct chat *c, int64_t reply, struct err *e);
-    int (*reroll)(struct chat *c, int64_t reply, struct err *e);
     int (*rethink)(struct chat *c, int64_t reply, size_t bytes, struct err *e);
     int (*sample)(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e);
     size_t (*queued)(const struct chat *c);
@@ -185,7 +184,6 @@ void app_submit(struct app *a, const char *text, size_t n);
 void app_send(struct app *a, const char *text, size_t n);
 void app_regenerate(struct app *a, int64_t reply);
 /* Another answer to the thought of a reply. */
-void app_reroll(struct app *a, int64_t reply);
 /* The same, but with the first bytes of the reply's thought (SIZE_MAX: all of it, and the answer anew). */
 void app_rethink(struct app *a, int64_t reply, size_t bytes);
 /* Several replies at once, to a new prompt or with text NULL to the newest one again. */

@@ -168,7 +168,7 @@ static void write_second(struct app *a)
         return;
     }
     if (d->differ == BY_ANSWER)
-        app_reroll(a, d->replies[0]);
+        app_rethink(a, d->replies[0], SIZE_MAX);
     else
         app_regenerate(a, d->replies[0]);
     if (app_running(a)) return;

@@ -120,7 +120,6 @@ const struct chat_port review_port = {
     .send = no_text,
     .edit = no_edit,
     .regenerate = no_reply,
-    .reroll = no_reply,
     .rethink = no_rethink,
     .sample = no_samples,
     .queued = no_queue,

@@ -80,20 +80,6 @@ struct item *transcript_add(struct transcript *t, enum message_role role)
     return it;
 }
 
-enum thought_ending thought_ending_by_name(const char *name)
-{
-    for (int i = THOUGHT_NONE; i <= THOUGHT_ERROR; i++)
-        if (!strcmp(name, thought_ending_name((enum thought_ending)i))) return (enum thought_ending)i;
-    return THOUGHT_NONE;
-}
-
-enum answer_ending answer_ending_by_name(const char *name)
-{
-    for (int i = ANSWER_COMPLETE; i <= ANSWER_ERROR; i++)
-        if (!strcmp(name, answer_ending_name((enum answer_ending)i))) return (enum answer_ending)i;
-    return ANSWER_NOT_BEGUN;
-}
-
 bool transcript_add_message(struct transcript *t, struct message *m)
 {
     struct item *it = transcript_add(t, m->role);

@@ -20,10 +20,6 @@ enum view { VIEW_AUTO, VIEW_FOLDED, VIEW_TAIL, VIEW_FULL };
 const char *view_name(enum view v);       /* as kept in the record: "", "folded", "tail", "full" */
 enum view view_by_name(const char *name); /* VIEW_AUTO for what is no name */
 
-/* Endings as the record names them; NONE and NOT_BEGUN for what is no name. */
-enum thought_ending thought_ending_by_name(const char *name);
-enum answer_ending answer_ending_by_name(const char *name);
-
 /* How far a reply is. */
 enum phase { PHASE_DONE, PHASE_WAITING, PHASE_PREFILL, PHASE_THINKING, PHASE_ANSWERING };
 

@@ -551,8 +551,8 @@ static void another_answer_to_the_same_thought(void **state)
     assert_int_equal(settings_set(&t.set, "budget", "3", &e), 0);     /* the thought that is given has its length */
     assert_int_equal(chat_set(t.chat, &t.set, NULL, &e), 0);
     clear(&t);
-    assert_int_equal(chat_reroll(t.chat, first + 7, &e), ERR_NOT_FOUND);
-    assert_int_equal(chat_reroll(t.chat, first, &e), 0);
+    assert_int_equal(chat_rethink(t.chat, first + 7, SIZE_MAX, &e), ERR_NOT_FOUND);
+    assert_int_equal(chat_rethink(t.chat, first, SIZE_MAX, &e), 0);
     pump(&t, 2);
     assert_string_equal(str_cstr(&t.thought), str_cstr(&thought));
     assert_int_equal(t.end.answer_tokens, 12);
@@ -724,6 +724,51 @@ static void a_thought_goes_on_from_a_point_of_it(void **state)
     finish(&t);
 }
 
+/* What the reader said into a thought stays told apart in the replies that begin with it, as far as they do; and they can be written again. */
+static void what_was_said_stays_told_apart(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct err e = {0};
+    struct provenance p = {0};
+    start(&t, "60");
+    t.then = "say lookhere"; /* the vocabulary has no blank */
+    t.stop_after = 9;
+    say(&t, "hello");
+    pump(&t, 1);
+    t.stop_after = 0;
+    const char *said = strstr(str_cstr(&t.thought), "lookhere");
+    assert_non_null(said);
+    size_t at = (size_t)(said - str_cstr(&t.thought)), some = at + 4;
+    int64_t first = t.reply;
+    another_seed(&t);
+    if (chat_rethink(t.chat, first, some, &e)) fail_msg("%s", e.text);
+    pump(&t, 2);
+    assert_int_equal(store_load_provenance(t.store, t.reply, &p, &e), 0);
+    size_t marked = 0;
+    for (size_t i = 0; i < p.n_spans; i++) {
+        if (strcmp(p.spans[i].kind, "say")) continue;
+        assert_true(p.spans[i].offset <= at);
+        assert_int_equal(p.spans[i].offset + p.spans[i].length, some);
+        marked++;
+    }
+    assert_int_equal(marked, 1);
+    provenance_release(&p);
+    struct str thought = STR_EMPTY, answer = STR_EMPTY;
+    str_add_bytes(&thought, str_cstr(&t.thought), t.thought.len);
+    str_add_bytes(&answer, str_cstr(&t.answer), t.answer.len);
+    const struct chat_script s = {.thought = str_cstr(&thought), .thought_len = some, .thought_goes_on = true, .timeless = true};
+    assert_int_equal(chat_set_script(t.chat, &s, &e), 0);
+    clear(&t);
+    assert_int_equal(chat_regenerate(t.chat, 0, &e), 0);
+    pump(&t, 3);
+    assert_string_equal(str_cstr(&t.thought), str_cstr(&thought));
+    assert_string_equal(str_cstr(&t.answer), str_cstr(&answer));
+    str_release(&thought);
+    str_release(&answer);
+    finish(&t);
+}
+
 static void what_cannot_be_gone_on_with_is_refused(void **state)
 {
     (void)state;
@@ -779,6 +824,7 @@ int main(void)
         cmocka_unit_test(another_reply_and_another_prompt),
         cmocka_unit_test(the_answer_alone_is_written_again),
         cmocka_unit_test(a_thought_goes_on_from_a_point_of_it),
+        cmocka_unit_test(what_was_said_stays_told_apart),
         cmocka_unit_test(what_cannot_be_gone_on_with_is_refused),
         cmocka_unit_test(going_on_thinks_whatever_is_set),
         cmocka_unit_test(a_full_disk_loses_nothing_that_memory_holds),

@@ -208,7 +208,7 @@ static void test_answers_to_one_thought(void **state)
     headless_keys(t, "/ab answer\r");
     assert_true(headless_logged(t, "regenerate\n"));
     write_reply(t, "x", "answer alpha");
-    assert_true(headless_logged(t, "reroll "));
+    assert_true(headless_logged(t, "rethink m"));
     write_reply(t, "x", "answer beta");
     side_of_first(t);
 }
