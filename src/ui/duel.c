@@ -526,7 +526,8 @@ static void draw_writing(struct app *a, struct grid *g)
     int y = a->geo.view_y, end = y + a->geo.view_h;
     grid_fill(g, 0, y, g->w, a->geo.view_h, STYLE_TEXT);
     y = draw_prompt(a, g, y, end) + 1;
-    str_addf(&s, "%s: the %s of two replies is being written…", names[d->differ], d->written ? "second" : "first");
+    /* dots that move show that it goes on, and nothing else of it */
+    str_addf(&s, "%s: the %s of two replies is being written%.*s", names[d->differ], d->written ? "second" : "first", 1 + (int)(a->now / 500 % 3), "...");
     if (y < end) screen_put(g, 1, y, g->w, STYLE_THOUGHT_HEADER, str_cstr(&s));
     str_release(&s);
 }

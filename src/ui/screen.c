@@ -390,10 +390,26 @@ static int draw_hint_list(struct grid *g, int x, int y, int x_end, const struct 
 
 #define HINTS(list) draw_hint_list(g, x, y, x_end, list, ARRAY_LEN(list))
 
+/* The line begins as a command: what it takes and does, once its name is there. */
+static int draw_command_hint(struct grid *g, int x, int y, int x_end, const char *line, size_t n)
+{
+    static const struct hint unfinished[] = {{"Tab", "complete"}, {"F2", "all commands"}, {"Enter", "run"}};
+    size_t name = 1;
+    while (name < n && line[name] != ' ' && line[name] != '\n') name++;
+    const struct command_def *c = command_find(line + 1, name - 1);
+    if (!c) return HINTS(unfinished);
+    struct str s = STR_EMPTY;
+    if (c->args[0]) x = screen_put(g, screen_put(g, x, y, x_end, STYLE_KEY, c->args), y, x_end, STYLE_STATUS, " · ");
+    str_add(&s, c->help);
+    put_cut(g, x, y, x_end, STYLE_STATUS, &s);
+    str_release(&s);
+    return x_end;
+}
+
 static void draw_state_hints(struct app *a, struct grid *g, int y, int x_end)
 {
     size_t n;
-    app_line(a, &n);
+    const char *line = app_line(a, &n);
     const struct item *it = app_reply(a);
     int x = g->w >= 24 ? 1 : 0;
     /* The timer has to be seen, wherever the reader is. */
@@ -413,6 +429,8 @@ static void draw_state_hints(struct app *a, struct grid *g, int y, int x_end)
         HINTS(hints_say);
     else if (a->mode != INPUT_PROMPT)
         HINTS(hints_edit);
+    else if (command_is(line, n))
+        draw_command_hint(g, x, y, x_end, line, n);
     else if (it && n)
         HINTS(hints_typing_ahead);
     else if (it && it->paused)

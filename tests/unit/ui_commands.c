@@ -66,6 +66,22 @@ static void test_every_command_has_help_and_is_listed(void **state)
     str_release(&page);
 }
 
+/* A command that is being typed says what it takes and does. */
+static void test_a_typed_command_explains_itself(void **state)
+{
+    struct headless *t = *state;
+    headless_keys(t, "/comp");
+    assert_true(headless_shows(t, "Tab complete"));
+    headless_keys(t, "are");
+    assert_true(headless_shows(t, "BUDGET BUDGET... [PROMPT] · the same prompt with several budgets"));
+    headless_keys(t, " 0 200");
+    assert_true(headless_shows(t, "BUDGET BUDGET... [PROMPT] ·"));
+    headless_keys(t, "\x05\x15/tree");
+    assert_true(headless_shows(t, " the branches of this conversation"));
+    headless_keys(t, "\x05\x15tree");
+    assert_true(headless_shows(t, "Enter send"));
+}
+
 static void test_set(void **state)
 {
     struct headless *t = *state;
@@ -537,6 +553,7 @@ int main(void)
         T(test_nearest_command_is_named),
         T(test_slash_texts_can_be_sent),
         T(test_every_command_has_help_and_is_listed),
+        T(test_a_typed_command_explains_itself),
         T(test_set),
         T(test_system),
         T(test_model),
