@@ -450,6 +450,9 @@ static int draw_budget_note(struct app *a, struct grid *g, int y)
 {
     const char *mode = line_mode(a->line);
     bool idle = !app_running(a);
+    size_t n;
+    const char *line = app_line(a, &n);
+    if (a->mode == INPUT_PROMPT && command_is(line, n)) return g->w; /* what it takes may be long */
     if (g->w < 60 || a->focus == FOCUS_READING || (!idle && !mode[0])) return g->w;
     struct str s = STR_EMPTY;
     char text[32];
