@@ -10,20 +10,15 @@
 
 #include <dirent.h>
 #include <ftw.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "chat/chat.h"
-#include "tiny_model.h"
+#include "unit/chat_help.h"
 
-static const struct tiny_spec spec = {"tiny", "llama", TENSOR_Q8_0, 2, 64, 160, 4, 4, 16, 16, 300, 65536, true, false, SCALING_NONE};
-static char folder[64] = "/tmp/ponder-ahead-XXXXXX", model[96], db[96], kv[96];
+static const struct tiny_spec spec = TINY_SPEC(TENSOR_Q8_0);
+static char db[96], kv[96];
 
 struct talk {
     struct store *store;
@@ -46,13 +41,7 @@ static void start(struct talk *t, const char *path, const char *ctx)
 {
     struct err e = {0};
     memset(t, 0, sizeof *t);
-    assert_int_equal(settings_init(&t->set, &e), 0);
-    set(t, "budget", "20");
-    set(t, "answer_max", "24");
-    set(t, "loop_guard", "off");
-    set(t, "seed", "5");
-    set(t, "threads", "2");
-    set(t, "ctx", ctx);
+    chat_help_settings(&t->set, (const char *const[][2]){{"budget", "20"}, {"answer_max", "24"}, {"loop_guard", "off"}, {"seed", "5"}, {"threads", "2"}, {"ctx", ctx}}, 6);
     if (store_open(&t->store, path, &e)) fail_msg("%s", e.text);
     if (chat_new(&t->chat, &t->set, model, t->store, &e)) fail_msg("%s", e.text);
 }
@@ -87,20 +76,24 @@ static void take(struct talk *t, const struct chat_event *ev)
     }
 }
 
+struct wanted {
+    struct talk *t;
+    const int *count;
+    int want;
+};
+
+static bool enough(void *arg, const struct chat_event *ev)
+{
+    const struct wanted *w = arg;
+    if (ev) take(w->t, ev);
+    return *w->count >= w->want;
+}
+
 /* Takes events until *count is at least `want`. */
 static void pump(struct talk *t, const int *count, int want)
 {
-    int64_t until = clock_mono_ms() + 180000;
-    while (*count < want && clock_mono_ms() < until) {
-        struct pollfd p = {.fd = chat_event_fd(t->chat), .events = POLLIN};
-        poll(&p, 1, 1000);
-        struct chat_event ev;
-        while (*count < want && chat_next_event(t->chat, &ev)) {
-            take(t, &ev);
-            chat_event_release(&ev);
-        }
-    }
-    if (*count < want) fail_msg("nothing came for three minutes; %s", str_cstr(&t->notice));
+    struct wanted w = {t, count, want};
+    if (!chat_help_pump(t->chat, 180, enough, &w)) fail_msg("nothing came for three minutes; %s", str_cstr(&t->notice));
 }
 
 static void say(struct talk *t, const char *text)
@@ -566,24 +559,10 @@ static void leaving_out_the_oldest_is_done_ahead(void **state)
 static int make_model(void **state)
 {
     (void)state;
-    struct tiny_model m;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(model, sizeof model, "%s/tiny.gguf", folder);
+    int rc = chat_help_make_model(&spec);
     snprintf(db, sizeof db, "%s/record.db", folder);
     snprintf(kv, sizeof kv, "%s/ponder/kv", folder);
-    setenv("XDG_CACHE_HOME", folder, 1);
-    tiny_init(&m, &spec);
-    int rc = gw_save(&m.w, model, SIZE_MAX);
-    tiny_release(&m);
     return rc;
-}
-
-static int remove_model(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)

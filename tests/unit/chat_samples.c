@@ -8,16 +8,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <poll.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "chat/chat.h"
-#include "tiny_model.h"
+#include "unit/chat_help.h"
 
-static const struct tiny_spec spec = {"tiny", "llama", TENSOR_F32, 2, 64, 160, 4, 4, 16, 16, 300, 65536, true, false, SCALING_NONE};
-static char folder[64] = "/tmp/ponder-samples-XXXXXX", model[96];
+static const struct tiny_spec spec = TINY_SPEC(TENSOR_F32);
 
 struct talk {
     struct store *store;
@@ -38,9 +32,7 @@ static void start(struct talk *t, const char *budget, const char *ctx, const cha
                                        {"threads", threads}, {"ctx", ctx},         {"temp", "3"},         {"top_k", "0"},
                                        {"top_p", "1"},       {"min_p", "0"}};
     memset(t, 0, sizeof *t);
-    assert_int_equal(settings_init(&t->set, &e), 0);
-    for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-        if (settings_set(&t->set, settings[i][0], settings[i][1], &e)) fail_msg("%s", e.text);
+    chat_help_settings(&t->set, settings, ARRAY_LEN(settings));
     assert_int_equal(store_open(&t->store, NULL, &e), 0);
     if (chat_new(&t->chat, &t->set, model, t->store, &e)) fail_msg("%s", e.text);
 }
@@ -89,20 +81,22 @@ static void take(struct talk *t, const struct chat_event *ev)
     }
 }
 
+struct wanted {
+    struct talk *t;
+    int replies;
+};
+
+static bool enough(void *arg, const struct chat_event *ev)
+{
+    const struct wanted *w = arg;
+    if (ev) take(w->t, ev);
+    return w->t->replies >= w->replies;
+}
+
 static void pump(struct talk *t, int replies)
 {
-    int64_t until = clock_mono_ms() + 60000;
-    while (clock_mono_ms() < until) {
-        struct pollfd p = {.fd = chat_event_fd(t->chat), .events = POLLIN};
-        struct chat_event ev;
-        poll(&p, 1, 1000);
-        while (chat_next_event(t->chat, &ev)) {
-            take(t, &ev);
-            chat_event_release(&ev);
-        }
-        if (t->replies >= replies) return;
-    }
-    fail_msg("no end after a minute");
+    struct wanted w = {t, replies};
+    if (!chat_help_pump(t->chat, 60, enough, &w)) fail_msg("no end after a minute");
 }
 
 static void sample(struct talk *t, const struct chat_samples *s, const char *text)
@@ -421,6 +415,12 @@ static void leaving_in_the_middle_ends_all(void **state)
     store_close(again);
 }
 
+static int make_model(void **state)
+{
+    (void)state;
+    return chat_help_make_model(&spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,15 +430,5 @@ int main(void)
         cmocka_unit_test(a_full_context_ends_each_by_itself), cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(leaving_in_the_middle_ends_all),
     };
-    if (!mkdtemp(folder)) return 1;
-    snprintf(model, sizeof model, "%s/tiny.gguf", folder);
-    setenv("XDG_CACHE_HOME", folder, 1);
-    struct tiny_model m;
-    tiny_init(&m, &spec);
-    if (gw_save(&m.w, model, SIZE_MAX)) return 1;
-    tiny_release(&m);
-    int rc = cmocka_run_group_tests(tests, NULL, NULL);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) ? 1 : rc;
+    return cmocka_run_group_tests(tests, make_model, remove_model);
 }

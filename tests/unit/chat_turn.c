@@ -1,6 +1,5 @@
 /*
  * Turns on a tiny random model: what is told in which order, what is kept, live commands, queued prompts, branches, a record that fails.
- * The model has no end token, so a thought lasts as long as its budget and an answer as long as answer_max.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,139 +7,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <poll.h>
+#include "unit/chat_talk.h"
+
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
-
-#include "chat/chat.h"
-#include "tiny_model.h"
-
-static const struct tiny_spec spec = {"tiny", "llama", TENSOR_F32, 2, 64, 160, 4, 4, 16, 16, 300, 65536, true, false, SCALING_NONE};
-static char folder[64] = "/tmp/ponder-chat-XXXXXX", model[96];
-
-/* A chat and everything it told. */
-struct talk {
-    struct store *store;
-    struct chat *chat;
-    struct settings set;
-    struct str order;          /* a letter an event: M model, P prompt, R prefill, O thinking opened, t thought, C closed, a answer, E ended */
-    struct str thought, answer, notice, trouble;
-    struct chat_stats end;
-    int64_t reply;
-    int ended;
-    int stop_after;            /* thought pieces after which `then` is sent; 0 never */
-    const char *then;
-    int thought_pieces;
-};
-
-/* A context so long that a reply without a budget is still being written when a command comes, however the threads are scheduled. */
-#define LONG_CONTEXT "65536"
-
-static void start_with(struct talk *t, const char *db, const char *budget, const char *ctx)
-{
-    struct err e = {0};
-    memset(t, 0, sizeof *t);
-    assert_int_equal(settings_init(&t->set, &e), 0);
-    assert_int_equal(settings_set(&t->set, "budget", budget, &e), 0);
-    assert_int_equal(settings_set(&t->set, "answer_max", "12", &e), 0);
-    assert_int_equal(settings_set(&t->set, "loop_guard", "off", &e), 0);
-    assert_int_equal(settings_set(&t->set, "seed", "5", &e), 0);
-    assert_int_equal(settings_set(&t->set, "threads", "2", &e), 0);
-    assert_int_equal(settings_set(&t->set, "ctx", ctx, &e), 0);
-    assert_int_equal(store_open(&t->store, db, &e), 0);
-    if (chat_new(&t->chat, &t->set, model, t->store, &e)) fail_msg("%s", e.text);
-}
-
-static void start(struct talk *t, const char *budget)
-{
-    start_with(t, NULL, budget, "2048");
-}
-
-static void finish(struct talk *t)
-{
-    chat_free(t->chat);
-    store_close(t->store);
-    settings_release(&t->set);
-    str_release(&t->order);
-    str_release(&t->thought);
-    str_release(&t->answer);
-    str_release(&t->notice);
-    str_release(&t->trouble);
-}
-
-static void take(struct talk *t, const struct chat_event *ev)
-{
-    static const struct {
-        enum chat_event_kind kind;
-        char letter;
-    } letters[] = {{CHAT_MODEL, 'M'}, {CHAT_PROMPT, 'P'}, {CHAT_PREFILL, 'R'}, {CHAT_THINKING, 'O'}, {CHAT_THOUGHT, 't'}, {CHAT_CLOSED, 'C'},
-                   {CHAT_ANSWER, 'a'}, {CHAT_ENDED, 'E'}, {CHAT_MODEL_FAILED, 'F'}};
-    for (size_t i = 0; i < ARRAY_LEN(letters); i++)
-        if (letters[i].kind == ev->kind && !(t->order.len && t->order.data[t->order.len - 1] == letters[i].letter)) str_add_char(&t->order, letters[i].letter);
-    struct err e = {0};
-    switch (ev->kind) {
-    case CHAT_THOUGHT:
-        str_add_bytes(&t->thought, ev->text, ev->len);
-        if (++t->thought_pieces == t->stop_after) assert_int_equal(chat_control(t->chat, t->then, strlen(t->then), &e), 0);
-        break;
-    case CHAT_ANSWER: str_add_bytes(&t->answer, ev->text, ev->len); break;
-    case CHAT_NOTICE:
-    case CHAT_MODEL_FAILED: str_add(&t->notice, ev->text); break;
-    case CHAT_STORE_TROUBLE: str_addf(&t->trouble, "[%s]", ev->text); break;
-    case CHAT_SAVED: t->reply = ev->message; break;
-    case CHAT_ENDED:
-        t->end = ev->stats;
-        t->reply = ev->message;
-        t->ended++;
-        if (ev->len) str_add(&t->notice, ev->text);
-        break;
-    default: break;
-    }
-}
-
-/* Takes events until `replies` have ended in all (or, with 0, the model has loaded or failed). */
-static void pump(struct talk *t, int replies)
-{
-    int64_t until = clock_mono_ms() + 60000;
-    while (clock_mono_ms() < until) {
-        struct pollfd p = {.fd = chat_event_fd(t->chat), .events = POLLIN};
-        poll(&p, 1, 1000);
-        struct chat_event ev;
-        while (chat_next_event(t->chat, &ev)) {
-            take(t, &ev);
-            bool loaded = ev.kind == CHAT_MODEL || ev.kind == CHAT_MODEL_FAILED;
-            chat_event_release(&ev);
-            if (!replies && loaded) return;
-        }
-        if (replies && t->ended >= replies) return;
-    }
-    fail_msg("no end after a minute; so far %s", str_cstr(&t->order));
-}
-
-static void say(struct talk *t, const char *text)
-{
-    struct err e = {0};
-    if (chat_send(t->chat, text, strlen(text), &e)) fail_msg("%s", e.text);
-}
-
-static void clear(struct talk *t)
-{
-    str_clear(&t->order);
-    str_clear(&t->thought);
-    str_clear(&t->answer);
-    t->thought_pieces = 0;
-}
-
-/* What the record holds of the active branch. */
-static struct message_list branch(struct talk *t)
-{
-    struct message_list l = {0};
-    assert_int_equal(store_load_branch(t->store, chat_conversation(t->chat), &l, NULL), 0);
-    return l;
-}
 
 /* ---- one turn -------------------------------------------------------------------------------------------------- */
 
@@ -534,57 +404,6 @@ static void leaving_in_the_middle_ends_the_reply(void **state)
     finish(&t);
 }
 
-/* Another answer to the same thought: the thought stands as it was, where it is from is kept, and nothing but the answer is new. */
-static void another_answer_to_the_same_thought(void **state)
-{
-    (void)state;
-    struct talk t;
-    struct err e = {0};
-    start(&t, "40");
-    say(&t, "think of it");
-    pump(&t, 1);
-    struct str thought = STR_EMPTY, answer = STR_EMPTY;
-    str_add_bytes(&thought, str_cstr(&t.thought), t.thought.len);
-    str_add_bytes(&answer, str_cstr(&t.answer), t.answer.len);
-    int64_t first = t.reply;
-    assert_int_equal(settings_set(&t.set, "seed", "6", &e), 0);
-    assert_int_equal(settings_set(&t.set, "budget", "3", &e), 0);     /* the thought that is given has its length */
-    assert_int_equal(chat_set(t.chat, &t.set, NULL, &e), 0);
-    clear(&t);
-    assert_int_equal(chat_rethink(t.chat, first + 7, SIZE_MAX, &e), ERR_NOT_FOUND);
-    assert_int_equal(chat_rethink(t.chat, first, SIZE_MAX, &e), 0);
-    pump(&t, 2);
-    assert_string_equal(str_cstr(&t.thought), str_cstr(&thought));
-    assert_int_equal(t.end.answer_tokens, 12);
-    struct provenance p = {0};
-    assert_int_equal(store_load_provenance(t.store, t.reply, &p, &e), 0);
-    assert_int_equal(p.thought_of, first);
-    size_t wrapped = 0;
-    for (size_t i = 0; i < p.n_spans; i++) wrapped += !strcmp(p.spans[i].kind, "wrap_up");
-    assert_int_equal(wrapped, 1);     /* what the program had put into it is still told apart */
-    provenance_release(&p);
-    int64_t rival = 0;
-    assert_int_equal(store_rival(t.store, t.reply, &rival, &e), 0);
-    assert_int_equal(rival, first);
-    assert_int_equal(store_rival(t.store, first, &rival, &e), 0);
-    assert_int_equal(rival, t.reply);
-    struct message_list l = {0};
-    assert_int_equal(store_load_path(t.store, first, &l, &e), 0);     /* not the branch that is shown */
-    assert_int_equal(l.n, 2);
-    assert_string_equal(l.items[1].text, str_cstr(&answer));
-    message_list_release(&l);
-    clear(&t);
-    assert_int_equal(chat_regenerate(t.chat, 0, &e), 0);              /* the next reply thinks for itself again */
-    pump(&t, 3);
-    assert_int_equal(store_load_provenance(t.store, t.reply, &p, &e), 0);
-    assert_int_equal(p.thought_of, 0);
-    assert_true(t.end.thought_tokens <= 3);
-    provenance_release(&p);
-    str_release(&thought);
-    str_release(&answer);
-    finish(&t);
-}
-
 /* Commands at token positions do what they did live, without the clock. */
 static void a_script_does_what_was_done(void **state)
 {
@@ -642,172 +461,6 @@ static void a_prompt_without_a_reply_gets_one(void **state)
     finish(&t);
 }
 
-static int make_model(void **state)
-{
-    (void)state;
-    struct tiny_model m;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(model, sizeof model, "%s/tiny.gguf", folder);
-    setenv("XDG_CACHE_HOME", folder, 1);
-    tiny_init(&m, &spec);
-    int rc = gw_save(&m.w, model, SIZE_MAX);
-    tiny_release(&m);
-    return rc;
-}
-
-static int remove_model(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
-/* ---- thoughts gone on with ------------------------------------------------------------------------------------- */
-
-static void another_seed(struct talk *t)
-{
-    struct err e = {0};
-    assert_int_equal(settings_set(&t->set, "seed", "77", &e), 0);
-    assert_int_equal(chat_set(t->chat, &t->set, NULL, &e), 0);
-    clear(t);
-}
-
-static void the_answer_alone_is_written_again(void **state)
-{
-    (void)state;
-    struct talk t;
-    struct err e = {0};
-    start(&t, "40");
-    say(&t, "hello");
-    pump(&t, 1);
-    struct message_list first = branch(&t), second;
-    another_seed(&t);
-    if (chat_rethink(t.chat, t.reply, SIZE_MAX, &e)) fail_msg("%s", e.text);
-    assert_int_equal(chat_rethink(t.chat, t.reply, SIZE_MAX, &e), ERR_BUSY);
-    pump(&t, 2);
-    assert_string_equal(str_cstr(&t.order), "OtCRaE"); /* the thought is there at once */
-    second = branch(&t);
-    assert_int_equal(second.n, 2);
-    assert_int_equal(second.items[1].n_siblings, 2);
-    assert_true(second.items[1].id != first.items[1].id);
-    assert_string_equal(second.items[1].thought, first.items[1].thought);
-    assert_string_equal(second.items[1].ended, first.items[1].ended);
-    assert_int_equal(second.items[1].thought_ms, first.items[1].thought_ms);
-    assert_int_equal(t.end.answer_tokens, 12);
-    message_list_release(&first);
-    message_list_release(&second);
-    finish(&t);
-}
-
-static void a_thought_goes_on_from_a_point_of_it(void **state)
-{
-    (void)state;
-    struct talk t;
-    struct err e = {0};
-    start(&t, "60");
-    say(&t, "hello");
-    pump(&t, 1);
-    struct message_list first = branch(&t), second;
-    size_t half = first.items[1].thought_len / 2, kept = utf8_complete_prefix(first.items[1].thought, half);
-    another_seed(&t);
-    if (chat_rethink(t.chat, t.reply, half, &e)) fail_msg("%s", e.text);
-    pump(&t, 2);
-    second = branch(&t);
-    assert_true(second.items[1].thought_len > kept);
-    assert_memory_equal(second.items[1].thought, first.items[1].thought, kept);
-    assert_string_not_equal(second.items[1].thought, first.items[1].thought);
-    assert_int_equal(second.items[1].n_siblings, 2);
-    assert_true(t.end.thought_tokens <= 60); /* the budget is a total */
-    message_list_release(&first);
-    message_list_release(&second);
-    finish(&t);
-}
-
-/* What the reader said into a thought stays told apart in the replies that begin with it, as far as they do; and they can be written again. */
-static void what_was_said_stays_told_apart(void **state)
-{
-    (void)state;
-    struct talk t;
-    struct err e = {0};
-    struct provenance p = {0};
-    start(&t, "60");
-    t.then = "say lookhere"; /* the vocabulary has no blank */
-    t.stop_after = 9;
-    say(&t, "hello");
-    pump(&t, 1);
-    t.stop_after = 0;
-    const char *said = strstr(str_cstr(&t.thought), "lookhere");
-    assert_non_null(said);
-    size_t at = (size_t)(said - str_cstr(&t.thought)), some = at + 4;
-    int64_t first = t.reply;
-    another_seed(&t);
-    if (chat_rethink(t.chat, first, some, &e)) fail_msg("%s", e.text);
-    pump(&t, 2);
-    assert_int_equal(store_load_provenance(t.store, t.reply, &p, &e), 0);
-    size_t marked = 0;
-    for (size_t i = 0; i < p.n_spans; i++) {
-        if (strcmp(p.spans[i].kind, "say")) continue;
-        assert_true(p.spans[i].offset <= at);
-        assert_int_equal(p.spans[i].offset + p.spans[i].length, some);
-        marked++;
-    }
-    assert_int_equal(marked, 1);
-    provenance_release(&p);
-    struct str thought = STR_EMPTY, answer = STR_EMPTY;
-    str_add_bytes(&thought, str_cstr(&t.thought), t.thought.len);
-    str_add_bytes(&answer, str_cstr(&t.answer), t.answer.len);
-    const struct chat_script s = {.thought = str_cstr(&thought), .thought_len = some, .thought_goes_on = true, .timeless = true};
-    assert_int_equal(chat_set_script(t.chat, &s, &e), 0);
-    clear(&t);
-    assert_int_equal(chat_regenerate(t.chat, 0, &e), 0);
-    pump(&t, 3);
-    assert_string_equal(str_cstr(&t.thought), str_cstr(&thought));
-    assert_string_equal(str_cstr(&t.answer), str_cstr(&answer));
-    str_release(&thought);
-    str_release(&answer);
-    finish(&t);
-}
-
-static void what_cannot_be_gone_on_with_is_refused(void **state)
-{
-    (void)state;
-    struct talk t;
-    struct err e = {0};
-    start(&t, "off");
-    say(&t, "hello");
-    pump(&t, 1);
-    assert_int_equal(chat_rethink(t.chat, t.reply, SIZE_MAX, &e), ERR_INVALID);
-    assert_non_null(strstr(e.text, "no thought"));
-    assert_int_equal(chat_rethink(t.chat, 4711, SIZE_MAX, &e), ERR_NOT_FOUND);
-    assert_false(chat_running(t.chat));
-    say(&t, "and again"); /* the branch is whole */
-    pump(&t, 2);
-    struct message_list l = branch(&t);
-    assert_int_equal(l.n, 4);
-    message_list_release(&l);
-    finish(&t);
-}
-
-/* Thinking was off when the thought is gone on with: who asks for that wants one. */
-static void going_on_thinks_whatever_is_set(void **state)
-{
-    (void)state;
-    struct talk t;
-    struct err e = {0};
-    start(&t, "40");
-    say(&t, "hello");
-    pump(&t, 1);
-    assert_int_equal(settings_set(&t.set, "budget", "off", &e), 0);
-    assert_int_equal(settings_set(&t.set, "think", "off", &e), 0);
-    another_seed(&t);
-    if (chat_rethink(t.chat, t.reply, SIZE_MAX, &e)) fail_msg("%s", e.text);
-    pump(&t, 2);
-    assert_string_equal(str_cstr(&t.notice), "");
-    assert_true(t.thought.len > 0 && t.answer.len > 0);
-    finish(&t);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -822,14 +475,8 @@ int main(void)
         cmocka_unit_test(control_lines),
         cmocka_unit_test(prompts_wait_their_turn),
         cmocka_unit_test(another_reply_and_another_prompt),
-        cmocka_unit_test(the_answer_alone_is_written_again),
-        cmocka_unit_test(a_thought_goes_on_from_a_point_of_it),
-        cmocka_unit_test(what_was_said_stays_told_apart),
-        cmocka_unit_test(what_cannot_be_gone_on_with_is_refused),
-        cmocka_unit_test(going_on_thinks_whatever_is_set),
         cmocka_unit_test(a_full_disk_loses_nothing_that_memory_holds),
         cmocka_unit_test(leaving_in_the_middle_ends_the_reply),
-        cmocka_unit_test(another_answer_to_the_same_thought),
         cmocka_unit_test(a_script_does_what_was_done),
         cmocka_unit_test(a_prompt_without_a_reply_gets_one),
     };
