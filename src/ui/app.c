@@ -315,6 +315,7 @@ int app_set(struct app *a, const char *name, const char *value, struct err *e)
     if (rc) return rc;
     if (!strcmp(d->name, "budget")) a->has_next_budget = false;
     if (!strcmp(d->name, "mouse")) a->want.mouse = true;
+    if (!strcmp(d->name, "keys")) line_set_keys(a->line, a->set.keys);
     app_apply_view(a);
     rc = push_settings(a, NULL, e);
     if (!rc && !strcmp(d->name, "system")) rc = set_system(a, e);

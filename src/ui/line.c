@@ -320,10 +320,18 @@ static int read_inputrc_again(int count, int key)
     return rc;
 }
 
+static int inputrc_mode = -1; /* rl_editing_mode as inputrc has it; -1 not read yet */
+
+void line_set_keys(struct line *l, const char *keys)
+{
+    (void)l;
+    if (strcmp(keys, "vi") != 0 && strcmp(keys, "emacs") != 0) keys = inputrc_mode == 0 ? "vi" : "emacs";
+    rl_variable_bind("editing-mode", keys);
+}
+
 /* Sets readline up, and reads inputrc the first time. */
 static void start_readline(const char *keys)
 {
-    static int inputrc_mode = -1;
     rl_readline_name = "ponder";
     rl_instream = null_in;
     rl_outstream = null_out;
@@ -353,10 +361,7 @@ static void start_readline(const char *keys)
     bind_variables();
     bind_more_keys();
     replace_everywhere();
-    if (strcmp(keys, "vi") == 0 || strcmp(keys, "emacs") == 0)
-        rl_variable_bind("editing-mode", keys);
-    else
-        rl_variable_bind("editing-mode", inputrc_mode == 0 ? "vi" : "emacs");
+    line_set_keys(NULL, keys);
     stderr = err;
 }
 

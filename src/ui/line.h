@@ -21,6 +21,7 @@ struct line_options {
 };
 int line_new(struct line **out, const struct line_options *o, struct err *e);
 void line_free(struct line *l);      /* saves the history */
+void line_set_keys(struct line *l, const char *keys);        /* as in line_options, from the next key on */
 /* Feeds one whole key sequence (struct key's bytes; a sequence that readline has no use for does nothing, never types its letters). Returns true when Enter accepted the
  * text: take it with line_take. Up and Down move between the lines of a text that has several, and through the history from its first and last one; Home and End go to the
  * ends of a line. Ctrl-C is not to be fed. */

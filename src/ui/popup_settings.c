@@ -11,7 +11,7 @@
 
 bool setting_is_of_start(const struct setting *d)
 {
-    static const char *const names[] = {"db", "private", "keys", "sandbox"};
+    static const char *const names[] = {"db", "private", "sandbox"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (!strcmp(d->name, names[i])) return true;
     return false;

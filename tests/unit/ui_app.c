@@ -594,6 +594,21 @@ static void test_vi_mode_is_shown(void **unused)
     assert_true(headless_shows(&t, "vi cmd"));
     headless_keys(&t, "0x");
     assert_string_equal(headless_line(&t), "bc");
+    /* and changed at once */
+    headless_keys(&t, "ddi/set keys emacs\r");
+    assert_false(headless_shows(&t, "vi ins"));
+    headless_keys(&t, "abc");
+    assert_string_equal(headless_line(&t), "abc");
+    headless_keys(&t, "\x01");
+    assert_string_equal(headless_line(&t), "abc");
+    headless_keys(&t, "\x04");
+    assert_string_equal(headless_line(&t), "bc");
+    headless_keys(&t, "\x05\x15/set keys vi\r");
+    assert_true(headless_shows(&t, "keys = vi"));
+    headless_keys(&t, "abc");
+    headless_keys(&t, ESC);
+    headless_keys(&t, "0x");
+    assert_string_equal(headless_line(&t), "bc");
     headless_close(&t);
 }
 
