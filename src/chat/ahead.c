@@ -102,7 +102,10 @@ void ahead_run(struct worker *w)
     if (rc != ERR_STOPPED) {
         /* what failed here fails again, and is told, when a reply needs it */
         a->due = false;
-        worker_push(w, &(struct chat_event){.kind = CHAT_READY, .done = rc ? 0 : session_shared(w->session, t.ids, t.n), .total = t.n});
+        worker_push(w, &(struct chat_event){.kind = CHAT_READY,
+                                            .done = rc ? 0 : session_shared(w->session, t.ids, t.n),
+                                            .total = t.n,
+                                            .stats = {.context_used = rc ? 0 : (int)t.n, .context = rc ? 0 : session_ctx(w->session)}});
     }
     tokens_release(&t);
 }

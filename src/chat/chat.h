@@ -118,7 +118,7 @@ enum chat_event_kind {
     CHAT_SAMPLE_ENDED,      /* one of several replies is over and saved: stats; text: its final answer, "" none. CHAT_ENDED follows the last one */
     CHAT_ENDED,             /* the reply is over and saved: stats; text: a line when it ended by an error, "" else */
     CHAT_NOTICE,            /* text: a line for the user */
-    CHAT_READY,             /* the next prompt's beginning is evaluated, and on disk where it may be: tokens done of total */
+    CHAT_READY,             /* the next prompt's beginning is evaluated, and on disk where it may be: tokens done of total; stats: the context it takes */
     CHAT_SAVED,             /* what had a provisional id (below 0, in `old`) is on disk now as `message` */
     CHAT_STORE_TROUBLE,     /* text: why saving failed; "" when it works again */
 };

@@ -173,7 +173,12 @@ void app_chat_event(struct app *a, const struct chat_event *ev)
     case CHAT_ENDED: on_ended(a, ev); break;
     case CHAT_NOTICE: app_notice(a, "%s", ev->text); break;
     case CHAT_SAVED: on_saved(a, ev); break;
-    case CHAT_READY: break;
+    case CHAT_READY:
+        /* what the next prompt begins with: no thought that the family, or the settings, leave out of the history */
+        if (app_running(a) || !a->t.n || ev->stats.context <= 0) break;
+        a->last.context_used = ev->stats.context_used;
+        a->last.context = ev->stats.context;
+        break;
     case CHAT_STORE_TROUBLE: {
         bool was = a->trouble.len > 0;
         str_clear(&a->trouble);

@@ -65,6 +65,8 @@ static void take(struct talk *t, const struct chat_event *ev)
     case CHAT_READY:
         t->ready = ev->done;
         assert_int_equal(ev->done, ev->total);
+        assert_int_equal(ev->stats.context_used, ev->total);
+        assert_true(ev->stats.context >= ev->stats.context_used);
         t->readies++;
         break;
     case CHAT_ENDED:

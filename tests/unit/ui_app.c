@@ -580,6 +580,28 @@ static void test_model_failure(void **state)
     headless_close(&t);
 }
 
+/* When the next prompt is known the meter shows what it takes: the thought is no part of it any more. */
+static void test_the_meter_shows_what_goes_on(void **unused)
+{
+    (void)unused;
+    struct headless t;
+    const struct chat_event ready = {.kind = CHAT_READY, .done = 188, .total = 188, .stats = {.context_used = 188, .context = 8192}};
+    headless_open(&t);
+    headless_start(&t, 80, 24, 0);
+    headless_model(&t);
+    headless_event(&t, ready, NULL);
+    assert_false(headless_shows(&t, "ctx")); /* nothing is there yet */
+    headless_exchange(&t, "how many?", "five and six", "Eleven.");
+    assert_true(headless_shows(&t, "ctx 612/8192"));
+    headless_event(&t, ready, NULL);
+    assert_true(headless_shows(&t, "ctx 188/8192"));
+    headless_keys(&t, "and now?\r");
+    headless_prefill(&t, 5, 5);
+    headless_event(&t, (struct chat_event){.kind = CHAT_READY, .total = 99, .stats = {.context_used = 99, .context = 8192}}, NULL);
+    assert_false(headless_shows(&t, "ctx 99/8192"));
+    headless_close(&t);
+}
+
 static void test_vi_mode_is_shown(void **unused)
 {
     (void)unused;
@@ -707,6 +729,7 @@ int main(void)
         T(test_failed_send_gives_the_text_back),
         T(test_store_trouble_stays_and_goes),
         ALONE(test_model_failure),
+        ALONE(test_the_meter_shows_what_goes_on),
         ALONE(test_vi_mode_is_shown),
         ALONE(test_reply_of_another_window),
         T(test_no_escape_reaches_a_cell),
