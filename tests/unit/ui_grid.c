@@ -142,6 +142,23 @@ static void clusters(void **state)
     check();
 }
 
+/* Text from right to left stands in the cells as it is read, a letter with its marks in each: to turn it round is the terminal's. */
+static void right_to_left(void **state)
+{
+    (void)state;
+    static const char *const letters[] = {"ש\u05c1\u05b8", "ל", "ו\u05b9", "ם"};
+    assert_int_equal(put(0, 0, 10, "ש\u05c1\u05b8לו\u05b9ם a"), 6);
+    for (int x = 0; x < 4; x++) {
+        assert_string_equal(grid_at(&g, x, 0)->text, letters[x]);
+        assert_int_equal(grid_at(&g, x, 0)->width, 1);
+    }
+    assert_string_equal(grid_at(&g, 5, 0)->text, "a");
+    assert_int_equal(put(0, 1, 10, "مرحبا"), 5);
+    assert_string_equal(grid_at(&g, 0, 1)->text, "م");
+    check();
+    expect("ש\u05c1\u05b8לו\u05b9ם a\nمرحبا\n\n");
+}
+
 static void nothing_drives_the_terminal(void **state)
 {
     (void)state;
@@ -238,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(clipping, before, after),
         cmocka_unit_test_setup_teardown(wide_characters, before, after),
         cmocka_unit_test_setup_teardown(clusters, before, after),
+        cmocka_unit_test_setup_teardown(right_to_left, before, after),
         cmocka_unit_test_setup_teardown(nothing_drives_the_terminal, before, after),
         cmocka_unit_test_setup_teardown(tabs, before, after),
         cmocka_unit_test_setup_teardown(styles, before, after),
