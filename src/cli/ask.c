@@ -258,7 +258,9 @@ static void loop(struct ask *a)
 {
     while (!a->ended) {
         struct pollfd p[2] = {{.fd = chat_event_fd(a->chat), .events = POLLIN}, {.fd = a->control_fd, .events = POLLIN}};
-        int n = poll(p, a->control_fd >= 0 ? 2 : 1, 1000);
+        /* what comes before the reply runs waits in the FIFO for it */
+        bool obeys = a->control_fd >= 0 && chat_running(a->chat);
+        int n = poll(p, obeys ? 2 : 1, 1000);
         if (n < 0 && errno != EINTR) break;
         if (caught) {
             a->code = 128 + caught;
@@ -266,7 +268,7 @@ static void loop(struct ask *a)
             struct err e = {0};
             if (a->stops++ || chat_command(a->chat, &(struct think_command){.verb = THINK_STOP}, &e)) break;
         }
-        if (a->control_fd >= 0 && n > 0 && (p[1].revents & (POLLIN | POLLHUP))) read_control(a);
+        if (obeys && n > 0 && (p[1].revents & (POLLIN | POLLHUP))) read_control(a);
         struct chat_event ev;
         while (!a->ended && chat_next_event(a->chat, &ev)) {
             on_event(a, &ev);

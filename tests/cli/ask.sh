@@ -31,7 +31,10 @@ is "--budget 0: no thought, an answer" "$(ask --json --budget 0 --answer-max 8 "
 is "--budget off: ended is none" "$(ask --json --budget off --answer-max 8 "$q" </dev/null | json 'e=events[-1]; print(e["ended"], e["thought_tokens"])')" "none 0"
 is "--answer-max ends by length" "$(ask --json --budget 0 --answer-max 3 "Count from 1 to 50." </dev/null | json 'e=events[-1]; print(e["answer_ended"], e["answer_tokens"])')" "length 3"
 
+# or the lines of the run before are taken for this one's, and what is sent comes too early
+fresh_events() { : >"$T/events"; }
 mkfifo "$T/ctl"
+fresh_events
 ask --json --budget 3000 --no-loop-guard --think-min 2900 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
 i=0; until [ "$(wc -l <"$T/events")" -gt 60 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
 echo "budget 40" >"$T/ctl"
@@ -41,12 +44,20 @@ n = next((i for i, e in enumerate(events) if e["event"] == "budget"), None)
 after = sum(e["event"] == "thought" for e in events[n:]) if n is not None else 999
 print(n is not None and after <= 32, events[-1]["ended"][:6], events[-1]["answer_tokens"] > 0)' <"$T/events")" "True budget True"
 
+ask --json --budget 2000 --no-loop-guard --think-min 1900 --answer-max 4 --control "$T/ctl" "Tell a very long story about the sea." >"$T/early" </dev/null &
+early=$!
+echo "budget 12" >"$T/ctl"
+wait $early
+is "a command that comes before the reply waits for it" "$(json 'e=events[-1]; print(e["ended"][:6], e["thought_tokens"] <= 44, e["answer_tokens"] > 0)' <"$T/early")" "budget True True"
+
+fresh_events
 ask --json --budget unlimited --no-loop-guard --think-min 2000 --answer-max 16 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" </dev/null &
 i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
 echo "answer" >"$T/ctl"
 wait $!
 is "answer now" "$(json 'print(events[-1]["ended"], events[-1]["answer_tokens"] > 0)' <"$T/events")" "answer_now True"
 
+fresh_events
 ask --json --budget unlimited --no-loop-guard --think-min 3000 --control "$T/ctl" "Tell a very long story about the sea." >"$T/events" 2>"$T/err" </dev/null &
 i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
 echo "nonsense" >"$T/ctl"; echo "stop" >"$T/ctl"
@@ -54,7 +65,7 @@ wait $!
 is "stop" "$(json 'print(events[-1]["ended"], events[-1]["answer_ended"])' <"$T/events")" "stopped None"
 like "an unknown control line is named" "$(cat "$T/err")" 'nonsense'
 
-: >"$T/events"                     # or the lines of the run before are taken for this one's, and the signal comes too early
+fresh_events
 (exec "$PONDER" ask -m "$SMOL" --json --budget unlimited --no-loop-guard --think-min 3000 "Tell a very long story about the sea." >"$T/events" 2>/dev/null </dev/null) &
 pid=$!
 i=0; until [ "$(wc -l <"$T/events")" -gt 30 ] || [ $i -gt 900 ]; do sleep 0.1; i=$((i + 1)); done
