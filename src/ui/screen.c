@@ -268,6 +268,11 @@ static void draw_transcript(struct app *a, struct grid *g)
     }
 }
 
+static const char *welcome_line(const struct app *a, const char *line, size_t i)
+{
+    return i == 2 && a->set.private_chat ? "Ctrl-O opens a thought again. Nothing of this chat is kept." : line;
+}
+
 static void draw_welcome(struct app *a, struct grid *g)
 {
     static const char *const lines[] = {
@@ -277,10 +282,26 @@ static void draw_welcome(struct app *a, struct grid *g)
         "",
         "F1 help · F2 commands · F3 earlier conversations · F4 models",
     };
-    int margin = transcript_margin(&a->t);
-    for (int i = 0; i < (int)ARRAY_LEN(lines) && i + 1 < a->geo.view_h; i++)
-        screen_put(g, margin, a->geo.view_y + 1 + i, g->w - margin, STYLE_HINT,
-                   i == 2 && a->set.private_chat ? "Ctrl-O opens a thought again. Nothing of this chat is kept." : lines[i]);
+    static const int least_first[] = {2, 1, 3, 0, 4};
+    struct wrap w[ARRAY_LEN(lines)] = {{0}};
+    bool gone[ARRAY_LEN(lines)] = {false};
+    int margin = transcript_margin(&a->t), columns = g->w - 2 * margin, rows = 0, y = a->geo.view_y + 1;
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        const char *text = welcome_line(a, lines[i], i);
+        wrap_text(&w[i], text, strlen(text), columns > 0 ? columns : 1);
+        rows += w[i].n ? (int)w[i].n : 1;
+    }
+    /* where there is no room for all, some are whole */
+    for (size_t k = 0; k < ARRAY_LEN(least_first) && rows > a->geo.view_h - 1; k++) {
+        gone[least_first[k]] = true;
+        rows -= w[least_first[k]].n ? (int)w[least_first[k]].n : 1;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        for (size_t k = 0; k < w[i].n && !gone[i]; k++)
+            grid_put(g, margin, y + (int)k, g->w - margin, STYLE_HINT, welcome_line(a, lines[i], i) + w[i].lines[k].from, w[i].lines[k].to - w[i].lines[k].from);
+        if (!gone[i]) y += w[i].n ? (int)w[i].n : 1;
+        wrap_release(&w[i]);
+    }
 }
 
 /* ---- below the transcript ---------------------------------------------------------------------------------------- */
