@@ -38,6 +38,8 @@ const struct command cli_commands[] = {
     {"tasks", cmd_tasks, "list | verify [FILE] | [--family F[,F]...] [--level 1..3] [--count N] [--seed N] [--format sft|questions]"
      " [--half training|held-out|any] [--fast PERCENT] [--cut PERCENT] [--mix FILE.jsonl] [-o FILE.jsonl]",
      "exercises with exact answers and a line of thought, made from a seed; verify: judge replies to them"},
+    {"eval", cmd_eval, "FILE.ini [-m MODEL] [--adapter FILE[:SCALE]] [--only base|adapter] [--count N] [--threads T] [--replies FILE.jsonl] [-o FILE.csv]",
+     "what a model solves with and without an adapter, by family, budget and vote, and what the adapter does to ordinary text"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
     {"completions", cmd_completions, "bash|zsh|fish", "completion for a shell, to be sourced or put where it looks"},

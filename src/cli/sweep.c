@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define BUDGETS_MAX 16
@@ -52,17 +51,11 @@ static void on_signal(int n)
 
 /* ---- the terminal ------------------------------------------------------------------------------------------------ */
 
-static int columns_of(int fd)
-{
-    struct winsize w;
-    return !ioctl(fd, TIOCGWINSZ, &w) && w.ws_col > 0 ? w.ws_col : 80;
-}
-
 static void show_progress(struct sweep *s)
 {
     struct str line = STR_EMPTY;
     if (!s->bar) return;
-    sweep_progress(s->done, s->total, clock_mono_ms() - s->began, columns_of(2), s->ascii, &line);
+    sweep_progress(s->done, s->total, clock_mono_ms() - s->began, sweep_columns(2), s->ascii, &line);
     fprintf(stderr, "\r\033[K%s", str_cstr(&line));
     fflush(stderr);
     str_release(&line);
@@ -155,7 +148,7 @@ static void count(struct sweep *s, struct cell *c, const struct question *q, int
     if (!s->tally.n) add(c, &s->stats);
     answer_extract(&answer, q->form, str_cstr(&s->text), s->text.len);
     c->n++;
-    c->right += answer_is_right(q->form, str_cstr(&s->text), s->text.len, q->answer, strlen(q->answer));
+    c->right += question_is_right(q, s->form, str_cstr(&s->text), s->text.len);
     c->unanswered += !answer.len;
     c->closed += closed;
     c->ms += ms;
@@ -212,7 +205,7 @@ static int report(struct sweep *s, struct err *e)
     size_t n = s->n_budgets * s->n_votes;
     struct str out = STR_EMPTY;
     int rc = 0;
-    sweep_plot(s->cells, n, columns_of(1), s->ascii, &out);
+    sweep_plot(s->cells, n, sweep_columns(1), s->ascii, &out);
     if (s->done < s->total) str_addf(&out, "stopped after %zu of %zu replies\n", s->done, s->total);
     cli_put(stdout, str_cstr(&out), out.len);
     str_clear(&out);
@@ -236,14 +229,7 @@ static bool next_part(const char **list, char part[32])
 
 static int parse_budgets(struct sweep *s, const char *list, struct err *e)
 {
-    char part[32];
-    s->n_budgets = 0;
-    while (next_part(&list, part)) {
-        if (s->n_budgets == BUDGETS_MAX) return err_set(e, ERR_USAGE, "--budgets: at most %d", BUDGETS_MAX);
-        struct err why;
-        if (budget_parse(&s->budgets[s->n_budgets++], part, &why)) return err_set(e, ERR_USAGE, "--budgets: %s", why.text);
-    }
-    return s->n_budgets ? 0 : err_set(e, ERR_USAGE, "--budgets: name one or more, like 0,64,256");
+    return budgets_parse(s->budgets, BUDGETS_MAX, &s->n_budgets, "--budgets", list, e);
 }
 
 static int parse_votes(struct sweep *s, const char *list, struct err *e)

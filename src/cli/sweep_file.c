@@ -15,6 +15,7 @@ void questions_release(struct questions *q)
     for (size_t i = 0; i < q->n; i++) {
         free(q->items[i].text);
         free(q->items[i].answer);
+        free(q->items[i].family);
     }
     free(q->items);
     *q = (struct questions){0};
@@ -35,7 +36,7 @@ static bool blank(const char *text)
 /* Why a line cannot be used, NULL when it can. */
 static const char *take(struct question *q, const json_t *o, enum answer_form form)
 {
-    const json_t *question = json_object_get(o, "question"), *answer = json_object_get(o, "answer");
+    const json_t *question = json_object_get(o, "question"), *answer = json_object_get(o, "answer"), *check = json_object_get(o, "check");
     if (!json_is_object(o)) return "is no JSON object";
     if (!question) return "has no \"question\"";
     if (!json_is_string(question)) return "its \"question\" is no text";
@@ -46,7 +47,10 @@ static const char *take(struct question *q, const json_t *o, enum answer_form fo
     q->text = text_of(question);
     q->answer = text_of(answer);
     if (!q->text || !q->answer) return "does not fit the memory";
+    q->family = text_of(json_object_get(o, "family"));
+    q->has_check = json_is_string(check) && task_check_by_name(json_string_value(check), &q->check);
     if (blank(q->text)) return "its question is empty";
+    if (check && !q->has_check) return "its \"check\" is none that is known";
     q->form = form == FORM_AUTO ? answer_form_of(q->answer, strlen(q->answer)) : form;
     struct str want = STR_EMPTY;
     answer_expected(&want, q->form, q->answer, strlen(q->answer));
@@ -76,6 +80,7 @@ static int load_line(struct questions *out, size_t *cap, const char *path, size_
     }
     free(q->text);
     free(q->answer);
+    free(q->family);
     return err_set(e, ERR_FILE, "%s:%zu: %s", path, number, reason);
 }
 
@@ -98,4 +103,24 @@ int questions_load(struct questions *out, const char *path, enum answer_form for
     str_release(&text);
     if (rc) questions_release(out);
     return rc;
+}
+
+bool question_is_right(const struct question *q, enum answer_form asked, const char *reply, size_t n)
+{
+    if (q->has_check && asked == FORM_AUTO) return task_reply_is_right(q->check, q->answer, reply, n, NULL);
+    return answer_is_right(q->form, reply, n, q->answer, strlen(q->answer));
+}
+
+int budgets_parse(struct budget *out, size_t max, size_t *n, const char *name, const char *list, struct err *e)
+{
+    for (*n = 0; *list;) {
+        char part[32];
+        struct err why;
+        size_t len = strcspn(list, ",");
+        snprintf(part, sizeof part, "%.*s", (int)(len < 31 ? len : 31), list);
+        list += len + (list[len] == ',');
+        if (*n == max) return err_set(e, ERR_USAGE, "%s: at most %zu", name, max);
+        if (budget_parse(&out[(*n)++], part, &why)) return err_set(e, ERR_USAGE, "%s: %s", name, why.text);
+    }
+    return *n ? 0 : err_set(e, ERR_USAGE, "%s: name one or more, like 0,64,256", name);
 }

@@ -2,6 +2,13 @@
 #include "cli/sweep.h"
 
 #include <math.h>
+#include <sys/ioctl.h>
+
+int sweep_columns(int fd)
+{
+    struct winsize w;
+    return !ioctl(fd, TIOCGWINSZ, &w) && w.ws_col > 0 ? w.ws_col : 80;
+}
 
 void sweep_interval(int right, int n, double *low, double *high)
 {

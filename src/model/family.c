@@ -32,6 +32,12 @@
     .wait = "\nWait, let me check this again.", .think_lead = "Let's think step by step.", .history_drops_thoughts = true,                 \
     .thought_key = "reasoning_content"
 
+/* The same models with an adapter that was trained on thoughts; what is put into them is what it was trained with. */
+#define TRAINED                                                                                                                            \
+    .start = THOUGHT_PREFILLED, THINK_TAGS, .close_forced = CLOSE_LINES, .wrap_up = "\n\nTime is up. I will give the final answer now.",     \
+    .wait = "\nWait, let me check this again.", ENDS_CHATML, .off_switch = true, .history_drops_thoughts = true,                             \
+    .thought_key = "reasoning_content", SAMPLING(0.7, 0.9, 0, 0)
+
 /* ---- the makers' sampling values ------------------------------------------------------------------------------ */
 
 #define SAMPLING(t, p, k, m) .temp = (t), .top_p = (p), .top_k = (k), .min_p = (m)
@@ -128,6 +134,14 @@ static const struct family families[] = {
      SAMPLING(0.7, 0.95, 20, 0),
      .render = render_qwen3,
      FACTS(.opening = "<think>\n", .opening_off = EMPTY_THOUGHT, .needs_message = true)},
+    {.name = "smollm2-think",
+     TRAINED,
+     .render = render_chatml,
+     FACTS(.system = "You are a helpful AI assistant named SmolLM, trained by Hugging Face", .opening = "<think>\n", .opening_off = EMPTY_THOUGHT, KEPT_LINES)},
+    {.name = "qwen2.5-think",
+     TRAINED,
+     .render = render_chatml,
+     FACTS(.system = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", .opening = "<think>\n", .opening_off = EMPTY_THOUGHT, .needs_message = true, KEPT_LINES)},
     {.name = "smollm3",
      .start = THOUGHT_BY_MODEL,
      THINK_TAGS,
@@ -434,6 +448,14 @@ const struct family *family_by_name(const char *name)
     for (size_t i = 0; name && i < ARRAY_LEN(families); i++)
         if (!strcmp(families[i].name, name)) return &families[i];
     return NULL;
+}
+
+const struct family *family_trained(const struct family *f)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s-think", f->name);
+    const struct family *trained = f->start == THOUGHT_PROMPTED ? family_by_name(name) : NULL;
+    return trained ? trained : f;
 }
 
 const struct family *family_of_template(const char *text, size_t n, bool *recognised)

@@ -125,6 +125,9 @@ struct render_options {
  * *recognised to false. text NULL is a model without a template. */
 const struct family *family_of_template(const char *text, size_t n, bool *recognised);
 const struct family *family_by_name(const char *name);              /* NULL when there is none */
+/* The family of a model that was trained to think where f was not: the same template, with a thought opened behind the prompt, in f's own
+ * tags. f itself where it thinks already or there is no such family. */
+const struct family *family_trained(const struct family *f);
 /* Renders messages, byte for byte as the published template does. out is an empty prompt; the caller releases it.
  * Merges, only where a template refuses the messages: a system message in front goes before the first user message when there
  * is no system role; neighbours of one role are joined by an empty line when roles must alternate; an empty reply is left out
@@ -264,6 +267,10 @@ struct batch;
 /* n (1 to BATCH_MAX) continuations of what the session holds, with its logits; both have to stay as they are until the batch is
  * freed. Each may grow to the session's context. */
 int batch_new(struct batch **out, struct session *s, int n, struct err *e);
+/* n continuations of prompts of their own: the session is free for the next prompt as soon as one has taken what it holds. */
+int batch_new_apart(struct batch **out, struct session *s, int n, struct err *e);
+/* Continuation i of a batch apart goes on from what the session holds now, which has been evaluated and is copied, with its logits. */
+void batch_take(struct batch *b, int i);
 void batch_free(struct batch *b);
 /* Appends ids[j] to continuation which[j], for j < m, each continuation at most once. A failed call changes nothing; ERR_TOO_LONG when the
  * context of one of them is full. */
@@ -499,5 +506,32 @@ bool think_pop(struct think *t, struct think_event *ev);
 /* False once the reply is over (state THINK_DONE). */
 bool think_running(const struct think *t);
 void think_stats(const struct think *t, struct think_stats *out);
+
+/* ---- many replies ------------------------------------------------------------------------------------------- */
+
+/* A reply that is wanted. Everything borrowed, until it is over. */
+struct rollout {
+    const struct tokens *prompt;
+    bool thought_open;           /* the prompt ends inside a thought */
+    bool think;
+    const struct family *family;
+    struct budget budget;        /* in tokens, off or unlimited */
+    int answer_max;              /* tokens; 0: no limit of its own */
+    struct sampler_params sampling;
+    void *arg;                   /* the caller's */
+};
+/* One that is over; valid during the call only. */
+struct rollout_reply {
+    const struct rollout *rollout;
+    struct str thought, answer;
+    struct tokens ids;           /* what was put behind the prompt */
+    struct think_stats stats;
+    int opened, closed;          /* how often a thought was opened and closed */
+};
+/* Writes as many replies as next gives (it fills *r and returns true), up to BATCH_MAX at a time; done gets each as it ends, not in the order
+ * of next, and may stop it all by returning an error. Replies that share a prompt should come in a row: it is evaluated once. Each has the
+ * bits it has alone. The session's timeline is changed. */
+int rollouts_run(struct session *s, const struct tokenizer *tok, bool (*next)(void *arg, struct rollout *r),
+                 int (*done)(void *arg, const struct rollout_reply *r, struct err *e), void *arg, struct err *e);
 
 #endif

@@ -123,6 +123,52 @@ static void a_batch_equals_each_alone(void **state)
     }
 }
 
+/* Prompts of their own, taken one after another through the same session, with others under way. */
+static void prompts_apart_equal_each_alone(void **state)
+{
+    (void)state;
+    static const size_t prompts[] = {600, 1, 257, 37, 256, 250, 509, 300};
+    struct tiny_model m;
+    struct err e = {0};
+    for (size_t spec = 0; spec < ARRAY_LEN(specs); spec++) {
+        struct engine *engine = open_spec(&m, &specs[spec]);
+        struct batch *b;
+        struct session *s = prompted(engine, 700, 2, 5);
+        assert_int_equal(batch_new_apart(&b, s, BATCH_MAX, &e), 0);
+        int which[BATCH_MAX], first = 0;
+        int32_t ids[BATCH_MAX], all[700], id = 3;
+        for (size_t k = 0; k < 700; k++) all[k] = (int32_t)((k * 7919 + k / 5 + 1) % N_VOCAB);
+        assert_int_equal(batch_decode(b, &first, &id, 1, &e), ERR_INVALID); /* it has no prompt yet */
+        for (int i = 0; i < BATCH_MAX; i++) {
+            /* each prompt is its own from its first token on */
+            all[0] = i;
+            assert_int_equal(session_sync(s, all, prompts[i], NULL, NULL, NULL, &e), 0);
+            batch_take(b, i);
+            assert_int_equal(batch_used(b, i), prompts[i]);
+            which[i] = i;
+        }
+        session_truncate(s, 0); /* nobody needs it any more */
+        for (int step = 0; step < STEPS; step++) {
+            for (int i = 0; i < BATCH_MAX; i++) ids[i] = token_of(i, step);
+            assert_int_equal(batch_decode(b, which, ids, BATCH_MAX, &e), 0);
+            if (step != STEPS - 1) continue;
+            for (int i = 0; i < BATCH_MAX; i++) {
+                all[0] = i;
+                assert_int_equal(session_sync(s, all, prompts[i], NULL, NULL, NULL, &e), 0);
+                for (int k = 0; k < STEPS; k++) {
+                    id = token_of(i, k);
+                    assert_int_equal(session_decode(s, &id, 1, &e), 0);
+                }
+                assert_memory_equal(batch_logits(b, i), session_logits(s), N_VOCAB * sizeof(float));
+            }
+        }
+        batch_free(b);
+        session_free(s);
+        engine_free(engine);
+        tiny_release(&m);
+    }
+}
+
 static void a_full_context_stops_one_only(void **state)
 {
     (void)state;
@@ -190,7 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_equals_each_alone),
-        cmocka_unit_test(a_full_context_stops_one_only),
+        cmocka_unit_test(prompts_apart_equal_each_alone), cmocka_unit_test(a_full_context_stops_one_only),
         cmocka_unit_test(wrong_calls_change_nothing),
     };
     if (!mkdtemp(folder)) return 1;

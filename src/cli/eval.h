@@ -1,0 +1,74 @@
+/* eval.h - what the files of `ponder eval` share: questions in groups, and what came of them with and without an adapter. */
+#ifndef PONDER_CLI_EVAL_H
+#define PONDER_CLI_EVAL_H
+
+#include "cli/sweep.h"
+
+#define EVAL_BUDGETS_MAX 8
+#define EVAL_SETS_MAX    8
+#define EVAL_VOTES_MAX   16
+#define EVAL_GROUPS_MAX  128
+
+enum eval_run { RUN_BASE, RUN_ADAPTER, RUNS };
+extern const char *const eval_run_names[RUNS];
+
+struct budget_list {
+    struct budget items[EVAL_BUDGETS_MAX];
+    size_t n;
+};
+
+/* What the file says. */
+struct eval_config {
+    char *model, *adapter, *text;       /* text: for perplexity; "" none */
+    char *families;                     /* of `ponder tasks`, or "all" */
+    int level_min, level_max, count;    /* questions of a family, over its levels */
+    long seed;
+    double temp;                        /* of votes; budgets are compared at 0 */
+    int votes[RUNS], answer_max;
+    struct budget_list budgets[RUNS];
+    bool has_base_budgets, has_base_votes;
+    bool trained;                       /* the adapter opens its thoughts without being asked to, see family_trained */
+    struct {
+        char *name, *file;
+        int limit;
+    } sets[EVAL_SETS_MAX];              /* more questions, from files */
+    size_t n_sets;
+};
+/* Files named in it are relative to its folder. */
+int eval_config_load(struct eval_config *c, const char *path, struct err *e);
+void eval_config_release(struct eval_config *c);
+
+/* A family, or a family of a set. */
+struct eval_group {
+    char name[64];
+    bool own;                            /* of `ponder tasks`: counted in the means */
+    int n;                               /* questions */
+    int right[RUNS][EVAL_BUDGETS_MAX];
+    int vote_one[RUNS], vote_all[RUNS];  /* right samples of n * votes, right votes of n */
+};
+struct eval_question {
+    struct question q;
+    size_t group;
+};
+struct eval_questions {
+    struct eval_question *items;
+    size_t n;
+    struct eval_group groups[EVAL_GROUPS_MAX];
+    size_t n_groups;
+};
+/* The held-out items of `ponder tasks`, dealt over the levels, and the files' questions. */
+int eval_questions_load(struct eval_questions *out, const struct eval_config *c, struct err *e);
+void eval_questions_release(struct eval_questions *q);
+
+struct eval_results {
+    struct cell cells[RUNS][EVAL_BUDGETS_MAX + 2]; /* of own families: a cell for each budget, one voice, all voices */
+    int replies[RUNS], one_thought[RUNS], by_itself[RUNS], with_budget[RUNS]; /* with_budget: replies at the largest budget */
+    double perplexity[RUNS];                       /* 0 not measured */
+    int64_t ms[RUNS];
+    bool ran[RUNS];
+};
+void eval_table(const struct eval_config *c, const struct eval_questions *q, const struct eval_results *r, struct str *out);
+void eval_summary(const struct eval_config *c, const struct eval_questions *q, const struct eval_results *r, struct str *out);
+void eval_csv(const struct eval_config *c, const struct eval_questions *q, const struct eval_results *r, struct str *out);
+
+#endif
