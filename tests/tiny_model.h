@@ -56,6 +56,7 @@ struct tiny_model {
     double *embed, *output, *output_norm, *rope_factors;
     struct tiny_layer *layers;
     uint64_t seed;
+    bool exact; /* keys and values are not rounded to f16: no cache holds them */
 };
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------------- */
@@ -531,8 +532,8 @@ static inline void tiny_layer_run(const struct tiny_model *m, const struct tiny_
             tiny_rope(m, l->window > 0, q, s->n_head, t);
             tiny_rope(m, l->window > 0, k, s->n_head_kv, t);
         }
-        for (int i = 0; i < n_kv; i++) k[i] = tiny_f16_value(tiny_f16(k[i]));
-        for (int i = 0; i < n_kv; i++) v[i] = tiny_f16_value(tiny_f16(v[i]));
+        for (int i = 0; i < n_kv && !m->exact; i++) k[i] = tiny_f16_value(tiny_f16(k[i]));
+        for (int i = 0; i < n_kv && !m->exact; i++) v[i] = tiny_f16_value(tiny_f16(v[i]));
         tiny_attend(m, q, keys, values, t, l->window, a);
         tiny_multiply(l->m[TINY_O], n_q, e, a, NULL, y);
         if (l->attn_post_norm) tiny_norm(y, l->attn_post_norm, e, y);

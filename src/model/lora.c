@@ -223,6 +223,20 @@ int adapter_open_text(struct adapter **out, double *scale, const struct engine *
     return rc;
 }
 
+int adapter_pair(const struct adapter *a, int layer, enum adapted which, const float **low, const float **high)
+{
+    const struct pair *p = &a->pairs[(size_t)layer * ADAPTED_MATRICES + (size_t)which];
+
+    *low = p->a;
+    *high = p->b;
+    return p->a ? p->rank : 0;
+}
+
+double adapter_alpha(const struct adapter *a)
+{
+    return a->alpha;
+}
+
 /* ---- on a session --------------------------------------------------------------------------------------------------- */
 
 struct lora_worker {

@@ -19,4 +19,9 @@ void lora_add_identity(const struct lora *o, struct str *out);
 /* Adds what the adapters make of m rows of x (n_in of the matrix, one behind the other; 1 to DECODE_MAX) to rows of y (n_out). */
 void lora_add(struct lora *o, int worker, int layer, enum adapted which, const float *x, int m, float *y);
 
+/* The halves of an adapter for a matrix, valid as long as it: A rank rows of n_in, B n_out rows of rank. Returns the rank, 0 where it has none. */
+int adapter_pair(const struct adapter *a, int layer, enum adapted which, const float **low, const float **high);
+/* 0: it says none. */
+double adapter_alpha(const struct adapter *a);
+
 #endif

@@ -11,6 +11,7 @@
  *   sampler    logits to one token id.
  *   think      the thinking controller: sits between sampler and reader, decides which tokens are forced or withheld and
  *              which bytes are thought or answer.
+ *   trainer    a low-rank adapter that learns; needs none of the others but an engine.
  *
  * One token's way: session_logits -> think_next -> (sampler_pick) -> think_accept -> think_pop (text for the reader)
  * -> session_decode or speculator_decode.
@@ -533,5 +534,72 @@ struct rollout_reply {
  * bits it has alone. The session's timeline is changed. */
 int rollouts_run(struct session *s, const struct tokenizer *tok, bool (*next)(void *arg, struct rollout *r),
                  int (*done)(void *arg, const struct rollout_reply *r, struct err *e), void *arg, struct err *e);
+
+/* ---- training ----------------------------------------------------------------------------------------------- */
+
+/*
+ * A trainer teaches a low-rank adapter (LoRA) to an engine's model, which stays as it is. The order of a step:
+ *   trainer_forward    log-probabilities of the tokens to be learnt of some sequences
+ *   trainer_backward   adds to the gradient, by what a loss says of each of them: any loss over log-probabilities fits
+ *   trainer_step       after one or more of these: AdamW, and an empty gradient
+ * The same calls give the same bits, whatever the number of threads. Not shared between threads.
+ */
+struct trainer;
+
+#define TRAIN_ALL 0x7fu         /* attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down: a bit each, from the lowest */
+struct train_options {
+    int rank;                   /* 1 to 256 */
+    double alpha;               /* what is added is scaled by alpha / rank */
+    unsigned targets;
+    uint64_t seed;              /* of the first values: A uniform in +-1/sqrt(n_in), B zero */
+    int n_threads;
+    int max_tokens;             /* of a call to trainer_forward, 1 to 65536 */
+    uint64_t memory;            /* bytes that a forward pass may keep; beyond, layers are computed twice. 0: half of what is free */
+    bool f32;                   /* products in f32 also where bf16 would be faster */
+};
+/* A mask of targets from names with commas between: of matrices, "attn", "ffn" or "all". ERR_USAGE with the names there are. */
+int train_targets_parse(unsigned *out, const char *text, struct err *e);
+
+/* The engine must outlive it. ERR_UNSUPPORTED for a model that has more than norms, attention over all positions and a gated feed-forward. */
+int trainer_new(struct trainer **out, const struct engine *m, const struct train_options *o, struct err *e);
+void trainer_free(struct trainer *t);
+size_t trainer_parameters(const struct trainer *t);
+/* Whether what a forward pass keeps did not fit options.memory. */
+bool trainer_recomputes(const struct trainer *t);
+/* "f32", "bf16": of the large products. */
+const char *trainer_precision(const struct trainer *t);
+
+/* A text with what is to be learnt of it, borrowed. Token i is learnt, from those before it, where learn[i] is not 0; the first cannot be. */
+struct train_sequence {
+    const int32_t *ids;
+    const uint8_t *learn;
+    size_t n;
+};
+/* logp gets the natural-log probability of each learnt token, in order. adapted false: by the model alone. keep: trainer_backward may follow.
+ * ERR_TOO_LONG when the sequences have more than max_tokens together. */
+int trainer_forward(struct trainer *t, const struct train_sequence *s, size_t n, bool adapted, bool keep, float *logp, struct err *e);
+/* coef: derivative of the loss by each of the log-probabilities that the last forward gave. */
+int trainer_backward(struct trainer *t, const float *coef, struct err *e);
+
+struct train_step {
+    double lr, beta1, beta2, eps, decay;
+    double clip;                /* norm that the gradient is cut to; 0: none */
+};
+/* One step of AdamW (as PyTorch has it). norm (may be NULL): of the gradient before it was cut. A gradient that is not a number changes
+ * nothing and is thrown away: ERR_INVALID. */
+int trainer_step(struct trainer *t, const struct train_step *o, double *norm, struct err *e);
+/* Forgets the gradient. */
+void trainer_clear(struct trainer *t);
+/* Learning rate of step `step` (from 0) of `total`: rises over `warmup` steps, then falls on a cosine to lowest * lr. */
+double train_schedule(double lr, double lowest, int64_t step, int64_t warmup, int64_t total);
+
+/* Writes the adapter as GGUF, in f32 or f16, as file_write_atomic does. */
+int trainer_write_adapter(const struct trainer *t, const char *path, bool f16, struct err *e);
+/* Begins with the values of an adapter in a file, which must have this trainer's rank and targets. Its alpha replaces the option's. */
+int trainer_read_adapter(struct trainer *t, const char *path, struct err *e);
+/* Writes values, moments and steps to a file, with a line that says what run it is and n bytes of the caller's own; and reads them back.
+ * ERR_INVALID when the file is of another run, ERR_FILE when it is damaged: the trainer is then as it was. */
+int trainer_save(const struct trainer *t, const char *path, const char *run, const void *own, size_t n, struct err *e);
+int trainer_load(struct trainer *t, const char *path, const char *run, void *own, size_t n, struct err *e);
 
 #endif

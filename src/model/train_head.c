@@ -1,0 +1,113 @@
+/*
+ * train_head.c - log-probabilities of the tokens that are learnt, and their gradient.
+ *
+ * The vocabulary passes by in slices, each expanded once and used for two products: scores of the labels, and the sum over the vocabulary
+ * of exp(score) times its row of the output matrix. Maxima and sums are kept as in attention over tiles, so that no matrix of labels by
+ * vocabulary is ever there. What a label's log-probability says about its state,
+ *     d logp / d state = W[label] - sum over v of p[v] W[v],
+ * is ready with the log-probability itself: a loss needs to bring no more than a coefficient for each label.
+ */
+#include "model/train.h"
+
+#include <math.h>
+#include <string.h>
+
+struct head_step {
+    const float *x, *coef;
+    float *out, *dx;
+    int first, n; /* the slice of the vocabulary */
+};
+
+static void gather_rows(struct trainer *t, void *arg, int lo, int hi, int worker)
+{
+    const struct head_step *s = arg;
+    size_t n = (size_t)t->w->n_embd;
+
+    (void)worker;
+    for (int i = lo; i < hi; i++) {
+        rms_norm(s->x + (size_t)t->label_row[i] * n, t->w->output_norm, t->head + (size_t)i * n, t->w->n_embd, t->w->norm_eps);
+        t->max[i] = -INFINITY;
+        t->sum[i] = 0;
+        if (t->kept) memset(t->unit + (size_t)i * n, 0, n * sizeof(float));
+    }
+}
+
+/* Scores to exponentials, by the largest so far; what was summed by a smaller one is scaled down. */
+static void exponential_rows(struct trainer *t, void *arg, int lo, int hi, int worker)
+{
+    const struct head_step *s = arg;
+    const struct train_math *math = train_math();
+    size_t n = (size_t)t->w->n_embd;
+
+    (void)worker;
+    for (int i = lo; i < hi; i++) {
+        float *scores = t->logits + (size_t)i * HEAD_SLICE, *unit = t->unit + (size_t)i * n, max = math->max(scores, s->n);
+        int label = t->label_id[i] - s->first;
+        if (label >= 0 && label < s->n) t->target[i] = scores[label];
+        if (max > t->max[i]) {
+            float less = expf(t->max[i] - max);
+            t->sum[i] *= less;
+            for (size_t k = 0; k < n && t->kept; k++) unit[k] *= less;
+            t->max[i] = max;
+        }
+        t->sum[i] += math->exp_sum(scores, s->n, t->max[i]);
+    }
+}
+
+static void finish_rows(struct trainer *t, void *arg, int lo, int hi, int worker)
+{
+    const struct matrix *w = &t->w->output;
+    size_t n = (size_t)t->w->n_embd;
+    float *row = t->workers[worker].row;
+
+    (void)arg;
+    for (int i = lo; i < hi; i++) {
+        float *unit = t->unit + (size_t)i * n, inverse = 1.0f / t->sum[i];
+        dequant_row(w->type, w->data + (size_t)t->label_id[i] * w->row_bytes, row, w->n_in);
+        for (size_t k = 0; k < n; k++) unit[k] = row[k] - unit[k] * inverse;
+    }
+}
+
+void train_head_forward(struct trainer *t, const float *x, float *logp)
+{
+    const int n = t->w->n_embd;
+    struct head_step s = {.x = x};
+
+    train_by_rows(t, t->n_labels, gather_rows, &s);
+    for (s.first = 0; s.first < t->w->n_vocab && t->n_labels; s.first += HEAD_SLICE) {
+        s.n = t->w->n_vocab - s.first < HEAD_SLICE ? t->w->n_vocab - s.first : HEAD_SLICE;
+        train_expand(t, &t->w->output, s.first, s.n, t->weights);
+        struct train_product p = {.tb = true, .m = t->n_labels, .n = s.n, .k = n, .alpha = 1, .a = t->head, .b = t->weights, .c = t->logits,
+                                  .lda = n, .ldb = n, .ldc = HEAD_SLICE};
+        train_multiply(t, &p, 1);
+        train_by_rows(t, t->n_labels, exponential_rows, &s);
+        p = (struct train_product){.m = t->n_labels, .n = n, .k = s.n, .alpha = 1, .beta = 1, .a = t->logits, .b = t->weights, .c = t->unit,
+                                   .lda = HEAD_SLICE, .ldb = n, .ldc = n};
+        if (t->kept) train_multiply(t, &p, 1);
+    }
+    for (int i = 0; i < t->n_labels; i++) logp[i] = t->target[i] - t->max[i] - logf(t->sum[i]);
+    if (t->kept) train_by_rows(t, t->n_labels, finish_rows, &s);
+}
+
+/* A row of x has at most one label. */
+static void back_rows(struct trainer *t, void *arg, int lo, int hi, int worker)
+{
+    const struct head_step *s = arg;
+    size_t n = (size_t)t->w->n_embd;
+    float *row = t->workers[worker].row;
+
+    for (int i = lo; i < hi; i++) {
+        const float *unit = t->unit + (size_t)i * n;
+        size_t at = (size_t)t->label_row[i] * n;
+        for (size_t k = 0; k < n; k++) row[k] = s->coef[i] * unit[k];
+        train_math()->norm_back(s->x + at, t->w->output_norm, row, s->dx + at, t->w->n_embd, t->w->norm_eps);
+    }
+}
+
+void train_head_backward(struct trainer *t, const float *x, const float *coef, float *dx)
+{
+    struct head_step s = {.x = x, .coef = coef, .dx = dx};
+
+    memset(dx, 0, (size_t)t->n * (size_t)t->w->n_embd * sizeof(float));
+    train_by_rows(t, t->n_labels, back_rows, &s);
+}
