@@ -40,6 +40,12 @@ const struct command cli_commands[] = {
      "exercises with exact answers and a line of thought, made from a seed; verify: judge replies to them"},
     {"eval", cmd_eval, "FILE.ini [-m MODEL] [--adapter FILE[:SCALE]] [--only base|adapter] [--count N] [--threads T] [--replies FILE.jsonl] [-o FILE.csv]",
      "what a model solves with and without an adapter, by family, budget and vote, and what the adapter does to ordinary text"},
+    {"train", cmd_train,
+     "sft|dpo|kto --base MODEL --data PATH -o ADAPTER.gguf [--init ADAPTER.gguf] [--rank N] [--alpha A] [--targets LIST] [--lr R] [--lowest PART]"
+     " [--warmup PART|STEPS] [--decay D] [--clip N] [--epochs E | --steps N] [--batch TOKENS] [--at-once TOKENS] [--max-length TOKENS]"
+     " [--thought-weight W] [--answer-weight W] [--cot step|few|off] [--beta B] [--sft W] [--good-weight W] [--bad-weight W] [--valid PATH]"
+     " [--memory MB] [--seed N] [--threads T] [--save-every SECONDS] [--log FILE|off] [--f32] [--f32-file] [--resume | --restart] | --plot LOG",
+     "teach an adapter (LoRA) from what export writes; Ctrl-C saves, --resume goes on; --plot shows the losses of a log"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
     {"completions", cmd_completions, "bash|zsh|fish", "completion for a shell, to be sourced or put where it looks"},

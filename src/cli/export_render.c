@@ -24,24 +24,6 @@ static const char *thought_key(void *arg, const char *name)
 
 /* ---- rendering ------------------------------------------------------------------------------------------------- */
 
-/* What the template writes behind a reply, up to the token that ends it: found by rendering one with a mark in it. The line break that some
- * templates write then is not generated, and trainers would put a second end behind it. */
-static int add_reply_end(const struct family *f, struct str *out, struct err *e)
-{
-    static const char mark[] = "\x01reply\x01";
-    const struct chat_message m[] = {{.role = ROLE_USER, .content = "x", .content_len = 1},
-                                     {.role = ROLE_ASSISTANT, .content = mark, .content_len = sizeof mark - 1}};
-    struct prompt p = {0};
-
-    int rc = family_render(f, &p, m, 2, &(struct render_options){.think = true, .no_generation = true, .bos = ""}, e);
-    const char *at = rc || !p.text.len ? NULL : memmem(p.text.data, p.text.len, mark, sizeof mark - 1);
-    size_t n = at ? p.text.len - (size_t)(at - p.text.data) - (sizeof mark - 1) : 0;
-    while (n && at[sizeof mark - 1 + n - 1] == '\n') n--;
-    if (n) str_add_bytes(out, at + sizeof mark - 1, n);
-    prompt_release(&p);
-    return rc;
-}
-
 static void add_reply(const struct family *f, const struct export_turn *t, bool thought_open, struct str *out)
 {
     const char *thought = t->thought;
@@ -83,7 +65,7 @@ static int render(void *arg, const char *name, const char *system, const struct 
     if (!rc) str_add_bytes(prompt, str_cstr(&p.text), p.text.len);
     for (size_t i = 0; i < n_replies && !rc; i++) {
         add_reply(f, replies[i], p.thought_open, &completions[i]);
-        rc = add_reply_end(f, &completions[i], e);
+        rc = family_reply_end(f, &completions[i], e);
     }
     prompt_release(&p);
     return rc;

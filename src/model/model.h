@@ -135,6 +135,10 @@ const struct family *family_trained(const struct family *f);
  * when the template wants none. ERR_INVALID with the template's reason where it refuses and none of these helps. */
 int family_render(const struct family *f, struct prompt *out, const struct chat_message *m, size_t n, const struct render_options *o,
                   struct err *e);
+/* Appends what the template writes behind a reply up to the token that ends it, which is what a model has to write there. */
+int family_reply_end(const struct family *f, struct str *out, struct err *e);
+/* Appends what the template writes before a reply, without anything of a thought. */
+int family_reply_begin(const struct family *f, struct str *out, struct err *e);
 
 /* ---- tokenizer ---------------------------------------------------------------------------------------------- */
 
@@ -559,6 +563,28 @@ struct train_options {
 };
 /* A mask of targets from names with commas between: of matrices, "attn", "ffn" or "all". ERR_USAGE with the names there are. */
 int train_targets_parse(unsigned *out, const char *text, struct err *e);
+
+/* Tokens with what they count in a loss: weights[i] of ids.ids[i], 0 what is not learnt. All-zero is an empty one. */
+struct train_text {
+    struct tokens ids;
+    float *weights;
+    size_t cap;
+};
+void train_text_release(struct train_text *t);
+struct train_style {
+    double thought_weight, answer_weight;   /* of the thought's tokens with its tags, and of the answer's with what ends it */
+    bool prompted, examples;                /* as in render_options: what a chat asks of a model that was not trained to think */
+    const char *date;
+};
+/* Appends a conversation that ends in a reply: what comes before it as a chat's prompt has it, then the reply as the model would write it and
+ * learns it. The thought is m's own, or one in tags at the beginning of the content. What the program puts itself (a prompted mode's first words)
+ * is not learnt. */
+int train_text_reply(struct train_text *out, const struct engine *m, const struct chat_message *messages, size_t n, const struct train_style *style,
+                     struct err *e);
+/* Appends text that has been rendered already: a prompt, and what is learnt of it. prompt NULL: the replies in completion are found by how the
+ * model's template opens and ends them, and learnt; all of it where there are none. */
+int train_text_rendered(struct train_text *out, const struct engine *m, const char *prompt, size_t n_prompt, const char *completion, size_t n,
+                        const struct train_style *style, struct err *e);
 
 /* The engine must outlive it. ERR_UNSUPPORTED for a model that has more than norms, attention over all positions and a gated feed-forward. */
 int trainer_new(struct trainer **out, const struct engine *m, const struct train_options *o, struct err *e);

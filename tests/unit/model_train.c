@@ -513,6 +513,90 @@ static void what_cannot_be_is_refused(void **state)
     bench_release(&b);
 }
 
+/* ---- what is learnt of a conversation --------------------------------------------------------------------------------------- */
+
+/* The tokens' text, what is not learnt in brackets; a change of weight is told. */
+static char *marked(const struct engine *m, const struct train_text *t)
+{
+    struct str out = STR_EMPTY;
+    float weight = 1;
+
+    for (size_t i = 0; i < t->ids.n; i++) {
+        size_t n;
+        const char *piece = tokenizer_piece(m->tokenizer, t->ids.ids[i], &n);
+        if (t->weights[i] != weight) str_addf(&out, "{%g}", (double)t->weights[i]);
+        weight = t->weights[i];
+        str_add_bytes(&out, piece, n);
+    }
+    return str_detach(&out);
+}
+
+static void check_text(const struct engine *m, struct train_text *t, const char *want)
+{
+    char *got = marked(m, t);
+    assert_string_equal(got, want);
+    free(got);
+    train_text_release(t);
+}
+
+#define SYSTEM "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+#define ASK    "\n\nThink step by step inside <think> and </think> before you answer. Then give the answer after </think>."
+
+static void replies_alone_are_learnt(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer;
+    struct train_text t = {0};
+    struct err e = {0};
+    const struct train_style style = {.thought_weight = 0.5, .answer_weight = 1, .prompted = true}, plain_style = {.thought_weight = 0.5, .answer_weight = 1};
+    struct chat_message m[4] = {{.role = ROLE_USER, .content = "Hi", .content_len = 2}, {.role = ROLE_ASSISTANT, .content = "Yes <|im_end|>", .content_len = 14}};
+
+    if (tokenizer_open(&tokenizer, "tests/vectors/smollm2-vocab.gguf", &e)) fail_msg("%s", e.text);
+    struct engine smol = {.tokenizer = tokenizer, .info = {.family = family_by_name("smollm2")}}, qwen = smol, deepseek = smol;
+    qwen.info.family = family_by_name("qwen3");
+    deepseek.info.family = family_by_name("deepseek-r1-distill-qwen");
+
+    /* a control token's text in a reply stays text */
+    assert_int_equal(train_text_reply(&t, &smol, m, 2, &style, &e), 0);
+    assert_int_equal(t.ids.ids[t.ids.n - 1], tokenizer_find(tokenizer, "<|im_end|>"));
+    assert_int_not_equal(t.ids.ids[t.ids.n - 2], tokenizer_find(tokenizer, "<|im_end|>"));
+    check_text(&smol, &t, "{0}" SYSTEM "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n{1}Yes <|im_end|><|im_end|>");
+
+    /* a thought where the program itself puts the first words, given or not */
+    m[1].content = "4", m[1].content_len = 1;
+    for (int i = 0; i < 2; i++) {
+        m[1].thought = i ? "Two and two." : "Let's think step by step. Two and two.", m[1].thought_len = strlen(m[1].thought);
+        assert_int_equal(train_text_reply(&t, &smol, m, 2, &style, &e), 0);
+        check_text(&smol, &t, "{0}" SYSTEM ASK "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\nLet's think step by step."
+                   "{0.5} Two and two.\n</think>\n\n{1}4<|im_end|>");
+    }
+    /* not prompted: the model is to write the tags itself */
+    assert_int_equal(train_text_reply(&t, &smol, m, 2, &plain_style, &e), 0);
+    check_text(&smol, &t, "{0}" SYSTEM "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n{0.5}<think>\nTwo and two.\n</think>\n\n{1}4<|im_end|>");
+
+    /* inline, and by families whose model or template opens the thought */
+    m[1] = (struct chat_message){.role = ROLE_ASSISTANT, .content = "<think>\nHm\n</think>\n\nOk", .content_len = 23};
+    assert_int_equal(train_text_reply(&t, &qwen, m, 2, &style, &e), 0);
+    check_text(&qwen, &t, "{0}<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n{0.5}<think>\nHm\n</think>\n\n{1}Ok<|im_end|>");
+    assert_int_equal(train_text_reply(&t, &deepseek, m, 2, &style, &e), 0);
+    char *text = marked(&deepseek, &t);
+    assert_non_null(strstr(text, "<think>\n{0.5}Hm\n</think>\n\n{1}Ok"));
+    free(text);
+    train_text_release(&t);
+    assert_int_equal(train_text_reply(&t, &qwen, m, 1, &style, &e), ERR_INVALID);
+
+    /* rendered text: its replies, or what is behind a prompt */
+    const char *rendered = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n<think>x</think>\nC<|im_end|>\n";
+    assert_int_equal(train_text_rendered(&t, &smol, NULL, 0, rendered, strlen(rendered), &style, &e), 0);
+    check_text(&smol, &t, "{0}<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n{1}A<|im_end|>{0}\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n"
+               "{0.5}<think>x</think>\n{1}C<|im_end|>{0}\n");
+    assert_int_equal(train_text_rendered(&t, &smol, "Q: ", 3, "A", 1, &style, &e), 0);
+    check_text(&smol, &t, "{0}Q: {1}A");
+    assert_int_equal(train_text_rendered(&t, &smol, NULL, 0, "no reply", 8, &style, &e), 0);
+    check_text(&smol, &t, "no reply");
+    tokenizer_free(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -523,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_run_goes_on_as_if_never_stopped),
         cmocka_unit_test(adapters_are_applied_as_taught),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(replies_alone_are_learnt),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,0 +1,62 @@
+/* train.h - what the files of `ponder train` share: data (train_data.c), losses (train_loss.c), the run (train_run.c), the plot (train_plot.c). */
+#ifndef PONDER_CLI_TRAIN_H
+#define PONDER_CLI_TRAIN_H
+
+#include "cli/cli.h"
+#include "model/model.h"
+
+enum train_kind { TRAIN_SFT, TRAIN_DPO, TRAIN_KTO, TRAIN_KINDS };
+
+/* What one record teaches. */
+struct train_item {
+    struct train_text texts[2]; /* dpo: chosen and rejected; kto: the second is the prompt with the next record's completion */
+    size_t n_prompt[2];         /* tokens before the first learnt one */
+    double reference[2];        /* weighed log-probability of what is learnt, by the model as the run began; dpo and kto */
+    double weight;
+    bool good;                  /* kto */
+};
+struct train_data {
+    struct train_item *items;
+    size_t n, cap;
+    size_t records, too_long, empty; /* left out: longer than allowed, nothing to learn */
+    size_t tokens, learnt;
+};
+
+struct train_want {
+    enum train_kind kind;
+    const char *base, *data, *to, *init, *log, *valid;
+    struct train_options options;
+    struct train_style style;
+    double lr, lowest, warmup, decay, clip; /* warmup: part of the steps, or steps from 1 on */
+    double epochs, beta, sft, weight_good, weight_bad;
+    int64_t steps;                          /* 0: as many as the epochs take */
+    int batch, max_length;                  /* tokens */
+    int save_every;                         /* seconds */
+    uint64_t seed;
+    bool resume, restart, f32_file;
+};
+
+/* Reads PATH, a file of JSON lines or a folder with train.jsonl; part: "train" or "valid", of a folder. ERR_FILE with "FILE:LINE: reason". */
+int train_data_load(struct train_data *out, const char *path, const char *part, const struct engine *m, const struct train_want *w, struct err *e);
+void train_data_release(struct train_data *d);
+
+/* What a step, or a pass without learning, came to. */
+struct train_sums {
+    double loss, of;            /* sum, and what it is divided by: learnt weight or items */
+    double margin, right;       /* dpo: of the rewards; items where it is above 0. kto: the rewards of the good less those of the bad */
+    size_t tokens, learnt, items;
+};
+/* Passes the items through the trainer, as many at a time as fit. learn: adds to the gradient of the mean loss. stop is asked between passes;
+ * ERR_STOPPED. */
+int train_loss_run(struct trainer *t, const struct train_want *w, struct train_item *const *items, size_t n, bool learn, const volatile bool *stop,
+                   struct train_sums *sums, struct err *e);
+/* Fills the items' reference by the trainer's model as it is. */
+int train_loss_reference(struct trainer *t, const struct train_want *w, struct train_data *d, const volatile bool *stop, struct err *e);
+
+/* Trains, or goes on. The exit code. */
+int train_run(const struct train_want *w);
+
+/* Prints the losses of a log as a plot. */
+int train_plot(const char *path);
+
+#endif
