@@ -154,6 +154,23 @@ def check_adapter(peer, s, model, ids, kernels):
     check_floats(peer, s, "with an adapter", model, ids, kernels, m, "--lora", path + ":0.7", lora=path, scale=0.7)
 
 
+def check_trained(peer, s, model, ids, kernels):
+    """An adapter that ponder taught: the peer loads it and makes the same of it."""
+    data, path = os.path.join(folder, "data.jsonl"), os.path.join(folder, s.name + "-trained.gguf")
+    with open(data, "w") as f:
+        f.writelines('{"prompt": "%s", "completion": "%s"}\n' % (a, b) for a, b in [("abc def", " ghi"), ("xyz", "uvw abc"), ("a b c", "d e f g")])
+    run = subprocess.run([PONDER, "train", "sft", "--base", model, "--data", data, "-o", path, "--rank", "4", "--lr", "0.01", "--epochs", "6", "--f32-file", "--log", "off"],
+                         capture_output=True)
+    if run.returncode:
+        return report(False, "%s is taught" % s.name, run.stderr.decode())
+    m = reference.Model(model)
+    before = reference.logits(m, ids, N_CTX)
+    reference.adapt(m, path, 1)
+    moved = distance(reference.logits(m, ids, N_CTX), before)
+    report(moved > 0.01, "%s learns something" % s.name, "%.1e" % moved)
+    check_floats(peer, s, "with what it was taught", model, ids, kernels, m, "--lora", path, lora=path, scale=1.0)
+
+
 def own_tokens(model, texts, special):
     run = subprocess.run([PONDER, "inspect", "tokenize", "-m", model, *(["--special"] if special else [])],
                          input="\x1e".join(texts).encode("utf-8", "surrogateescape") + b"\x1e", capture_output=True)
@@ -198,6 +215,8 @@ def main():
         check_floats(peer, s, "F32", whole, ids, kernels, reference.Model(whole))
         check_split(peer, s, whole, ids)
         check_adapter(peer, s, whole, ids, kernels)
+        if s.arch in ("llama", "qwen2", "qwen3", "smollm3"):
+            check_trained(peer, s, whole, ids, kernels)
         for quant in quants:
             path = os.path.join(folder, "%s-%s.gguf" % (s.name, quant))
             if quant == "MXFP4":
