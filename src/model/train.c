@@ -232,6 +232,7 @@ static int init(struct trainer *t, struct err *e)
     if ((rc = check_options(t, e)) || (rc = pool_new(&t->pool, t->o.n_threads, e)) || (rc = make_groups(t, e)) || (rc = make_kept(t, e)) ||
         (rc = make_scratch(t, e)))
         return rc;
+    if (!t->o.f32 && !strcmp(kernels_name(), "amx") && (rc = train_bf16_new(t, e))) return rc;
     /* our pool is the only one that splits work */
     openblas_set_num_threads(1);
     t->scale = (float)(t->o.alpha / t->o.rank);
@@ -269,6 +270,7 @@ void trainer_free(struct trainer *t)
         free(t->workers[i].deltas);
         free(t->workers[i].row);
     }
+    train_bf16_free(t);
     void *all[] = {t->workers, t->ids,  t->label_row, t->label_id, t->begins, t->weights, t->in,      t->out,    t->dx,    t->dy,   t->din,    t->head,
                    t->unit,    t->logits, t->max,   t->sum,      t->target, t->cos_sin, t->values, t->grads, t->first, t->second, t->layers, t->memory,
                    t->groups};

@@ -119,6 +119,18 @@ void train_group_backward(struct trainer *t, int layer, int group, const float *
 /* rows r0 to r0 + n of a matrix into out, over the pool. */
 void train_expand(struct trainer *t, const struct matrix *w, int64_t r0, int n, float *out);
 
+/* ---- train_bf16.c ---------------------------------------------------------------------------------------------------- */
+
+int train_bf16_new(struct trainer *t, struct err *e);
+void train_bf16_free(struct trainer *t);
+/* y [T][rows] = [Y | U], without what the adapters add. */
+void train_bf16_forward(struct trainer *t, const struct train_group *g, const float *x, float *y);
+/* dx [T][n_in] = [dY | dU] S */
+void train_bf16_backward(struct trainer *t, const struct train_group *g, const float *dy, float *dx);
+/* t->logits = scores of t->head for n tokens of the vocabulary from `first` on; and then t->unit += t->logits times these tokens' rows. */
+void train_bf16_scores(struct trainer *t, int first, int n);
+void train_bf16_sums(struct trainer *t, int n);
+
 /* ---- train_layer.c ---------------------------------------------------------------------------------------------------- */
 
 /* Fills what is kept of the layer from its x; next [T][n_embd] gets what goes into the layer above. */

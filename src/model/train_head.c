@@ -68,22 +68,42 @@ static void finish_rows(struct trainer *t, void *arg, int lo, int hi, int worker
     }
 }
 
+/* t->logits = scores for the slice; its rows are then at hand. */
+static void score_slice(struct trainer *t, int first, int n)
+{
+    const int width = t->w->n_embd;
+    struct train_product p = {.tb = true, .m = t->n_labels, .n = n, .k = width, .alpha = 1, .a = t->head, .b = t->weights, .c = t->logits, .lda = width,
+                              .ldb = width, .ldc = HEAD_SLICE};
+
+    if (t->bf16) {
+        train_bf16_scores(t, first, n);
+        return;
+    }
+    train_expand(t, &t->w->output, first, n, t->weights);
+    train_multiply(t, &p, 1);
+}
+
+/* t->unit += exponentials times the slice's rows. */
+static void sum_slice(struct trainer *t, int n)
+{
+    const int width = t->w->n_embd;
+    struct train_product p = {.m = t->n_labels, .n = width, .k = n, .alpha = 1, .beta = 1, .a = t->logits, .b = t->weights, .c = t->unit, .lda = HEAD_SLICE,
+                              .ldb = width, .ldc = width};
+
+    if (t->bf16) train_bf16_sums(t, n);
+    else train_multiply(t, &p, 1);
+}
+
 void train_head_forward(struct trainer *t, const float *x, float *logp)
 {
-    const int n = t->w->n_embd;
     struct head_step s = {.x = x};
 
     train_by_rows(t, t->n_labels, gather_rows, &s);
     for (s.first = 0; s.first < t->w->n_vocab && t->n_labels; s.first += HEAD_SLICE) {
         s.n = t->w->n_vocab - s.first < HEAD_SLICE ? t->w->n_vocab - s.first : HEAD_SLICE;
-        train_expand(t, &t->w->output, s.first, s.n, t->weights);
-        struct train_product p = {.tb = true, .m = t->n_labels, .n = s.n, .k = n, .alpha = 1, .a = t->head, .b = t->weights, .c = t->logits,
-                                  .lda = n, .ldb = n, .ldc = HEAD_SLICE};
-        train_multiply(t, &p, 1);
+        score_slice(t, s.first, s.n);
         train_by_rows(t, t->n_labels, exponential_rows, &s);
-        p = (struct train_product){.m = t->n_labels, .n = n, .k = s.n, .alpha = 1, .beta = 1, .a = t->logits, .b = t->weights, .c = t->unit,
-                                   .lda = HEAD_SLICE, .ldb = n, .ldc = n};
-        if (t->kept) train_multiply(t, &p, 1);
+        if (t->kept) sum_slice(t, s.n);
     }
     for (int i = 0; i < t->n_labels; i++) logp[i] = t->target[i] - t->max[i] - logf(t->sum[i]);
     if (t->kept) train_by_rows(t, t->n_labels, finish_rows, &s);

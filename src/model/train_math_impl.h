@@ -62,14 +62,21 @@ static float NAME(max)(const float *x, int n)
 static float NAME(exp_sum)(float *x, int n, float max)
 {
     v16 sum = ALL(0.0f), v;
-    for (int i = 0; i < n; i += 16) {
-        const int some = n - i < 16 ? n - i : 16;
-        v = ALL(-INFINITY) + ALL(0.0f);
-        memcpy(&v, x + i, (size_t)some * sizeof *x);
+    int i = 0;
+    for (; i + 16 <= n; i += 16) {
+        LOAD(v, x + i);
         v = v - ALL(max);
         NAME(exp_of)(&v);
         sum += v;
-        memcpy(x + i, &v, (size_t)some * sizeof *x);
+        STORE(x + i, v);
+    }
+    if (i < n) {
+        v = ALL(-INFINITY);
+        memcpy(&v, x + i, (size_t)(n - i) * sizeof *x);
+        v = v - ALL(max);
+        NAME(exp_of)(&v);
+        sum += v;
+        memcpy(x + i, &v, (size_t)(n - i) * sizeof *x);
     }
     return NAME(sum_of)(&sum);
 }
@@ -106,23 +113,40 @@ static float NAME(dot)(const float *x, const float *y, int n)
     return out;
 }
 
-/* sigmoid s of gate g: d silu = s (1 + g (1 - s)). */
+/* sigmoid s of gate g: d silu = s (1 + g (1 - s)). g and u become the gradients of gate and up. */
+LOOP void NAME(silu_back_of)(v16 *g, v16 *u, const v16 *d)
+{
+    v16 s = -*g;
+    i16 large = s > ALL(80.0f);
+    s = (v16)(((i16)s & ~large) | ((i16)ALL(80.0f) & large));
+    NAME(exp_of)(&s);
+    s = ALL(1.0f) / (ALL(1.0f) + s);
+    v16 gate = *g, up = *u;
+    *u = *d * gate * s;
+    *g = *d * up * s * (ALL(1.0f) + gate * (ALL(1.0f) - s));
+}
+
 static void NAME(silu_back)(const float *gate, const float *up, const float *d, float *dgate, float *dup, int n)
 {
-    for (int i = 0; i < n; i += 16) {
-        const size_t some = (size_t)(n - i < 16 ? n - i : 16) * sizeof *gate;
-        v16 g = ALL(0.0f), u = g, dy = g;
+    v16 g, u, dy;
+    int i = 0;
+    for (; i + 16 <= n; i += 16) {
+        LOAD(g, gate + i);
+        LOAD(u, up + i);
+        LOAD(dy, d + i);
+        NAME(silu_back_of)(&g, &u, &dy);
+        STORE(dup + i, u);
+        STORE(dgate + i, g);
+    }
+    if (i < n) {
+        const size_t some = (size_t)(n - i) * sizeof *gate;
+        g = u = dy = ALL(0.0f);
         memcpy(&g, gate + i, some);
         memcpy(&u, up + i, some);
         memcpy(&dy, d + i, some);
-        v16 s = -g;
-        i16 large = s > ALL(80.0f);
-        s = (v16)(((i16)s & ~large) | ((i16)ALL(80.0f) & large));
-        NAME(exp_of)(&s);
-        s = ALL(1.0f) / (ALL(1.0f) + s);
-        v16 to_up = dy * g * s, to_gate = dy * u * s * (ALL(1.0f) + g * (ALL(1.0f) - s));
-        memcpy(dup + i, &to_up, some);
-        memcpy(dgate + i, &to_gate, some);
+        NAME(silu_back_of)(&g, &u, &dy);
+        memcpy(dup + i, &u, some);
+        memcpy(dgate + i, &g, some);
     }
 }
 

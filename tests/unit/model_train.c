@@ -325,6 +325,49 @@ static void bits_do_not_depend_on_threads_or_memory(void **state)
     bench_release(&b);
 }
 
+/* Where the machine has AMX: bf16 says and teaches nearly what f32 does, and the same on any number of threads. */
+static void bf16_is_near_f32(void **state)
+{
+    (void)state;
+    float want[N_LABELS], got[N_LABELS], coef[N_LABELS];
+
+    if (strcmp(engine_kernels(), "amx") != 0) skip();
+    for (int i = 0; i < N_LABELS; i++) coef[i] = (float)label_weights[i];
+    for (size_t k = 0; k < ARRAY_LEN(specs); k++) {
+        struct bench b;
+        bench_init(&b, &specs[k], &plain);
+        struct train_options o = plain;
+        o.f32 = false;
+        struct trainer *t = new_trainer(b.engine, &o);
+        o.n_threads = 3;
+        struct trainer *same = new_trainer(b.engine, &o);
+        double off = 0, all = 0;
+        assert_string_equal(trainer_precision(t), "bf16");
+        assert_string_equal(trainer_precision(b.t), "f32");
+        fill_values(t, 11);
+        fill_values(same, 11);
+        run_forward(b.t, sequences, 2, true, true, want);
+        run_forward(t, sequences, 2, true, true, got);
+        for (int i = 0; i < N_LABELS; i++)
+            if (!(fabsf(got[i] - want[i]) < 0.02f * (1 + fabsf(want[i])))) fail_msg("%s: label %d: %g, not %g", specs[k].name, i, (double)got[i], (double)want[i]);
+        assert_int_equal(trainer_backward(b.t, coef, NULL), 0);
+        assert_int_equal(trainer_backward(t, coef, NULL), 0);
+        for (size_t i = 0; i < t->n_values; i++) {
+            double d = (double)t->grads[i] - (double)b.t->grads[i];
+            off += d * d;
+            all += (double)b.t->grads[i] * (double)b.t->grads[i];
+        }
+        if (!(sqrt(off / all) < 0.05)) fail_msg("%s: the gradient is off by %g of %g", specs[k].name, sqrt(off), sqrt(all));
+        run_forward(same, sequences, 2, true, true, want);
+        assert_memory_equal(got, want, sizeof got);
+        assert_int_equal(trainer_backward(same, coef, NULL), 0);
+        assert_memory_equal(t->grads, same->grads, t->n_values * sizeof(float));
+        trainer_free(same);
+        trainer_free(t);
+        bench_release(&b);
+    }
+}
+
 /* What is taught of fewer matrices is what all of them would have been taught there. */
 static void targets_are_taught_alone(void **state)
 {
@@ -603,6 +646,7 @@ int main(void)
         cmocka_unit_test(gradients_match_differences),
         cmocka_unit_test(ten_steps_match_pytorch),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_memory),
+        cmocka_unit_test(bf16_is_near_f32),
         cmocka_unit_test(targets_are_taught_alone),
         cmocka_unit_test(a_run_goes_on_as_if_never_stopped),
         cmocka_unit_test(adapters_are_applied_as_taught),
