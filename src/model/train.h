@@ -123,10 +123,9 @@ void train_expand(struct trainer *t, const struct matrix *w, int64_t r0, int n, 
 
 int train_bf16_new(struct trainer *t, struct err *e);
 void train_bf16_free(struct trainer *t);
-/* y [T][rows] = [Y | U], without what the adapters add. */
+/* As train_group_forward and train_group_backward, in bf16. */
 void train_bf16_forward(struct trainer *t, const struct train_group *g, const float *x, float *y);
-/* dx [T][n_in] = [dY | dU] S */
-void train_bf16_backward(struct trainer *t, const struct train_group *g, const float *dy, float *dx);
+void train_bf16_backward(struct trainer *t, const struct train_group *g, const float *x, const float *u, int u_stride, float *dy, float *dx);
 /* t->logits = scores of t->head for n tokens of the vocabulary from `first` on; and then t->unit += t->logits times these tokens' rows. */
 void train_bf16_scores(struct trainer *t, int first, int n);
 void train_bf16_sums(struct trainer *t, int n);

@@ -22,7 +22,7 @@
 
 #include "model/amx.h"
 
-#define K_TILES 20
+#define K_TILES 16
 #define TILE_HALVES (2 * TILE_FLOATS)
 
 /* 32 floats from x, zeros from the n-th on, as bf16. */
@@ -36,15 +36,39 @@ ALWAYS_INLINE __m512i pairs_upto(const float *x, int n)
     return i;
 }
 
-void train_amx_left(const float *x, int stride, int rows, int k, int lo, uint16_t *out)
+void train_amx_left(const float *x, int stride, int rows, int k, int from, int lo, uint16_t *out)
 {
     const int k_tiles = train_amx_tiles(k, 32);
 
     for (int r = lo; r < lo + 16; r++)
-        for (int t = 0; t < k_tiles; t++) {
+        for (int t = from / 32; t < k_tiles; t++) {
             uint16_t *to = out + ((size_t)(lo / 16) * (size_t)k_tiles + (size_t)t) * TILE_HALVES + (r - lo) * 32;
             _mm512_store_si512(to, r < rows ? pairs_upto(x + (size_t)r * (size_t)stride + 32 * t, k - 32 * t) : _mm512_setzero_si512());
         }
+}
+
+void train_amx_left_columns(const float *x, int stride, int m, int k, int lo, uint16_t *out)
+{
+    const int k_tiles = train_amx_tiles(k, 32), some = m - lo;
+    const __mmask16 mask = some >= 16 ? 0xffff : (__mmask16)((1u << (some > 0 ? some : 0)) - 1);
+
+    for (int t = 0; t < k_tiles; t++) {
+        uint16_t *to = out + ((size_t)(lo / 16) * (size_t)k_tiles + (size_t)t) * TILE_HALVES;
+        __m512i v[2][16];
+        for (int half = 0; half < 2; half++) {
+            for (int i = 0; i < 16; i++) {
+                int r = 32 * t + 16 * half + i;
+                v[half][i] = r < k ? _mm512_maskz_loadu_epi32(mask, x + (size_t)r * (size_t)stride + lo) : _mm512_setzero_si512();
+            }
+            transpose_16(v[half]);
+        }
+        for (int i = 0; i < 16; i++) {
+            __m512bh both = _mm512_cvtne2ps_pbh(_mm512_castsi512_ps(v[1][i]), _mm512_castsi512_ps(v[0][i]));
+            __m512i row;
+            memcpy(&row, &both, sizeof row);
+            _mm512_store_si512(to + 32 * i, row);
+        }
+    }
 }
 
 void train_amx_right_columns(const float *s, int rows, int k, int n0, uint16_t *out)
@@ -60,7 +84,7 @@ void train_amx_right_columns(const float *s, int rows, int k, int n0, uint16_t *
     }
 }
 
-void train_amx_right_rows(const float *s, int rows, int n, int k0, int k, uint16_t *out)
+void train_amx_right_rows(const float *s, int stride, int rows, int n, int k0, int k, uint16_t *out)
 {
     const int k_tiles = train_amx_tiles(k, 32), n_tiles = train_amx_tiles(n, 16);
 
@@ -69,7 +93,7 @@ void train_amx_right_rows(const float *s, int rows, int n, int k0, int k, uint16
         const int some = n - 16 * c;
         const __mmask16 mask = some >= 16 ? 0xffff : (__mmask16)((1u << (some > 0 ? some : 0)) - 1);
         for (int p = 0; p < 16; p++) {
-            const float *first = s + (size_t)(2 * p) * (size_t)n + 16 * c, *second = first + n;
+            const float *first = s + (size_t)(2 * p) * (size_t)stride + 16 * c, *second = first + stride;
             __m512 a = 2 * p < rows ? _mm512_maskz_loadu_ps(mask, first) : _mm512_setzero_ps();
             __m512 b = 2 * p + 1 < rows ? _mm512_maskz_loadu_ps(mask, second) : _mm512_setzero_ps();
             __m256bh low = _mm512_cvtneps_pbh(a), high = _mm512_cvtneps_pbh(b);
@@ -154,9 +178,16 @@ void train_amx_multiply(const uint16_t *left, const uint16_t *right, int k, int 
 
 #else
 
-void train_amx_left(const float *x, int stride, int rows, int k, int lo, uint16_t *out) { (void)x, (void)stride, (void)rows, (void)k, (void)lo, (void)out; }
+void train_amx_left(const float *x, int stride, int rows, int k, int from, int lo, uint16_t *out)
+{
+    (void)x, (void)stride, (void)rows, (void)k, (void)from, (void)lo, (void)out;
+}
+void train_amx_left_columns(const float *x, int stride, int m, int k, int lo, uint16_t *out) { (void)x, (void)stride, (void)m, (void)k, (void)lo, (void)out; }
 void train_amx_right_columns(const float *s, int rows, int k, int n0, uint16_t *out) { (void)s, (void)rows, (void)k, (void)n0, (void)out; }
-void train_amx_right_rows(const float *s, int rows, int n, int k0, int k, uint16_t *out) { (void)s, (void)rows, (void)n, (void)k0, (void)k, (void)out; }
+void train_amx_right_rows(const float *s, int stride, int rows, int n, int k0, int k, uint16_t *out)
+{
+    (void)s, (void)stride, (void)rows, (void)n, (void)k0, (void)k, (void)out;
+}
 void train_amx_multiply(const uint16_t *left, const uint16_t *right, int k, int m0, int m1, int n0, int n1, float *c, int ldc, bool add)
 {
     (void)left, (void)right, (void)k, (void)m0, (void)m1, (void)n0, (void)n1, (void)c, (void)ldc, (void)add;

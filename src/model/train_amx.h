@@ -18,12 +18,15 @@ static inline size_t train_amx_size(int m, int k)
     return (size_t)train_amx_tiles(m, 16) * (size_t)train_amx_tiles(k, 32) * 512;
 }
 
-/* Rows lo to lo + 16 of a, of which `rows` exist. lo: a multiple of 16 below the padded number of rows. */
-void train_amx_left(const float *x, int stride, int rows, int k, int lo, uint16_t *out);
+/* Rows lo to lo + 16 of a, of which `rows` exist; lo: a multiple of 16 below the padded number of rows. Only the tiles that hold elements
+ * from `from` on. */
+void train_amx_left(const float *x, int stride, int rows, int k, int from, int lo, uint16_t *out);
+/* The same of the transposed of x [k][m]: rows lo to lo + 16 are its columns. */
+void train_amx_left_columns(const float *x, int stride, int m, int k, int lo, uint16_t *out);
 /* Columns n0 to n0 + 16 of b from as many rows of k elements, of which `rows` exist. */
 void train_amx_right_columns(const float *s, int rows, int k, int n0, uint16_t *out);
 /* Rows k0 to k0 + 32 of b from rows of n elements, of which `rows` exist. */
-void train_amx_right_rows(const float *s, int rows, int n, int k0, int k, uint16_t *out);
+void train_amx_right_rows(const float *s, int stride, int rows, int n, int k0, int k, uint16_t *out);
 /* c's rows m0 to m1 and columns n0 to n1; m0 and n0 multiples of 32. */
 void train_amx_multiply(const uint16_t *left, const uint16_t *right, int k, int m0, int m1, int n0, int n1, float *c, int ldc, bool add);
 

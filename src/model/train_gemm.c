@@ -126,12 +126,12 @@ void train_group_forward(struct trainer *t, int layer, int group, const float *x
 
     if (t->bf16) {
         train_bf16_forward(t, g, x, y);
-    } else {
-        expand_group(t, g);
-        struct train_product all = {.tb = true, .m = t->n, .n = t->adapted ? g->rows : g->n_out, .k = g->n_in, .alpha = 1, .a = x, .b = t->weights,
-                                    .c = y, .lda = g->n_in, .ldb = g->n_in, .ldc = g->rows};
-        train_multiply(t, &all, 1);
+        return;
     }
+    expand_group(t, g);
+    struct train_product all = {.tb = true, .m = t->n, .n = t->adapted ? g->rows : g->n_out, .k = g->n_in, .alpha = 1, .a = x, .b = t->weights,
+                                .c = y, .lda = g->n_in, .ldb = g->n_in, .ldc = g->rows};
+    train_multiply(t, &all, 1);
     for (int i = 0; i < g->n_parts && t->adapted; i++) {
         const struct train_part *p = &g->parts[i];
         if (p->low_at < 0) continue;
@@ -147,6 +147,10 @@ void train_group_backward(struct trainer *t, int layer, int group, const float *
     struct train_product low[8];
     int rank = t->o.rank, n = 0;
 
+    if (t->bf16) {
+        train_bf16_backward(t, g, x, u, u_stride, dy, dx);
+        return;
+    }
     for (int i = 0; i < g->n_parts; i++) {
         const struct train_part *p = &g->parts[i];
         int n_out = (int)p->w->n_out;
@@ -161,11 +165,10 @@ void train_group_backward(struct trainer *t, int layer, int group, const float *
     if (g->n_low)
         low[n++] = (struct train_product){.ta = true, .m = g->n_low, .n = g->n_in, .k = t->n, .alpha = 1, .beta = 1, .a = dy + g->n_out, .b = x,
                                           .c = t->grads + g->a, .lda = g->rows, .ldb = g->n_in, .ldc = g->n_in};
-    if (dx && !t->bf16) {
+    if (dx) {
         expand_group(t, g);
         low[n++] = (struct train_product){.m = t->n, .n = g->n_in, .k = g->rows, .alpha = 1, .a = dy, .b = t->weights, .c = dx, .lda = g->rows,
                                           .ldb = g->n_in, .ldc = g->n_in};
     }
     train_multiply(t, low, n);
-    if (dx && t->bf16) train_bf16_backward(t, g, dy, dx);
 }

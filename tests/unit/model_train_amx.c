@@ -33,11 +33,11 @@ static float *numbers(size_t n)
     return x;
 }
 
-/* by_rows: b lies as k rows of n; otherwise as n rows of k. */
-static void check(int m, int n, int k, bool by_rows, bool add)
+/* by_rows: b lies as k rows of n; otherwise as n rows of k. turned: a lies as k rows of m. */
+static void check(int m, int n, int k, bool by_rows, bool add, bool turned)
 {
-    const int stride = k + 3, ldc = n + 5;
-    float *a = numbers((size_t)m * (size_t)stride), *b = numbers((size_t)n * (size_t)k), *c = numbers((size_t)m * (size_t)ldc), *was = numbers((size_t)m * (size_t)ldc);
+    const int stride = (turned ? m : k) + 3, ldc = n + 5;
+    float *a = numbers((size_t)(turned ? k : m) * (size_t)stride), *b = numbers((size_t)n * (size_t)k), *c = numbers((size_t)m * (size_t)ldc), *was = numbers((size_t)m * (size_t)ldc);
     uint16_t *left = aligned_alloc(64, 2 * train_amx_size(m, k) + 4096), *right = aligned_alloc(64, 2 * train_amx_size(n, k));
 
     assert_non_null(left);
@@ -45,9 +45,14 @@ static void check(int m, int n, int k, bool by_rows, bool add)
     memset(left, 0xff, 2 * train_amx_size(m, k)); /* what is not written would show */
     memset(right, 0xff, 2 * train_amx_size(n, k));
     memcpy(was, c, (size_t)m * (size_t)ldc * sizeof *c);
-    for (int r = 0; r < train_amx_tiles(m, 16) * 16; r += 16) train_amx_left(a, stride, m, k, r, left);
+    for (int r = 0; r < train_amx_tiles(m, 16) * 16; r += 16) {
+        if (turned) train_amx_left_columns(a, stride, m, k, r, left);
+        else train_amx_left(a, stride, m, k, 0, r, left);
+        /* and again what is behind half of it */
+        if (!turned) train_amx_left(a, stride, m, k, k / 2, r, left);
+    }
     for (int r = 0; r < (by_rows ? train_amx_tiles(k, 32) * 32 : train_amx_tiles(n, 16) * 16); r += by_rows ? 32 : 16) {
-        if (by_rows) train_amx_right_rows(b + (size_t)r * (size_t)n, k - r, n, r, k, right);
+        if (by_rows) train_amx_right_rows(b + (size_t)r * (size_t)n, n, k - r, n, r, k, right);
         else train_amx_right_columns(b + (size_t)r * (size_t)k, n - r, k, r, right);
     }
     /* in pieces, as the pool has them */
@@ -57,9 +62,9 @@ static void check(int m, int n, int k, bool by_rows, bool add)
         for (int s = 0; s < ldc; s++) {
             float want = s >= n || add ? was[(size_t)r * (size_t)ldc + (size_t)s] : 0;
             for (int i = 0; i < k && s < n; i++)
-                want += a[(size_t)r * (size_t)stride + (size_t)i] * (by_rows ? b[(size_t)i * (size_t)n + (size_t)s] : b[(size_t)s * (size_t)k + (size_t)i]);
+                want += a[turned ? (size_t)i * (size_t)stride + (size_t)r : (size_t)r * (size_t)stride + (size_t)i] * (by_rows ? b[(size_t)i * (size_t)n + (size_t)s] : b[(size_t)s * (size_t)k + (size_t)i]);
             float got = c[(size_t)r * (size_t)ldc + (size_t)s];
-            if (got != want) fail_msg("%d x %d x %d, by rows %d, added %d: [%d][%d] is %g, not %g", m, n, k, by_rows, add, r, s, (double)got, (double)want);
+            if (got != want) fail_msg("%d x %d x %d, by rows %d, added %d, turned %d: [%d][%d] is %g, not %g", m, n, k, by_rows, add, turned, r, s, (double)got, (double)want);
         }
     free(a);
     free(b);
@@ -76,7 +81,7 @@ static void products_are_exact(void **state)
 
     if (!__builtin_cpu_supports("avx512bf16")) skip();
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        for (int way = 0; way < 4; way++) check(shapes[i][0], shapes[i][1], shapes[i][2], way & 1, way & 2);
+        for (int way = 0; way < 8; way++) check(shapes[i][0], shapes[i][1], shapes[i][2], way & 1, way & 2, way & 4);
 }
 
 int main(void)
