@@ -41,11 +41,12 @@ const struct command cli_commands[] = {
     {"eval", cmd_eval, "FILE.ini [-m MODEL] [--adapter FILE[:SCALE]] [--only base|adapter] [--count N] [--threads T] [--replies FILE.jsonl] [-o FILE.csv]",
      "what a model solves with and without an adapter, by family, budget and vote, and what the adapter does to ordinary text"},
     {"train", cmd_train,
-     "sft|dpo|kto --base MODEL --data PATH -o ADAPTER.gguf [--init ADAPTER.gguf] [--rank N] [--alpha A] [--targets LIST] [--lr R] [--lowest PART]"
+     "sft|dpo|kto|grpo --base MODEL --data PATH -o ADAPTER.gguf [--init ADAPTER.gguf] [--rank N] [--alpha A] [--targets LIST] [--lr R] [--lowest PART]"
      " [--warmup PART|STEPS] [--decay D] [--clip N] [--epochs E | --steps N] [--batch TOKENS] [--at-once TOKENS] [--max-length TOKENS]"
      " [--thought-weight W] [--answer-weight W] [--cot step|few|off] [--beta B] [--sft W] [--good-weight W] [--bad-weight W] [--valid PATH]"
+     " [--prompts N] [--group N] [--reply-max TOKENS] [--temp T] [--format-reward R] [--brevity R]"
      " [--memory MB] [--seed N] [--threads T] [--save-every SECONDS] [--log FILE|off] [--f32] [--f32-file] [--resume | --restart] | --plot LOG",
-     "teach an adapter (LoRA) from what export writes; Ctrl-C saves, --resume goes on; --plot shows the losses of a log"},
+     "teach an adapter (LoRA) from what export writes, grpo by what replies to questions of tasks are worth; Ctrl-C saves, --resume goes on; --plot shows a log"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
     {"completions", cmd_completions, "bash|zsh|fish", "completion for a shell, to be sourced or put where it looks"},

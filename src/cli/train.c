@@ -9,7 +9,8 @@
 
 static const char with_value[] = " --base --data -o --init --log --valid --rank --alpha --targets --lr --lowest --warmup --decay --clip --epochs --steps --batch"
                                  " --at-once --max-length --thought-weight --answer-weight --beta --sft --good-weight --bad-weight --save-every --memory --cot"
-                                 " --seed --threads -t --plot ";
+                                 " --seed --threads -t --plot"
+                                 " --prompts --group --reply-max --temp --format-reward --brevity ";
 static const char without[] = " --resume --restart --f32 --f32-file ";
 
 static const struct number {
@@ -23,11 +24,12 @@ static const struct number {
     REAL("--decay", decay, 0, 10), REAL("--clip", clip, 0, 1e6), REAL("--epochs", epochs, 0.001, 1e4), REAL("--beta", beta, 0.0001, 100),
     REAL("--sft", sft, 0, 100), REAL("--good-weight", weight_good, 0, 1000), REAL("--bad-weight", weight_bad, 0, 1000),
     REAL("--thought-weight", style.thought_weight, 0, 100), REAL("--answer-weight", style.answer_weight, 0, 100),
+    REAL("--temp", temp, 0.01, 10), REAL("--format-reward", format, 0, 10), REAL("--brevity", brevity, 0, 10),
 #undef REAL
 #define WHOLE(flag, field, low, high) {flag, offsetof(struct train_want, field), true, low, high}
     WHOLE("--rank", options.rank, 1, 256), WHOLE("--batch", batch, 1, 1e7), WHOLE("--at-once", options.max_tokens, 1, 65536),
     WHOLE("--max-length", max_length, 2, 65536), WHOLE("--save-every", save_every, 1, 1e6), WHOLE("--threads", options.n_threads, 1, 256),
-    WHOLE("-t", options.n_threads, 1, 256),
+    WHOLE("-t", options.n_threads, 1, 256), WHOLE("--prompts", prompts, 1, 1024), WHOLE("--group", group, 2, BATCH_MAX), WHOLE("--reply-max", reply_max, 1, 32768),
 #undef WHOLE
 };
 
@@ -89,10 +91,10 @@ static int take_flag(struct args *a, struct train_want *w, const char **plot, st
 /* What differs between the kinds. */
 static void set_defaults(struct train_want *w)
 {
-    static const double rates[TRAIN_KINDS] = {2e-4, 1e-5, 2e-5};
+    static const double rates[TRAIN_KINDS] = {2e-4, 1e-5, 2e-5, 5e-5};
 
     *w = (struct train_want){.kind = w->kind, .lr = rates[w->kind], .lowest = 0.1, .warmup = 0.05, .clip = 1, .epochs = 1, .beta = 0.1, .weight_good = 1,
-                             .weight_bad = 1, .batch = 4096, .max_length = 1024, .save_every = 120, .seed = 1};
+                             .weight_bad = 1, .prompts = 8, .group = 8, .reply_max = 256, .temp = 1, .format = 0.1, .brevity = 0.05, .batch = 4096, .max_length = 1024, .save_every = 120, .seed = 1};
     w->options = (struct train_options){.rank = 16, .targets = TRAIN_ALL, .max_tokens = 0, .n_threads = engine_default_threads()};
     w->style = (struct train_style){.thought_weight = 1, .answer_weight = 1, .prompted = true};
 }
@@ -104,7 +106,7 @@ static int check(const char *name, struct train_want *w)
     if (w->options.alpha == 0) w->options.alpha = 2 * w->options.rank;
     if (!w->options.max_tokens) w->options.max_tokens = w->batch < 1024 ? w->batch : 1024;
     /* the longest record passes alone: a pair, or a pair of texts that are not compared */
-    int longest = w->max_length * (w->kind == TRAIN_SFT ? 1 : 2);
+    int longest = w->max_length * (w->kind == TRAIN_SFT || w->kind == TRAIN_GRPO ? 1 : 2);
     if (w->options.max_tokens < longest) w->options.max_tokens = longest;
     w->options.seed = w->seed;
     return 0;
@@ -112,7 +114,7 @@ static int check(const char *name, struct train_want *w)
 
 int cmd_train(int argc, char **argv)
 {
-    static const char *const kinds[TRAIN_KINDS] = {"sft", "dpo", "kto"};
+    static const char *const kinds[TRAIN_KINDS] = {"sft", "dpo", "kto", "grpo"};
     struct train_want w = {0};
     const char *plot = NULL;
     struct args a;
@@ -132,14 +134,14 @@ int cmd_train(int argc, char **argv)
     a.at = named ? 2 : 1;
     while (!rc && (kind = args_next(&a)) != ARGS_END) {
         if (kind == ARGS_BAD) rc = 2;
-        else if (kind == ARGS_WORD) rc = cli_usage("train", "%s is none of sft, dpo and kto", a.value);
+        else if (kind == ARGS_WORD) rc = cli_usage("train", "%s is none of sft, dpo, kto and grpo", a.value);
         else if (take_flag(&a, &w, &plot, &a.err)) rc = cli_fail(&a.err);
     }
     if (!rc && plot) {
         rc = train_plot(plot);
     } else if (!rc) {
         if (!w.base) w.base = a.set.model;
-        rc = named ? check("train", &w) : cli_usage("train", "say what to do: sft, dpo, kto, or --plot LOG");
+        rc = named ? check("train", &w) : cli_usage("train", "say what to do: sft, dpo, kto, grpo, or --plot LOG");
         if (!rc) rc = train_run(&w);
     }
     args_end(&a);

@@ -4,8 +4,9 @@
 
 #include "cli/cli.h"
 #include "model/model.h"
+#include "tasks/tasks.h"
 
-enum train_kind { TRAIN_SFT, TRAIN_DPO, TRAIN_KTO, TRAIN_KINDS };
+enum train_kind { TRAIN_SFT, TRAIN_DPO, TRAIN_KTO, TRAIN_GRPO, TRAIN_KINDS };
 
 /* What one record teaches. */
 struct train_item {
@@ -14,6 +15,9 @@ struct train_item {
     double reference[2];        /* weighed log-probability of what is learnt, by the model as the run began; dpo and kto */
     double weight;
     bool good;                  /* kto */
+    char *answer;               /* grpo: the first text is a question's prompt */
+    enum task_check check;
+    bool thought_open;
 };
 struct train_data {
     struct train_item *items;
@@ -31,6 +35,8 @@ struct train_want {
     double epochs, beta, sft, weight_good, weight_bad;
     int64_t steps;                          /* 0: as many as the epochs take */
     int batch, max_length;                  /* tokens */
+    int prompts, group, reply_max;          /* grpo: questions of a step, replies to each, tokens of a reply */
+    double temp, format, brevity;           /* grpo: of sampling; rewards beside 1 for a right answer */
     int save_every;                         /* seconds */
     uint64_t seed;
     bool resume, restart, f32_file;
@@ -52,6 +58,11 @@ int train_loss_run(struct trainer *t, const struct train_want *w, struct train_i
                    struct train_sums *sums, struct err *e);
 /* Fills the items' reference by the trainer's model as it is. */
 int train_loss_reference(struct trainer *t, const struct train_want *w, struct train_data *d, const volatile bool *stop, struct err *e);
+
+/* Replies to the questions by the model as it is, judged; the gradient of what made them better or worse than the others to the same question. Nothing is
+ * added where the replies to every question are worth the same: *any false. round: what chance depends on beside the seed. */
+int train_grpo_step(struct trainer *t, const struct engine *m, const struct train_want *w, struct train_item *const *items, size_t n, uint64_t round,
+                    const volatile bool *stop, bool *any, struct train_sums *sums, struct err *e);
 
 /* Trains, or goes on. The exit code. */
 int train_run(const struct train_want *w);

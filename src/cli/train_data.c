@@ -24,8 +24,10 @@ struct reader {
 
 void train_data_release(struct train_data *d)
 {
-    for (size_t i = 0; i < d->n; i++)
+    for (size_t i = 0; i < d->n; i++) {
         for (int k = 0; k < 2; k++) train_text_release(&d->items[i].texts[k]);
+        free(d->items[i].answer);
+    }
     free(d->items);
     *d = (struct train_data){0};
 }
@@ -202,6 +204,37 @@ static int put_sft(struct reader *r, const json_t *o, double weight, struct err 
     return rc;
 }
 
+/* {"question", "answer", "check"}: as ponder tasks writes them. */
+static int put_question(struct reader *r, const json_t *o, struct err *e)
+{
+    const json_t *question = json_object_get(o, "question"), *answer = json_object_get(o, "answer"), *check = json_object_get(o, "check");
+    struct train_item item = {.weight = 1};
+    struct train_data *d = r->out;
+
+    if (!json_is_string(question)) r->reason = "has no \"question\"";
+    else if (!json_is_string(answer)) r->reason = "has no \"answer\" that is a text";
+    else if (check && !(json_is_string(check) && task_check_by_name(json_string_value(check), &item.check))) r->reason = "its \"check\" is unknown";
+    if (r->reason) return 0;
+    if (!check) item.check = task_check_of(json_string_value(answer));
+    const struct chat_message m = {.role = ROLE_USER, .content = json_string_value(question), .content_len = json_string_length(question)};
+    int rc = train_text_prompt(&item.texts[0], r->m, &m, 1, &r->w->style, true, &item.thought_open, e);
+    bool fits = !rc && item.texts[0].ids.n + (size_t)r->w->reply_max <= (size_t)r->w->max_length;
+    if (fits) {
+        item.answer = mem_dup_text(json_string_value(answer), json_string_length(answer));
+        if (item.answer && mem_grow(&d->items, &d->cap, d->n + 1, sizeof *d->items)) {
+            d->items[d->n++] = item;
+            d->tokens += item.texts[0].ids.n;
+            return 0;
+        }
+        rc = err_set(e, ERR_NOMEM, "out of memory");
+    } else if (!rc) {
+        d->too_long++;
+    }
+    train_text_release(&item.texts[0]);
+    free(item.answer);
+    return rc;
+}
+
 static int put_record(struct reader *r, const json_t *o, struct err *e)
 {
     const json_t *weight = json_object_get(o, "weight"), *label = json_object_get(o, "label"), *prompt = json_object_get(o, "prompt");
@@ -213,6 +246,7 @@ static int put_record(struct reader *r, const json_t *o, struct err *e)
     if (!(w > 0 && w <= 1000)) r->reason = "its weight is not above 0";
     if (!r->reason && r->w->kind == TRAIN_KTO && !json_is_boolean(label)) r->reason = "its \"label\" is neither true nor false";
     if (r->reason) return 0;
+    if (r->w->kind == TRAIN_GRPO) return put_question(r, o, e);
     if (r->w->kind == TRAIN_SFT) return put_sft(r, o, w, e);
     if (r->w->kind == TRAIN_KTO) return put_texts(r, prompt, json_object_get(o, "completion"), NULL, w, json_is_true(label), e);
     return put_texts(r, prompt, json_object_get(o, "chosen"), json_object_get(o, "rejected"), w, true, e);

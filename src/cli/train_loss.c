@@ -1,10 +1,12 @@
 /*
- * train_loss.c - supervised, DPO and KTO losses over log-probabilities.
+ * train_loss.c - supervised, DPO, KTO and GRPO losses over log-probabilities.
  *
  * A loss needs the log-probabilities of what is learnt and gives back its derivative by each of them; everything else is the trainer's. What
  * a text's policy and reference say are sums over its learnt tokens, each times its weight.
  *
  *   sft   -sum w logp / sum w
+ *   grpo  the same with w the reply's advantage, divided by the number of tokens: one step on what was sampled by the values of now, where the
+ *         ratio of policies is 1 and nothing is there to be clipped
  *   dpo   -log s(z), z = beta ((policy - reference) of the chosen - the same of the rejected); Rafailov et al. 2023
  *   kto   w (1 - s(+-beta (policy - reference - KL))), + for good ones; KL, at least 0, is the mean of policy - reference over prompts with
  *         the next record's completion, and not differentiated; Ethayarajh et al. 2024
@@ -200,15 +202,16 @@ static double total_of(const struct train_want *w, struct train_item *const *ite
 {
     double total = 0;
 
-    if (w->kind != TRAIN_SFT) return (double)n;
-    for (size_t i = 0; i < n; i++) total += items[i]->weight * weight_of_text(&items[i]->texts[0]);
+    if (w->kind == TRAIN_DPO || w->kind == TRAIN_KTO) return (double)n;
+    /* an advantage may be negative: there tokens are counted as they are */
+    for (size_t i = 0; i < n; i++) total += (w->kind == TRAIN_SFT ? items[i]->weight : 1) * weight_of_text(&items[i]->texts[0]);
     return total;
 }
 
 int train_loss_run(struct trainer *t, const struct train_want *w, struct train_item *const *items, size_t n, bool learn, const volatile bool *stop,
                    struct train_sums *sums, struct err *e)
 {
-    static void (*const losses[TRAIN_KINDS])(struct pass *, struct train_sums *) = {sft_loss, dpo_loss, kto_loss};
+    static void (*const losses[TRAIN_KINDS])(struct pass *, struct train_sums *) = {sft_loss, dpo_loss, kto_loss, sft_loss};
     struct pass p;
     int rc = pass_new(&p, t, w, e);
 

@@ -92,7 +92,7 @@ static size_t next_batch(struct run *r, size_t *tokens)
     if (r->at == r->train.n) shuffle(r, r->epoch + 1);
     while (r->at + n < r->train.n) {
         size_t more = item_tokens(r, r->order[r->at + n]);
-        if (n && *tokens + more > (size_t)r->w->batch) break;
+        if (r->w->kind == TRAIN_GRPO ? n == (size_t)r->w->prompts : n && *tokens + more > (size_t)r->w->batch) break;
         *tokens += more;
         n++;
     }
@@ -142,6 +142,7 @@ static bool hash_data(const struct run *r, unsigned char digest[32])
         for (int k = 0; k < 2; k++) hash_text(c, &item->texts[k]);
         EVP_DigestUpdate(c, &item->weight, sizeof item->weight);
         EVP_DigestUpdate(c, &item->good, sizeof item->good);
+        if (item->answer) EVP_DigestUpdate(c, item->answer, strlen(item->answer));
     }
     ok = ok && EVP_DigestFinal_ex(c, digest, NULL) == 1;
     EVP_MD_CTX_free(c);
@@ -151,17 +152,17 @@ static bool hash_data(const struct run *r, unsigned char digest[32])
 /* All that what is learnt depends on, in a line. */
 static int identify(struct run *r, struct err *e)
 {
-    static const char *const kinds[TRAIN_KINDS] = {"sft", "dpo", "kto"};
+    static const char *const kinds[TRAIN_KINDS] = {"sft", "dpo", "kto", "grpo"};
     const struct train_want *w = r->w;
     const struct model_info *m = engine_info(r->m);
     unsigned char digest[32];
 
     if (!hash_data(r, digest)) return err_set(e, ERR_NOMEM, "out of memory");
     str_addf(&r->identity, "%s; %s %s %llu; %s; rank %d alpha %g targets %x; lr %g %g warmup %g decay %g clip %g; steps %lld batch %d at once %d; seed %llu; "
-             "beta %g sft %g weights %g %g; init %s; data ", kinds[w->kind], m->name, m->quant, (unsigned long long)m->file_bytes,
+             "beta %g sft %g weights %g %g; prompts %d group %d reply %d temp %g rewards %g %g; init %s; data ", kinds[w->kind], m->name, m->quant, (unsigned long long)m->file_bytes,
              trainer_precision(r->t), w->options.rank, w->options.alpha, w->options.targets, w->lr, w->lowest, w->warmup, w->decay, w->clip,
              (long long)r->total, w->batch, w->options.max_tokens, (unsigned long long)w->seed, w->beta, w->sft, w->weight_good, w->weight_bad,
-             w->init ? w->init : "");
+             w->prompts, w->group, w->reply_max, w->temp, w->format, w->brevity, w->init ? w->init : "");
     for (size_t i = 0; i < sizeof digest; i++) str_addf(&r->identity, "%02x", digest[i]);
     return str_ok(&r->identity) ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
@@ -199,7 +200,8 @@ static void show(struct run *r, bool last)
 
     if (!r->bar || (!last && clock_mono_ms() - r->shown_ms < 200)) return;
     r->shown_ms = clock_mono_ms();
-    str_addf(&line, "step %lld of %lld · loss %.4f · %.0f tok/s · ", (long long)r->step, (long long)r->total, r->shown_loss, tps);
+    str_addf(&line, "step %lld of %lld · %s %.4f · %.0f tok/s · ", (long long)r->step, (long long)r->total,
+             r->w->kind == TRAIN_GRPO ? "reward" : "loss", r->shown_loss, tps);
     if (tps > 0) add_time(&line, (double)(r->tokens_total - r->tokens) / tps);
     str_addf(&line, " left · %.1f GB", resident_mb() / 1024);
     fprintf(stderr, "\r\033[K%s%s", str_cstr(&line), last ? "\n" : "");
@@ -260,7 +262,7 @@ static json_t *sums_json(const struct run *r, const struct train_sums *s, const 
     json_object_set_new(o, "step", json_integer(r->step));
     json_object_set_new(o, loss, json_real(s->of > 0 ? s->loss / s->of : 0));
     if (r->w->kind != TRAIN_SFT && s->items) {
-        json_object_set_new(o, "margin", json_real(s->margin / (double)s->items));
+        json_object_set_new(o, r->w->kind == TRAIN_GRPO ? "reward" : "margin", json_real(s->margin / (double)s->items));
         json_object_set_new(o, "right", json_real(s->right / (double)s->items));
     }
     return o;
@@ -284,7 +286,7 @@ static int validate(struct run *r, struct err *e)
 {
     struct train_sums s = {0};
 
-    if (!r->valid.n) return 0;
+    if (!r->valid.n || r->w->kind == TRAIN_GRPO) return 0;
     int rc = train_loss_run(r->t, r->w, r->valid_items, r->valid.n, false, &stop, &s, e);
     if (rc) return rc;
     say(r, "step %lld: loss on %zu held-out records %.4f", (long long)r->step, r->valid.n, s.loss / s.of);
@@ -299,8 +301,10 @@ static int take_step(struct run *r, struct err *e)
     int64_t warmup = w->warmup < 1 ? (int64_t)ceil(w->warmup * (double)r->total) : (int64_t)w->warmup;
     double lr = train_schedule(w->lr, w->lowest, r->step, warmup, r->total), norm = 0;
 
-    int rc = train_loss_run(r->t, w, r->order + r->at, n, true, &stop, &s, e);
-    if (!rc) rc = trainer_step(r->t, &(struct train_step){.lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = w->decay, .clip = w->clip}, &norm, e);
+    bool any = true;
+    int rc = w->kind == TRAIN_GRPO ? train_grpo_step(r->t, r->m, w, r->order + r->at, n, (uint64_t)r->step, &stop, &any, &s, e)
+                                   : train_loss_run(r->t, w, r->order + r->at, n, true, &stop, &s, e);
+    if (!rc && any) rc = trainer_step(r->t, &(struct train_step){.lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = w->decay, .clip = w->clip}, &norm, e);
     if (rc) {
         trainer_clear(r->t);
         return rc;
@@ -308,7 +312,8 @@ static int take_step(struct run *r, struct err *e)
     r->at += n;
     r->step++;
     r->tokens += (int64_t)tokens;
-    double loss = s.of > 0 ? s.loss / s.of : 0;
+    /* of rewards more is to be told than of that loss */
+    double loss = w->kind == TRAIN_GRPO ? s.margin / (double)s.items : s.of > 0 ? s.loss / s.of : 0;
     r->shown_loss = r->step == 1 || r->shown_loss == 0 ? loss : 0.9 * r->shown_loss + 0.1 * loss;
     json_t *o = sums_json(r, &s, "loss");
     json_object_set_new(o, "lr", json_real(lr));
@@ -351,7 +356,7 @@ static int begin(struct run *r, struct err *e)
     if (there && !w->resume && !w->restart)
         return err_set(e, ERR_USAGE, "%s is the state of an unfinished run: --resume goes on with it, --restart begins anew", str_cstr(&r->state));
     if (w->init && (rc = trainer_read_adapter(r->t, w->init, e))) return rc;
-    if (w->kind != TRAIN_SFT) {
+    if (w->kind == TRAIN_DPO || w->kind == TRAIN_KTO) {
         if (r->bar) say(r, "log-probabilities of %zu records before training ...", r->train.n + r->valid.n);
         if ((rc = train_loss_reference(r->t, w, &r->train, &stop, e)) || (rc = train_loss_reference(r->t, w, &r->valid, &stop, e))) return rc;
     }
@@ -415,7 +420,8 @@ static int finish(struct run *r, int rc, struct err *e)
     if (rc) return cli_fail(e);
     unlink(str_cstr(&r->state));
     struct str line = STR_EMPTY;
-    str_addf(&line, "%s: %lld steps, loss %.4f, %.0f tokens/s, ", r->w->to, (long long)r->step, r->shown_loss, speed(r));
+    str_addf(&line, "%s: %lld steps, %s %.4f, %.0f tokens/s, ", r->w->to, (long long)r->step, r->w->kind == TRAIN_GRPO ? "reward" : "loss",
+             r->shown_loss, speed(r));
     add_time(&line, (double)(clock_mono_ms() - r->started_ms) / 1000);
     str_add(&line, "\n");
     cli_puts(stdout, str_cstr(&line));

@@ -166,13 +166,9 @@ static int load(struct adapter *a, const struct gguf *g, struct err *e)
     return 0;
 }
 
-int adapter_open(struct adapter **out, const struct engine *m, const char *path, struct err *e)
+int adapter_take(struct adapter **out, const struct engine *m, const struct gguf *g, struct err *e)
 {
-    struct gguf *g;
-    int rc;
-
     *out = NULL;
-    if ((rc = gguf_open(&g, path, e))) return rc;
     struct adapter *a = calloc(1, sizeof *a);
     if (a) {
         a->m = m;
@@ -182,14 +178,25 @@ int adapter_open(struct adapter **out, const struct engine *m, const char *path,
             a = NULL;
         }
     }
-    rc = a ? load(a, g, e) : err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    gguf_close(g);
+    int rc = a ? load(a, g, e) : err_set(e, ERR_NOMEM, "%s: out of memory", gguf_path(g));
     if (rc) {
         adapter_free(a);
         return rc;
     }
     *out = a;
     return 0;
+}
+
+int adapter_open(struct adapter **out, const struct engine *m, const char *path, struct err *e)
+{
+    struct gguf *g;
+    int rc;
+
+    *out = NULL;
+    if ((rc = gguf_open(&g, path, e))) return rc;
+    rc = adapter_take(out, m, g, e);
+    gguf_close(g);
+    return rc;
 }
 
 void adapter_free(struct adapter *a)

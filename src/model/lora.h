@@ -21,6 +21,8 @@ void lora_add(struct lora *o, int worker, int layer, enum adapted which, const f
 
 /* The halves of an adapter for a matrix, valid as long as it: A rank rows of n_in, B n_out rows of rank. Returns the rank, 0 where it has none. */
 int adapter_pair(const struct adapter *a, int layer, enum adapted which, const float **low, const float **high);
+/* As adapter_open, from a file that is open; it may be closed then. */
+int adapter_take(struct adapter **out, const struct engine *m, const struct gguf *g, struct err *e);
 /* 0: it says none. */
 double adapter_alpha(const struct adapter *a);
 

@@ -581,6 +581,9 @@ struct train_style {
  * is not learnt. */
 int train_text_reply(struct train_text *out, const struct engine *m, const struct chat_message *messages, size_t n, const struct train_style *style,
                      struct err *e);
+/* Appends the prompt alone: what a chat's prompt has for messages that end in a question. *thought_open: it ends inside an opened thought. */
+int train_text_prompt(struct train_text *out, const struct engine *m, const struct chat_message *messages, size_t n, const struct train_style *style,
+                      bool think, bool *thought_open, struct err *e);
 /* Appends text that has been rendered already: a prompt, and what is learnt of it. prompt NULL: the replies in completion are found by how the
  * model's template opens and ends them, and learnt; all of it where there are none. */
 int train_text_rendered(struct train_text *out, const struct engine *m, const char *prompt, size_t n_prompt, const char *completion, size_t n,
@@ -621,6 +624,8 @@ double train_schedule(double lr, double lowest, int64_t step, int64_t warmup, in
 
 /* Writes the adapter as GGUF, in f32 or f16, as file_write_atomic does. */
 int trainer_write_adapter(const struct trainer *t, const char *path, bool f16, struct err *e);
+/* The adapter as it is now, for sessions of the trainer's engine: the trainer goes on without changing it. Caller frees. */
+int trainer_adapter(const struct trainer *t, struct adapter **out, struct err *e);
 /* Begins with the values of an adapter in a file, which must have this trainer's rank and targets. Its alpha replaces the option's. */
 int trainer_read_adapter(struct trainer *t, const char *path, struct err *e);
 /* Writes values, moments and steps to a file, with a line that says what run it is and n bytes of the caller's own; and reads them back.

@@ -134,10 +134,10 @@ static void put_pairs(struct writer *w, const struct trainer *t)
         }
 }
 
-int trainer_write_adapter(const struct trainer *t, const char *path, bool f16, struct err *e)
+/* The whole file. */
+static int adapter_bytes(const struct trainer *t, bool f16, struct str *file, struct err *e)
 {
     struct writer w = {.f16 = f16};
-    struct str file = STR_EMPTY;
     float alpha = (float)t->o.alpha;
 
     put_key_text(&w, "general.type", "adapter");
@@ -146,19 +146,42 @@ int trainer_write_adapter(const struct trainer *t, const char *path, bool f16, s
     put_key(&w, "adapter.lora.alpha", GGUF_F32);
     str_add_bytes(&w.kv, &alpha, sizeof alpha);
     put_pairs(&w, t);
-    str_add(&file, "GGUF");
-    put_u32(&file, 3);
-    put_u64(&file, w.n_tensors);
-    put_u64(&file, w.n_kv);
-    str_add_bytes(&file, w.kv.data, w.kv.len);
-    str_add_bytes(&file, w.table.data, w.table.len);
-    pad(&file);
-    str_add_bytes(&file, w.data.data, w.data.len);
-    bool ok = str_ok(&w.kv) && str_ok(&w.table) && str_ok(&w.data) && str_ok(&file);
-    int rc = ok ? file_write_atomic(path, file.data, file.len, e) : err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    str_add(file, "GGUF");
+    put_u32(file, 3);
+    put_u64(file, w.n_tensors);
+    put_u64(file, w.n_kv);
+    str_add_bytes(file, w.kv.data, w.kv.len);
+    str_add_bytes(file, w.table.data, w.table.len);
+    pad(file);
+    str_add_bytes(file, w.data.data, w.data.len);
+    bool ok = str_ok(&w.kv) && str_ok(&w.table) && str_ok(&w.data) && str_ok(file);
     str_release(&w.kv);
     str_release(&w.table);
     str_release(&w.data);
+    return ok ? 0 : err_set(e, ERR_NOMEM, "out of memory for an adapter");
+}
+
+int trainer_write_adapter(const struct trainer *t, const char *path, bool f16, struct err *e)
+{
+    struct str file = STR_EMPTY;
+    int rc = adapter_bytes(t, f16, &file, e);
+
+    if (!rc) rc = file_write_atomic(path, file.data, file.len, e);
+    str_release(&file);
+    return rc;
+}
+
+int trainer_adapter(const struct trainer *t, struct adapter **out, struct err *e)
+{
+    struct str file = STR_EMPTY;
+    struct gguf *g;
+    int rc = adapter_bytes(t, false, &file, e);
+
+    *out = NULL;
+    if (!rc && !(rc = gguf_open_memory(&g, file.data, file.len, "the adapter", e))) {
+        rc = adapter_take(out, t->m, g, e);
+        gguf_close(g);
+    }
     str_release(&file);
     return rc;
 }

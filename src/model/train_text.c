@@ -147,29 +147,39 @@ static int add_thought(struct train_text *out, const struct engine *m, const str
     return rc ? rc : add_text(out, m, f->close_forced, PARSE_CONTROL, weight, e);
 }
 
+int train_text_prompt(struct train_text *out, const struct engine *m, const struct chat_message *messages, size_t n, const struct train_style *style,
+                      bool think, bool *thought_open, struct err *e)
+{
+    struct render_options o = {.think = think, .prompted = style->prompted, .examples = style->examples, .force_off = true, .date = style->date};
+    struct prompt p = {0};
+    size_t from = out->ids.n;
+    int rc = family_render(m->info.family, &p, messages, n, &o, e);
+
+    if (!rc) rc = tokenizer_encode_prompt(m->tokenizer, &p, &out->ids, e);
+    if (!rc) rc = weigh(out, from, 0, e);
+    *thought_open = p.thought_open;
+    prompt_release(&p);
+    return rc;
+}
+
 int train_text_reply(struct train_text *out, const struct engine *m, const struct chat_message *messages, size_t n, const struct train_style *style,
                      struct err *e)
 {
     const struct family *f = m->info.family;
-    struct prompt p = {0};
     struct str end = STR_EMPTY;
+    bool open = false;
 
     if (!n || messages[n - 1].role != ROLE_ASSISTANT) return err_set(e, ERR_INVALID, "a conversation that does not end in a reply");
     const struct chat_message *reply = &messages[n - 1];
     struct piece answer = {reply->content, reply->content_len}, thought = {reply->thought, reply->thought ? reply->thought_len : 0};
     if (!thought.n) split_thought(f, &answer, &thought);
     thought = trimmed(thought);
-    struct render_options o = {.think = thought.n > 0, .prompted = style->prompted, .examples = style->examples, .force_off = true, .date = style->date};
-    size_t from = out->ids.n;
-    int rc = family_render(f, &p, messages, n - 1, &o, e);
-    if (!rc) rc = tokenizer_encode_prompt(m->tokenizer, &p, &out->ids, e);
-    if (!rc) rc = weigh(out, from, 0, e);
-    if (!rc && (thought.n || p.thought_open)) rc = add_thought(out, m, f, thought, p.thought_open, style->thought_weight, e);
+    int rc = train_text_prompt(out, m, messages, n - 1, style, thought.n > 0, &open, e);
+    if (!rc && (thought.n || open)) rc = add_thought(out, m, f, thought, open, style->thought_weight, e);
     if (!rc) rc = add(out, m, answer.p, answer.n, PARSE_NONE, style->answer_weight, e);
     if (!rc) rc = family_reply_end(f, &end, e);
     if (!rc) rc = str_ok(&end) ? add(out, m, str_cstr(&end), end.len, PARSE_CONTROL, style->answer_weight, e) : err_set(e, ERR_NOMEM, "out of memory");
     str_release(&end);
-    prompt_release(&p);
     return rc;
 }
 

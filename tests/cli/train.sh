@@ -2,7 +2,7 @@
 # ponder train on a tiny model: what is learnt, what is written, a run that is stopped and goes on, data that cannot be used.
 . "$(dirname "$0")/lib/tap.sh"
 cd "$(dirname "$0")/../.." || exit 1
-python3 tests/fault/lib/tiny.py "$T/tiny.gguf" || exit 1
+python3 tests/fault/lib/tiny.py "$T/tiny.gguf" && python3 tests/fault/lib/tiny.py "$T/sharp.gguf" sharp || exit 1
 train() { kind=$1; shift; "$PONDER" train "$kind" --base "$T/tiny.gguf" --rank 4 --batch 900 --at-once 600 --max-length 300 --lr 0.01 --threads 2 "$@" >"$T/out" 2>"$T/err" </dev/null; }
 field() { python3 -c 'import json,sys
 rows=[r for r in map(json.loads, open(sys.argv[1])) if sys.argv[2] in r]
@@ -22,6 +22,9 @@ put("one.jsonl", [{"prompt": [ask(1)], "completion": [say("abc")]}])
 put("text.jsonl", [{"text": "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nabcd<|im_end|>\n"}])
 put("dpo.jsonl", [{"prompt": [ask(i)], "chosen": [say("good")], "rejected": [say("poor")]} for i in range(16)])
 put("kto.jsonl", [{"prompt": [ask(i)], "completion": [say("good" if i % 2 else "poor")], "label": bool(i % 2)} for i in range(16)])
+put("coin.jsonl", [{"messages": [{"role": "user", "content": "toss"}, say("1" if i % 2 else "2", "x")]} for i in range(64)])
+put("toss.jsonl", [{"question": "toss", "answer": "1", "check": "number"} for i in range(64)])
+put("bad5.jsonl", [{"question": "toss", "answer": "1", "check": "whim"}])
 put("bad1.jsonl", [{"messages": [ask(1), say("a")]}, {"messages": [ask(1)]}])
 put("bad2.jsonl", [{"messages": [ask(1), {"role": "tool", "content": "x"}]}])
 open(t + "/bad3.jsonl", "w").write("{\n")
@@ -76,6 +79,17 @@ for kind in dpo kto; do
     train $kind --data "$T/$kind.jsonl" -o "$T/$kind.gguf" --epochs 12 --lr 0.003
     is "$kind: from no margin to telling good from bad" "$? $(field "$T/$kind.gguf.jsonl" margin 0 | cut -c1-3) $(field "$T/$kind.gguf.jsonl" right -1)" "0 0.0 1.0"
 done
+train sft --base "$T/sharp.gguf" --data "$T/coin.jsonl" -o "$T/coin.gguf" --epochs 12 --rank 8
+train grpo --base "$T/sharp.gguf" --data "$T/toss.jsonl" -o "$T/toss.gguf" --init "$T/coin.gguf" --rank 8 --epochs 2 --prompts 4 --reply-max 40 --lr 0.001
+is "grpo ends well" "$? $(cat "$T/err" | grep -c error)" "0 0"
+python3 - "$T/toss.gguf.jsonl" >"$T/rose" <<'P'
+import json, sys
+right = [r["right"] for r in map(json.loads, open(sys.argv[1])) if "right" in r]
+first, last = sum(right[:3]) / 3, sum(right[-3:]) / 3
+print("yes" if 0.2 < first < 0.8 and last > 0.9 else right)
+P
+is "of two replies that came about as often, the right one comes" "$(cat "$T/rose")" yes
+train grpo --data "$T/bad5.jsonl" -o "$T/x.gguf" --reply-max 40; like "an unknown check" "$? $(cat "$T/err")" "^3 .*bad5.jsonl:1: its \"check\" is unknown"
 like "the log as a plot" "$("$PONDER" train --plot "$T/a.gguf.jsonl")" "loss: first [0-9.]+, last [0-9.]+; held out"
 
 train sft --data "$T/bad1.jsonl" -o "$T/x.gguf"; like "a conversation without a reply" "$? $(cat "$T/err")" "^3 .*bad1.jsonl:2: has no reply"

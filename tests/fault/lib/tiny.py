@@ -1,4 +1,4 @@
-"""A random model of some 200 KB whose vocabulary is all bytes and a list of terminal escapes: python3 tiny.py OUT [hostile]"""
+"""A random model of some 200 KB whose vocabulary is all bytes and a list of terminal escapes: python3 tiny.py OUT [hostile] [sharp]"""
 import array
 import random
 import struct
@@ -59,7 +59,7 @@ class Gguf:
         return head + b"\0" * (-len(head) % 32) + self.data
 
 
-def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=False):
+def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=False, sharp=False):
     g, stand_in, rng = Gguf(), alphabet(), random.Random(7)
     tokens = ["".join(stand_in[b] for b in t) for t in [bytes([b]) for b in range(256)] + (ESCAPES * 3 if hostile else []) + WORDS * 4]
     tokens = [t if tokens.index(t) == i else t + stand_in[33 + i % 90] for i, t in enumerate(tokens)]
@@ -93,11 +93,11 @@ def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=Fals
             matrix(f"blk.{i}.{name}.weight", cols, rows, 1.5 / cols ** 0.5)
         g.tensor(f"blk.{i}.attn_norm.weight", [embd], [1.0] * embd)
         g.tensor(f"blk.{i}.ffn_norm.weight", [embd], [1.0] * embd)
-    # small logits: every token comes about as often as any other
-    matrix("output.weight", embd, n, 0.05)
+    # small logits: every token comes about as often as any other; sharp: one that can be taught to be sure
+    matrix("output.weight", embd, n, 0.5 if sharp else 0.05)
     return g.bytes()
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], "wb") as f:
-        f.write(model(hostile="hostile" in sys.argv[2:]))
+        f.write(model(hostile="hostile" in sys.argv[2:], sharp="sharp" in sys.argv[2:]))
