@@ -320,7 +320,8 @@ static int open_all(struct eval *v, struct err *e)
         v->out = fopen(v->replies, "we");
         if (!v->out) rc = err_set_errno(e, ERR_IO, "%s", v->replies);
     }
-    if (!rc) rc = session_new(&v->session, v->engine, v->set.ctx > 0 ? v->set.ctx : 2048, v->set.threads > 0 ? v->set.threads : engine_default_threads(), e);
+    if (!rc) rc = session_new(&v->session, v->engine, v->set.ctx > 0 ? v->set.ctx : 2048, v->set.threads > 0 ? v->set.threads : engine_default_threads(),
+                              KV_F16, e);
     return rc;
 }
 

@@ -155,7 +155,7 @@ static int session_for(struct session **out, struct adapter **adapter, struct tr
     const double one = 1;
     int rc = trainer_adapter(t, adapter, e);
 
-    if (!rc) rc = session_new(out, m, w->max_length + 2, w->options.n_threads, e);
+    if (!rc) rc = session_new(out, m, w->max_length + 2, w->options.n_threads, KV_F16, e);
     return rc ? rc : session_set_adapters(*out, (const struct adapter *const[]){*adapter}, &one, 1, e);
 }
 

@@ -34,7 +34,7 @@ static int load_and_run(void *arg)
     int32_t id = -1;
 
     int rc = engine_open(&m, file, &e);
-    if (!rc) rc = session_new(&s, m, 256, 2, &e);
+    if (!rc) rc = session_new(&s, m, 256, 2, KV_F16, &e);
     if (!rc) rc = family_render(engine_info(m)->family, &p, &message, 1, &(struct render_options){.think = true, .prompted = true, .date = "2026-01-01"}, &e);
     if (!rc) rc = tokenizer_encode_prompt(engine_tokenizer(m), &p, &ids, &e);
     if (!rc) rc = session_sync(s, ids.ids, ids.n, NULL, NULL, NULL, &e);
