@@ -474,6 +474,7 @@ static void accept_text(struct think *t, int32_t id, const char *p, size_t n)
         t->answer_tokens++;
     }
     text_feed(t, p, n, MARK_SAMPLED | (t->vocab.is_control(t->vocab.arg, id) ? (unsigned)MARK_CONTROL : 0u));
+    if (!thought && t->state == THINK_ANSWER && plan_loop_feed(t, id)) think_push(t, THINK_LOOP);
     if (!thought || !thought_is_open(t)) return;
     if (led) {
         t->cause = plan_limits(t).ending_soft;

@@ -128,7 +128,7 @@ struct think {
     double token_ms;             /* moving average, 0 while unknown */
     size_t ramped_at;            /* position + 1 whose logits have had the soft ramp */
     bool ramped;                 /* ... and were raised by it */
-    int32_t recent[LOOP_WINDOW]; /* ring of sampled thought tokens */
+    int32_t recent[LOOP_WINDOW]; /* ring of sampled tokens of this thought or this answer */
     size_t n_recent, loop_quiet;
 
     /* text */

@@ -228,9 +228,10 @@ void plan_ramp(struct think *t, float *logits)
 /* ---- the loop guard ------------------------------------------------------------------------------------------ */
 
 /* A thought goes round in circles when its last LOOP_GRAM tokens stood, without overlap, LOOP_TIMES times in the window before:
- * a sentence said five times over, or 60 tokens of a short period. */
-#define LOOP_GRAM  12
-#define LOOP_TIMES 4
+ * a sentence said five times over, or 60 tokens of a short period. Answers hold tables and code, and are asked for more; nothing closes them. */
+#define LOOP_GRAM         12
+#define LOOP_TIMES        4
+#define LOOP_TIMES_ANSWER 12
 
 void plan_loop_reset(struct think *t)
 {
@@ -247,16 +248,16 @@ bool plan_loop_feed(struct think *t, int32_t id)
         return false;
     }
     size_t n = t->n_recent, have = n < LOOP_WINDOW ? n : LOOP_WINDOW;
-    int times = 0;
+    int times = 0, most = thought_is_open(t) ? LOOP_TIMES : LOOP_TIMES_ANSWER;
     for (size_t back = LOOP_GRAM; back + LOOP_GRAM <= have;) {
         size_t k = 0;
         while (k < LOOP_GRAM && t->recent[(n - 1 - k) % LOOP_WINDOW] == t->recent[(n - 1 - back - k) % LOOP_WINDOW]) k++;
-        if (k == LOOP_GRAM && ++times >= LOOP_TIMES) break;
+        if (k == LOOP_GRAM && ++times >= most) break;
         back += k == LOOP_GRAM ? LOOP_GRAM : 1;
     }
-    if (times < LOOP_TIMES) return false;
+    if (times < most) return false;
     t->loop_quiet = LOOP_WINDOW;
-    if (t->loop_guard && t->loop_force == LIMIT_NONE) {
+    if (thought_is_open(t) && t->loop_guard && t->loop_force == LIMIT_NONE) {
         t->loop_soft = t->thought_tokens;
         t->loop_force = t->thought_tokens + LOOP_GRACE;
     }

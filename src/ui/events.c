@@ -154,8 +154,8 @@ static void on_reply_event(struct app *a, const struct chat_event *ev)
     }
     case CHAT_INJECTED: item_mark_injected(it, ev->done, ev->total, ev->author && !strcmp(ev->author, "user")); break;
     case CHAT_LOOP:
-        it->looping = true;
-        app_notice(a, "the thought repeats itself: F5 answers now");
+        it->looping = it->phase != PHASE_ANSWERING;
+        app_notice(a, it->looping ? "the thought repeats itself: F5 answers now" : "the answer repeats itself: Esc stops it");
         break;
     case CHAT_ESCAPED: it->stats.escaped++; break;
     case CHAT_PROGRESS: take_stats(a, it, ev); break;

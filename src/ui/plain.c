@@ -201,7 +201,7 @@ static void on_event(struct plain *p, const struct chat_event *ev)
         thought_line(p, &ev->stats);
         break;
     case CHAT_ANSWER: put_text(p, false, ev->text, ev->len); break;
-    case CHAT_LOOP: say(p, "the thought repeats itself; /answer ends it"); break;
+    case CHAT_LOOP: say(p, !p->in_thought && p->answer_any ? "the answer repeats itself; /stop ends it" : "the thought repeats itself; /answer ends it"); break;
     case CHAT_NOTICE: say(p, "%s", ev->text); break;
     case CHAT_STORE_TROUBLE: say(p, ev->len ? "not saved, kept in memory: %s" : "everything is saved again%s", ev->text); break;
     case CHAT_ENDED: on_ended(p, ev); break;

@@ -353,6 +353,19 @@ static void test_loops(void **state)
     assert_int_equal(w.r.loops, 0);
     assert_int_equal(w.r.thought_ending, THOUGHT_NATURAL);
     done(&w);
+    /* an answer that does is noticed, and goes on */
+    setup(&w, "deepseek-r1-distill-qwen", true, unlimited);
+    w.c.loop_guard = true;
+    start(&w);
+    say(&w, "Short.");
+    markup(&w, "</think>");
+    for (int i = 0; i < 30; i++) say(&w, " it is good for the heart and for the brain\n");
+    say(&w, "The answer");
+    play(&w);
+    assert_true(w.r.loops >= 1);
+    assert_int_equal(w.r.thought_ending, THOUGHT_NATURAL);
+    assert_non_null(strstr(str_cstr(&w.r.answer), "The answer"));
+    done(&w);
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------------------- */

@@ -580,6 +580,26 @@ static void test_model_failure(void **state)
     headless_close(&t);
 }
 
+static void test_repeating_is_told(void **unused)
+{
+    (void)unused;
+    struct headless t;
+    headless_open(&t);
+    headless_start(&t, 80, 24, 0);
+    headless_model(&t);
+    headless_keys(&t, "how many?\r");
+    headless_prefill(&t, 5, 5);
+    headless_thinking(&t);
+    headless_thought(&t, "round and round");
+    headless_event(&t, (struct chat_event){.kind = CHAT_LOOP, .message = t.chat.reply}, NULL);
+    assert_true(headless_shows(&t, "the thought repeats itself: F5 answers now"));
+    headless_closed(&t, THOUGHT_NATURAL);
+    headless_answer(&t, "six and six and six");
+    headless_event(&t, (struct chat_event){.kind = CHAT_LOOP, .message = t.chat.reply}, NULL);
+    assert_true(headless_shows(&t, "the answer repeats itself: Esc stops it"));
+    headless_close(&t);
+}
+
 /* When the next prompt is known the meter shows what it takes: the thought is no part of it any more. */
 static void test_the_meter_shows_what_goes_on(void **unused)
 {
@@ -729,6 +749,7 @@ int main(void)
         T(test_failed_send_gives_the_text_back),
         T(test_store_trouble_stays_and_goes),
         ALONE(test_model_failure),
+        ALONE(test_repeating_is_told),
         ALONE(test_the_meter_shows_what_goes_on),
         ALONE(test_vi_mode_is_shown),
         ALONE(test_reply_of_another_window),
