@@ -19,6 +19,7 @@ struct reader {
     const struct train_want *w;
     struct chat_message *messages;
     size_t n, cap;
+    int slip, n_slip;   /* of the last thought, in bytes */
     const char *reason; /* why the record cannot be used */
 };
 
@@ -124,6 +125,21 @@ static bool begins(const struct train_text *a, const struct train_text *b)
     return a->ids.n <= b->ids.n && !memcmp(a->ids.ids, b->ids.ids, a->ids.n * sizeof *a->ids.ids);
 }
 
+/* "slip": [from, bytes] of what is wrong in the last thought and mended there, as ponder tasks writes it. */
+static void take_slip(struct reader *r, const json_t *slip)
+{
+    const json_t *from = json_array_get(slip, 0), *n = json_array_get(slip, 1);
+
+    r->slip = r->n_slip = 0;
+    if (!json_is_integer(from) || !json_is_integer(n)) return;
+    if (json_integer_value(from) < 0 || json_integer_value(n) < 0 || json_integer_value(from) > INT32_MAX || json_integer_value(n) > INT32_MAX) {
+        r->reason = "its \"slip\" is no place and a number of bytes";
+        return;
+    }
+    r->slip = (int)json_integer_value(from);
+    r->n_slip = (int)json_integer_value(n);
+}
+
 /* Every reply of the conversation; one that the next prompt holds as it was written is learnt together with the next. */
 static int put_conversation(struct reader *r, double weight, struct err *e)
 {
@@ -133,8 +149,13 @@ static int put_conversation(struct reader *r, double weight, struct err *e)
 
     for (size_t i = 0; i < r->n && !rc; i++) {
         struct train_item item = {.weight = weight};
+        struct train_style style = r->w->style;
         if (r->messages[i].role != ROLE_ASSISTANT) continue;
-        if ((rc = train_text_reply(&item.texts[0], r->m, r->messages, i + 1, &r->w->style, e))) {
+        if (i + 1 == r->n) {
+            style.slip = (size_t)r->slip;
+            style.n_slip = (size_t)r->n_slip;
+        }
+        if ((rc = train_text_reply(&item.texts[0], r->m, r->messages, i + 1, &style, e))) {
             train_text_release(&item.texts[0]);
             break;
         }
@@ -190,6 +211,7 @@ static int put_sft(struct reader *r, const json_t *o, double weight, struct err 
 
     if (messages) {
         r->n = 0;
+        take_slip(r, json_object_get(o, "slip"));
         if (!json_is_array(messages)) r->reason = "its \"messages\" are no list";
         return r->reason || !take_messages(r, messages) ? 0 : put_conversation(r, weight, e);
     }

@@ -575,6 +575,7 @@ struct train_style {
     double thought_weight, answer_weight;   /* of the thought's tokens with its tags, and of the answer's with what ends it */
     bool prompted, examples;                /* as in render_options: what a chat asks of a model that was not trained to think */
     const char *date;
+    size_t slip, n_slip;                    /* bytes of the reply's own thought that are not learnt: something wrong that it goes on to mend */
 };
 /* Appends a conversation that ends in a reply: what comes before it as a chat's prompt has it, then the reply as the model would write it and
  * learns it. The thought is m's own, or one in tags at the beginning of the content. What the program puts itself (a prompted mode's first words)

@@ -118,10 +118,25 @@ static void split_thought(const struct family *f, struct piece *content, struct 
     }
 }
 
-/* The thought from where the prompt leaves off, with its tags. */
-static int add_thought(struct train_text *out, const struct engine *m, const struct family *f, struct piece thought, bool open, double weight,
-                       struct err *e)
+/* Takes the weight from tokens, the first of them `from`, that hold any of n bytes from `skip` on. */
+static void unlearn(struct train_text *t, const struct engine *m, size_t from, ptrdiff_t skip, size_t n)
 {
+    ptrdiff_t at = 0;
+
+    for (size_t i = from; i < t->ids.n; i++) {
+        size_t len;
+        tokenizer_piece(m->tokenizer, t->ids.ids[i], &len);
+        if (at < skip + (ptrdiff_t)n && at + (ptrdiff_t)len > skip) t->weights[i] = 0;
+        at += (ptrdiff_t)len;
+    }
+}
+
+/* The thought from where the prompt leaves off, with its tags. slip: n_slip bytes of it that are not learnt. */
+static int add_thought(struct train_text *out, const struct engine *m, const struct family *f, struct piece thought, bool open, double weight,
+                       const char *slip, size_t n_slip, struct err *e)
+{
+    struct str text = STR_EMPTY;
+    ptrdiff_t skip = n_slip ? slip - thought.p : 0;
     int rc = 0;
 
     if (!open) {
@@ -134,16 +149,17 @@ static int add_thought(struct train_text *out, const struct engine *m, const str
         if (thought.n >= n && !memcmp(thought.p, f->think_lead, n)) {
             thought.p += n;
             thought.n -= n;
-        } else if (thought.n && !rc) {
-            struct str spaced = STR_EMPTY;
-            str_add_char(&spaced, ' ');
-            str_add_bytes(&spaced, thought.p, thought.n);
-            rc = str_ok(&spaced) ? add(out, m, spaced.data, spaced.len, PARSE_NONE, weight, e) : err_set(e, ERR_NOMEM, "out of memory");
-            str_release(&spaced);
-            thought.n = 0;
+            skip -= (ptrdiff_t)n;
+        } else if (thought.n) {
+            str_add_char(&text, ' ');
+            skip++;
         }
     }
-    if (!rc) rc = add(out, m, thought.p, thought.n, PARSE_NONE, weight, e);
+    str_add_bytes(&text, thought.p, thought.n);
+    size_t from = out->ids.n;
+    if (!rc) rc = str_ok(&text) ? add(out, m, str_cstr(&text), text.len, PARSE_NONE, weight, e) : err_set(e, ERR_NOMEM, "out of memory");
+    if (!rc && n_slip) unlearn(out, m, from, skip, n_slip);
+    str_release(&text);
     return rc ? rc : add_text(out, m, f->close_forced, PARSE_CONTROL, weight, e);
 }
 
@@ -172,10 +188,12 @@ int train_text_reply(struct train_text *out, const struct engine *m, const struc
     if (!n || messages[n - 1].role != ROLE_ASSISTANT) return err_set(e, ERR_INVALID, "a conversation that does not end in a reply");
     const struct chat_message *reply = &messages[n - 1];
     struct piece answer = {reply->content, reply->content_len}, thought = {reply->thought, reply->thought ? reply->thought_len : 0};
+    if (style->n_slip && (!reply->thought || style->slip > reply->thought_len || style->n_slip > reply->thought_len - style->slip))
+        return err_set(e, ERR_INVALID, "a slip that lies outside the thought");
     if (!thought.n) split_thought(f, &answer, &thought);
     thought = trimmed(thought);
     int rc = train_text_prompt(out, m, messages, n - 1, style, thought.n > 0, &open, e);
-    if (!rc && (thought.n || open)) rc = add_thought(out, m, f, thought, open, style->thought_weight, e);
+    if (!rc && (thought.n || open)) rc = add_thought(out, m, f, thought, open, style->thought_weight, style->n_slip ? reply->thought + style->slip : NULL, style->n_slip, e);
     if (!rc) rc = add(out, m, answer.p, answer.n, PARSE_NONE, style->answer_weight, e);
     if (!rc) rc = family_reply_end(f, &end, e);
     if (!rc) rc = str_ok(&end) ? add(out, m, str_cstr(&end), end.len, PARSE_CONTROL, style->answer_weight, e) : err_set(e, ERR_NOMEM, "out of memory");

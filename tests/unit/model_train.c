@@ -613,6 +613,18 @@ static void replies_alone_are_learnt(void **state)
         check_text(&smol, &t, "{0}" SYSTEM ASK "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\nLet's think step by step."
                    "{0.5} Two and two.\n</think>\n\n{1}4<|im_end|>");
     }
+    /* what is wrong in a thought and mended there is read, not learnt; the thought is shifted by the words before it */
+    m[1].thought = "\nTwo and two. Five. No, four.", m[1].thought_len = strlen(m[1].thought);
+    struct train_style slips = style;
+    slips.slip = 13, slips.n_slip = 6;
+    assert_int_equal(train_text_reply(&t, &smol, m, 2, &slips, &e), 0);
+    check_text(&smol, &t, "{0}" SYSTEM ASK "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\nLet's think step by step."
+               "{0.5} Two and two.{0} Five.{0.5} No, four.\n</think>\n\n{1}4<|im_end|>");
+    slips.n_slip = 600;
+    assert_int_equal(train_text_reply(&t, &smol, m, 2, &slips, &e), ERR_INVALID);
+    train_text_release(&t);
+    m[1].thought = "Two and two.", m[1].thought_len = strlen(m[1].thought);
+
     /* not prompted: the model is to write the tags itself */
     assert_int_equal(train_text_reply(&t, &smol, m, 2, &plain_style, &e), 0);
     check_text(&smol, &t, "{0}" SYSTEM "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n{0.5}<think>\nTwo and two.\n</think>\n\n{1}4<|im_end|>");
