@@ -299,6 +299,7 @@ struct settings {
     bool mouse;
     bool loop_guard;
     bool sandbox;
+    bool mlock;              /* the model's pages are held in memory */
 };
 
 enum setting_type { SETTING_TEXT, SETTING_CHOICE, SETTING_INT, SETTING_INT64, SETTING_REAL, SETTING_BOOL, SETTING_BUDGET };

@@ -51,6 +51,7 @@ const struct setting settings_table[] = {
     {"loop_guard", "", SETTING_BOOL, SETTING_SHARED, AT(loop_guard), "on", 0, 0, "on|off", "close a thought that repeats itself"},
     {"speculate", "", SETTING_CHOICE, SETTING_SHARED, AT(speculate), "on", 0, 0, "on off",
      "evaluate likely next tokens ahead: faster, the same text"},
+    {"mlock", "", SETTING_BOOL, SETTING_SHARED, AT(mlock), "off", 0, 0, "on|off", "hold the model in memory: never read from disk again"},
     {"sandbox", "", SETTING_BOOL, SETTING_SHARED, AT(sandbox), "on", 0, 0, "on|off",
      "write to ponder's own folders only, no sockets, no programs (read at the start)"},
     {"theme", "", SETTING_TEXT, SETTING_CHAT, AT(theme), "dark", 0, 0, "NAME|FILE", "colours"},

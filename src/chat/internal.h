@@ -102,6 +102,7 @@ struct worker {
     int session_ctx, session_threads;
     enum kv_type session_kv;
     char numerics[32];                           /* what the numbers depend on beyond the file and the settings: kernels, and cells but f16 */
+    bool held;                   /* the model was to be held in memory (mlock): tried once */
     struct speculator *speculator;               /* the model's; NULL while it was not wanted yet */
     char *model_path;
     struct adapter *adapters[MAX_ADAPTERS];      /* those of adapter_list, which is settings.lora as last applied; NULL: none */

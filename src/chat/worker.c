@@ -171,6 +171,7 @@ static void load(struct worker *w, struct job *job)
     hasher_stop(w->hasher);
     unload(w);
     w->engine = engine;
+    w->held = false;
     w->model_path = job->model_path;
     job->model_path = NULL;
     struct model_info info = *engine_info(engine);
@@ -213,8 +214,18 @@ static int check_memory(const struct engine *m, int ctx, enum kv_type kv, struct
                    (double)need / 1e9, (double)have / 1e9, fits);
 }
 
+/* Once for a model: that it cannot be held is told, and no obstacle. */
+static void hold_model(struct worker *w, const struct settings *set)
+{
+    struct err e = {0};
+    if (!set->mlock || w->held) return;
+    w->held = true;
+    if (engine_lock(w->engine, &e)) worker_emit_text(w, CHAT_NOTICE, 0, e.text);
+}
+
 int worker_session(struct worker *w, const struct settings *set, struct err *e)
 {
+    hold_model(w, set);
     int ctx = set->ctx, train = engine_info(w->engine)->ctx_train;
     if (!ctx) ctx = train < 8192 ? train : 8192;
     int threads = set->threads > 0 ? set->threads : engine_default_threads();

@@ -210,6 +210,14 @@ void engine_free(struct engine *m)
     free(m);
 }
 
+int engine_lock(const struct engine *m, struct err *e)
+{
+    uint64_t need = m->info.file_bytes, have = memory_available();
+    if (have && need > have)
+        return err_set(e, ERR_NOMEM, "%s: is %.1f GB, %.1f GB are free: it is not held in memory", m->info.name, (double)need / 1e9, (double)have / 1e9);
+    return gguf_lock(m->file, e);
+}
+
 const struct model_info *engine_info(const struct engine *m)
 {
     return &m->info;

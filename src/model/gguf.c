@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -676,6 +677,21 @@ void gguf_rest_header(const struct gguf *g)
         }
         if (part->mapped) madvise((void *)(uintptr_t)part->base, end / page * page, MADV_DONTNEED);
     }
+}
+
+int gguf_lock(const struct gguf *g, struct err *e)
+{
+    struct rlimit limit = {0};
+    const struct gguf *part = g;
+    while (part && (!part->mapped || !part->size || mlock(part->base, part->size) == 0)) part = part->next;
+    if (!part) return ERR_OK;
+    int rc = err_set_errno(e, ERR_NOMEM, "%s: cannot be held in memory", g->path);
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < gguf_file_bytes(g))
+        rc = err_set(e, ERR_NOMEM, "%s: cannot be held in memory: it has %zu kB, and `ulimit -l` allows %llu", g->path, gguf_file_bytes(g) >> 10,
+                     (unsigned long long)limit.rlim_cur >> 10);
+    for (const struct gguf *held = g; held != part; held = held->next)
+        if (held->mapped && held->size) munlock(held->base, held->size);
+    return rc;
 }
 
 const char *gguf_path(const struct gguf *g)

@@ -47,6 +47,8 @@ void gguf_close(struct gguf *g);
 /* Tells the system that what stands in front of the weights (texts of tokens and the like) has been read for now: its memory is given back,
  * and what is read again comes back page by page. */
 void gguf_rest_header(const struct gguf *g);
+/* Holds all parts in memory until they are closed. ERR_NOMEM, and then none is held. */
+int gguf_lock(const struct gguf *g, struct err *e);
 const char *gguf_path(const struct gguf *g);
 size_t gguf_file_bytes(const struct gguf *g);      /* of all parts */
 /* Appends the identities of its files, a line each. */

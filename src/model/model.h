@@ -198,6 +198,9 @@ int model_look(struct model_look *out, const char *path, int n_ctx, struct err *
 /* Loads a model through mmap. ERR_FILE, ERR_UNSUPPORTED or ERR_NOMEM with the file and the reason in *e. */
 int engine_open(struct engine **out, const char *path, struct err *e);
 void engine_free(struct engine *m);
+/* Holds the whole file in memory until the engine is freed, whatever else the machine needs. ERR_NOMEM with numbers where it is larger than what is free, or than
+ * what the user may hold; nothing is held then. */
+int engine_lock(const struct engine *m, struct err *e);
 /* The file, as one clean line, whose mapping has this address, or NULL. For a handler of SIGBUS: takes no lock. */
 const char *model_file_at(const void *address);
 const struct model_info *engine_info(const struct engine *m);

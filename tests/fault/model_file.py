@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Promise 4, the part that needs a process: a model file that shrinks while it is mapped ends in one clear line, exit 3, and a terminal as before."""
 import os
+import re
+import resource
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from world import PONDER, Tap, Terminal, new_model, ponder, rows
+from world import ENDLESS, PONDER, Tap, Terminal, new_model, ponder, rows
 
 t = Tap()
 model = new_model(ctx=65536)    # no reply comes to its end before the file is cut
@@ -48,4 +50,34 @@ huge = new_model("huge.gguf", ctx=16777216, layers=16, embd=256, ff=32, zero=Tru
 done = ponder("ask", "-m", huge, "-c", "16777216", "hello")
 t.check("a context larger than memory is refused with numbers", done.returncode == 1 and done.stderr.count(b"\n") == 1 and b"GB are free" in done.stderr, done)
 t.equal("and a smaller one goes", ponder("ask", "-m", huge, "-c", "1024", "--budget", "4", "--answer-max", "4", "hello").returncode, 0)
+
+# ---- held in memory ----
+
+
+def held(limit):
+    """kilobytes that a running chat holds, and what it says"""
+    p = subprocess.Popen([PONDER, "ask", "-m", model, "-t", "1", "-c", "65536", "--mlock", *ENDLESS, "hello"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                         preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, limit))) if limit is not None else None)
+    kb, until = 0, time.monotonic() + 10
+    while not kb and p.poll() is None and time.monotonic() < until:
+        kb = int(re.search(r"VmLck:\s+(\d+)", open(f"/proc/{p.pid}/status").read())[1])
+        time.sleep(0.05)
+        if limit is not None and time.monotonic() > until - 8:
+            break
+    p.kill()
+    return kb, p.stderr.read()
+
+
+model = new_model(ctx=65536)
+size = os.path.getsize(model) >> 10
+kb, said = held(None)
+if os.geteuid() == 0 or kb:
+    t.check("--mlock holds the model in memory", kb >= size, (kb, size, said))
+else:
+    t.skip("--mlock holds the model in memory", "`ulimit -l` is too small here")
+if os.geteuid() == 0:
+    t.skip("what may not be held is told, and goes on", "root may hold everything")
+else:
+    kb, said = held(4096)
+    t.check("what may not be held is told, and goes on", not kb and b"cannot be held in memory" in said, (kb, said))
 t.done()

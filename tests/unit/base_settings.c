@@ -195,6 +195,7 @@ static void defaults(void **state)
         {"mouse", "on"},
         {"loop_guard", "on"},
         {"speculate", "on"},
+        {"mlock", "off"},
         {"sandbox", "on"},
     };
     assert_int_equal(settings_count, ARRAY_LEN(table));
