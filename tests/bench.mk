@@ -15,6 +15,16 @@ test-long: test-exact-long
 test-exact-long: build model
 	@PONDER=$(abspath $(PONDER)) PONDER_LONG=1 tests/run tests/cli/exact.sh
 
+## bench-train  training, tokens a second, and beside it PEFT's where PEFT_PYTHON has torch, transformers and peft
+.PHONY: bench-train
+PEFT_PYTHON ?= python3
+bench-train: model $(BUILD)/bench/train
+	@for p in "" f32; do $(BUILD)/bench/train $(firstword $(PEER_MODELS)) 1024 256 $$p || exit 1; done
+	@! $(PEFT_PYTHON) -c 'import torch, transformers, peft' 2>/dev/null || for p in bf16 f32; do $(PEFT_PYTHON) tests/bench/train_peft.py $$p; done
+$(BUILD)/bench/train: tests/bench/train.c $(call archives,model base)
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS_ALL) $< -o $@ $(call archives,model base) $(LDFLAGS_ALL) $(LIBS)
+
 ## bench-peer   a table beside llama.cpp: speed, memory, exactness; builds that first (PONDER_PEER=DIR takes what is there)
 bench-peer: model model-1.5b peer
 	@PYTHONDONTWRITEBYTECODE=1 tests/bench/peer.py $(PONDER) $(PEER) $(PEER_MODELS) $(PEER_FLAGS)
