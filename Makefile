@@ -53,7 +53,7 @@ PONDER   = $(BUILD)/ponder
 UNIT     = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
 SCRIPTS  = $(wildcard tests/cli/*.sh tests/pty/*.sh tests/fault/*.py)
 
-.PHONY: screens all build run test check test-long bench-ui bench-store tests model model-1.5b install uninstall asan help clean deps deps-test format-check
+.PHONY: screens all build run test check test-long bench-ui bench-store tests model model-1.5b install uninstall asan distill help clean deps deps-test format-check
 .DEFAULT_GOAL := all
 
 ## all          install what is missing, build build/ponder (the default)
@@ -114,6 +114,10 @@ bench-store: $(BUILD)/bench/store
 $(BUILD)/bench/store: tests/bench/store.c $(call archives,store base)
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS_ALL) $< -o $@ $(call archives,store base) $(LDFLAGS_ALL) $(LIBS)
+
+## distill      the recipe of models/README.md: exercises, training, evaluation, step by step; goes on where it was stopped
+distill: all model
+	@PONDER=$(abspath $(PONDER)) models/distill.sh $(STEP)
 
 ## install      copy program, catalogue, themes, manual page and completions below PREFIX (default /usr/local)
 install: all

@@ -38,7 +38,9 @@ struct eval {
     struct tokens thinking, plain; /* the question's prompt, with thinking and without */
     bool thought_open, has_thinking, has_plain;
     size_t question, asked;        /* the next reply to be asked for */
-    struct voices *votes;            /* by question */
+    struct err error;              /* why a prompt could not be made; code 0 */
+    struct voices *votes;          /* by question */
+    struct job *jobs;              /* [BATCH_MAX] */
 };
 
 /* What the voices of a question said. */
@@ -52,6 +54,7 @@ struct voices {
 struct job {
     size_t question, index;
     struct tokens prompt;
+    bool busy;
 };
 
 static volatile sig_atomic_t caught;
@@ -111,17 +114,14 @@ static struct budget budget_of(const struct eval *v, size_t index)
 static bool next_reply(void *arg, struct rollout *r)
 {
     struct eval *v = arg;
-    struct err e;
     if (caught || v->question == v->q.n) return false;
     const struct eval_question *q = &v->q.items[v->question];
     struct budget budget = budget_of(v, v->asked);
-    struct job *job = calloc(1, sizeof *job);
+    struct job *job = v->jobs;
     bool voice = v->asked >= budgets(v)->n, open = false, think = budget.kind != BUDGET_OFF;
-    if (!job || make_prompt(v, q->q.text, think, &job->prompt, &open, &e)) {
-        free(job);
-        caught = SIGABRT; /* reported as out of memory */
-        return false;
-    }
+    while (job->busy) job++; /* there are as many as replies at a time */
+    if (make_prompt(v, q->q.text, think, &job->prompt, &open, &v->error)) return false;
+    job->busy = true;
     job->question = v->question;
     job->index = v->asked;
     *r = (struct rollout){.prompt = &job->prompt, .thought_open = open, .think = think, .family = v->family, .budget = budget, .answer_max = v->c.answer_max, .arg = job};
@@ -182,6 +182,7 @@ static void count_vote(struct eval *v, const struct eval_question *q, struct voi
         g->vote_one[v->run] += vote->right[i];
     }
     bool right = vote->right[answers_winner(ballots, (size_t)vote->n)];
+    g->voted[v->run]++;
     g->vote_all[v->run] += right;
     struct cell *all = &v->r.cells[v->run][budgets(v)->n + 1];
     all->n++;
@@ -205,6 +206,7 @@ static int reply_done(void *arg, const struct rollout_reply *r, struct err *e)
     count_thoughts(v, r, job->index);
     if (g->own) count_cell(&v->r.cells[v->run][voice ? n : job->index], r, right);
     if (!voice) {
+        g->asked[v->run][job->index]++;
         g->right[v->run][job->index] += right;
     } else {
         struct voices *vote = &v->votes[job->question];
@@ -215,8 +217,7 @@ static int reply_done(void *arg, const struct rollout_reply *r, struct err *e)
     }
     str_release(&got);
     int rc = write_reply(v, job, r, right, e);
-    tokens_release(&job->prompt);
-    free(job);
+    job->busy = false;
     v->done++;
     progress(v);
     return rc ? rc : caught ? err_set(e, ERR_STOPPED, "stopped") : 0;
@@ -293,7 +294,8 @@ static int run(struct eval *v, enum eval_run which, struct err *e)
     v->question = v->asked = 0;
     if (!rc && v->c.text[0]) rc = measure_text(v, &v->r.perplexity[which], e);
     v->votes = calloc(v->q.n, sizeof *v->votes);
-    if (!rc && !v->votes) rc = err_set(e, ERR_NOMEM, "out of memory");
+    v->jobs = calloc(BATCH_MAX, sizeof *v->jobs);
+    if (!rc && (!v->votes || !v->jobs)) rc = err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < budgets(v)->n + 2; i++) v->r.cells[which][i] = (struct cell){.budget = budget_of(v, i), .votes = i > budgets(v)->n ? v->c.votes[which] : 1};
     int64_t start = clock_mono_ms();
     if (!rc) rc = rollouts_run(v->session, engine_tokenizer(v->engine), next_reply, reply_done, v, e);
@@ -302,9 +304,16 @@ static int run(struct eval *v, enum eval_run which, struct err *e)
     share_time(v);
     for (size_t i = 0; v->votes && i < v->q.n; i++)
         for (int k = 0; k < v->votes[i].n; k++) str_release(&v->votes[i].answers[k]);
+    for (int i = 0; v->jobs && i < BATCH_MAX; i++) tokens_release(&v->jobs[i].prompt);
     free(v->votes);
+    free(v->jobs);
     v->votes = NULL;
-    if (!rc && caught) rc = caught == SIGABRT ? err_set(e, ERR_NOMEM, "a prompt could not be made") : err_set(e, ERR_STOPPED, "stopped");
+    v->jobs = NULL;
+    if (!rc && v->error.code) {
+        *e = v->error;
+        rc = e->code;
+    }
+    if (!rc && caught) rc = err_set(e, ERR_STOPPED, "stopped");
     return rc;
 }
 

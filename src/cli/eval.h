@@ -22,6 +22,7 @@ struct eval_config {
     char *model, *adapter, *text;       /* text: for perplexity; "" none */
     char *families;                     /* of `ponder tasks`, or "all" */
     int level_min, level_max, count;    /* questions of a family, over its levels */
+    enum task_half half;                /* held out, or those of training, to sample from */
     long seed;
     double temp;                        /* of votes; budgets are compared at 0 */
     int votes[RUNS], answer_max;
@@ -43,8 +44,9 @@ struct eval_group {
     char name[64];
     bool own;                            /* of `ponder tasks`: counted in the means */
     int n;                               /* questions */
+    int asked[RUNS][EVAL_BUDGETS_MAX];   /* replies so far: fewer than n where it was stopped */
     int right[RUNS][EVAL_BUDGETS_MAX];
-    int vote_one[RUNS], vote_all[RUNS];  /* right samples of n * votes, right votes of n */
+    int voted[RUNS], vote_one[RUNS], vote_all[RUNS]; /* votes so far; right voices, right votes */
 };
 struct eval_question {
     struct question q;
@@ -56,7 +58,7 @@ struct eval_questions {
     struct eval_group groups[EVAL_GROUPS_MAX];
     size_t n_groups;
 };
-/* The held-out items of `ponder tasks`, dealt over the levels, and the files' questions. */
+/* Items of `ponder tasks`, dealt over the levels, and the files' questions. */
 int eval_questions_load(struct eval_questions *out, const struct eval_config *c, struct err *e);
 void eval_questions_release(struct eval_questions *q);
 

@@ -85,6 +85,10 @@ static int on_value(void *arg, const char *section, const char *name, const char
     }
     if (!strcmp(name, "answer_max")) return take_int(&c->answer_max, name, value, 1, 4096, e);
     if (!strcmp(name, "budgets")) return take_budgets(&c->budgets[RUN_ADAPTER], name, value, e);
+    if (!strcmp(name, "half")) {
+        c->half = !strcmp(value, "training") ? TASK_TRAINING : TASK_HELD_OUT;
+        return c->half == TASK_TRAINING || !strcmp(value, "held-out") ? 0 : err_set(e, ERR_FILE, "half: \"%s\" is none of: held-out, training", value);
+    }
     if (!strcmp(name, "adapter_thinks")) {
         c->trained = !strcmp(value, "trained");
         return c->trained || !strcmp(value, "prompted") ? 0 : err_set(e, ERR_FILE, "adapter_thinks: \"%s\" is none of: prompted, trained", value);
@@ -109,7 +113,7 @@ static int on_value(void *arg, const char *section, const char *name, const char
 int eval_config_load(struct eval_config *c, const char *path, struct err *e)
 {
     struct reading r = {c, path};
-    *c = (struct eval_config){.level_min = 1, .level_max = 3, .count = 6, .seed = 1, .temp = 0.8, .votes = {[RUN_ADAPTER] = 5}, .answer_max = 120};
+    *c = (struct eval_config){.level_min = 1, .level_max = 3, .count = 6, .half = TASK_HELD_OUT, .seed = 1, .temp = 0.8, .votes = {[RUN_ADAPTER] = 5}, .answer_max = 120};
     int rc = take_text(&c->model, "smollm2-135m", e);
     if (!rc) rc = take_text(&c->adapter, "", e);
     if (!rc) rc = take_text(&c->text, "", e);
@@ -202,7 +206,7 @@ static int add_family(struct eval_questions *q, size_t *cap, const struct eval_c
     struct task_item it = {0};
     int levels = c->level_max - c->level_min + 1, rc = 0, made = 0;
     for (uint64_t i = 0; !rc && made < c->count && i < (uint64_t)c->count + TRIES; i++) {
-        rc = task_make(&it, family, c->level_min + made % levels, (uint64_t)c->seed, i, TASK_HELD_OUT, e);
+        rc = task_make(&it, family, c->level_min + made % levels, (uint64_t)c->seed, i, c->half, e);
         if (rc || asked_before(q, it.question.data)) continue;
         struct question one = {.text = mem_dup_text(it.question.data, it.question.len), .answer = mem_dup_text(it.answer.data, it.answer.len),
                                .has_check = true, .check = it.check};

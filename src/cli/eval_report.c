@@ -6,17 +6,22 @@
 const char *const eval_run_names[RUNS] = {"base", "adapter"};
 
 /* Means over groups, so that a family counts the same however many questions it has. */
+static double part(int a, int b)
+{
+    return b ? 100.0 * a / b : 0;
+}
+
 static double mean(const struct eval_questions *q, bool own, enum eval_run run, size_t budget)
 {
     double sum = 0;
     int n = 0;
     for (size_t i = 0; i < q->n_groups; i++) {
         const struct eval_group *g = &q->groups[i];
-        if (g->own != own) continue;
-        sum += (double)g->right[run][budget] / g->n;
+        if (g->own != own || !g->asked[run][budget]) continue;
+        sum += part(g->right[run][budget], g->asked[run][budget]);
         n++;
     }
-    return n ? 100 * sum / n : 0;
+    return n ? sum / n : 0;
 }
 
 static double mean_vote(const struct eval_questions *q, enum eval_run run, int votes, bool all)
@@ -25,11 +30,11 @@ static double mean_vote(const struct eval_questions *q, enum eval_run run, int v
     int n = 0;
     for (size_t i = 0; i < q->n_groups; i++) {
         const struct eval_group *g = &q->groups[i];
-        if (!g->own) continue;
-        if (votes) sum += all ? (double)g->vote_all[run] / g->n : (double)g->vote_one[run] / g->n / votes;
+        if (!g->own || !g->voted[run]) continue;
+        sum += all ? part(g->vote_all[run], g->voted[run]) : part(g->vote_one[run], g->voted[run] * votes);
         n++;
     }
-    return n ? 100 * sum / n : 0;
+    return n ? sum / n : 0;
 }
 
 static bool any(const struct eval_questions *q, bool own)
@@ -79,8 +84,8 @@ void eval_table(const struct eval_config *c, const struct eval_questions *q, con
             for (int run = 0; run < RUNS; run++) {
                 if (!r->ran[run]) continue;
                 str_add(out, "  |      ");
-                for (size_t k = 0; k < c->budgets[run].n; k++) str_addf(out, " %5.0f", 100.0 * g->right[run][k] / g->n);
-                if (c->votes[run] && own) str_addf(out, " %7.0f %7.0f", 100.0 * g->vote_one[run] / g->n / c->votes[run], 100.0 * g->vote_all[run] / g->n);
+                for (size_t k = 0; k < c->budgets[run].n; k++) str_addf(out, " %5.0f", part(g->right[run][k], g->asked[run][k]));
+                if (c->votes[run] && own) str_addf(out, " %7.0f %7.0f", part(g->vote_one[run], g->voted[run] * c->votes[run]), part(g->vote_all[run], g->voted[run]));
                 if (c->votes[run] && !own) str_add(out, "               ");
             }
             str_add(out, "\n");
@@ -99,11 +104,6 @@ static void run_line(struct str *out, const char *what, const struct eval_result
             str_addf(out, " %9s%s", "-", unit[0] ? "  " : "");
     }
     str_add(out, "\n");
-}
-
-static double part(int a, int b)
-{
-    return b ? 100.0 * a / b : 0;
 }
 
 void eval_summary(const struct eval_config *c, const struct eval_questions *q, const struct eval_results *r, struct str *out)
@@ -146,12 +146,12 @@ void eval_csv(const struct eval_config *c, const struct eval_questions *q, const
             const struct eval_group *g = &q->groups[i];
             for (size_t k = 0; k < b->n; k++) {
                 budget_format(b->items[k], text);
-                str_addf(out, "%s,%s,%s,1,%d,%d\n", eval_run_names[run], g->name, text, g->n, g->right[run][k]);
+                str_addf(out, "%s,%s,%s,1,%d,%d\n", eval_run_names[run], g->name, text, g->asked[run][k], g->right[run][k]);
             }
             if (!c->votes[run] || !g->own) continue;
             budget_format(b->items[b->n - 1], text);
-            str_addf(out, "%s,%s,%s at %.2g,1,%d,%d\n", eval_run_names[run], g->name, text, c->temp, g->n * c->votes[run], g->vote_one[run]);
-            str_addf(out, "%s,%s,%s at %.2g,%d,%d,%d\n", eval_run_names[run], g->name, text, c->temp, c->votes[run], g->n, g->vote_all[run]);
+            str_addf(out, "%s,%s,%s at %.2g,1,%d,%d\n", eval_run_names[run], g->name, text, c->temp, g->voted[run] * c->votes[run], g->vote_one[run]);
+            str_addf(out, "%s,%s,%s at %.2g,%d,%d,%d\n", eval_run_names[run], g->name, text, c->temp, c->votes[run], g->voted[run], g->vote_all[run]);
         }
     }
 }

@@ -63,6 +63,7 @@ static void test_config(void **state)
     refused("[eval]\nlevel_min = 4\nlevel_max = 2\n", "level_min is above level_max");
     refused("[eval]\ntemp = hot\n", "temp:");
     refused("[eval]\nadapter_thinks = no\n", "none of: prompted, trained");
+    refused("[eval]\nhalf = both\n", "none of: held-out, training");
     refused("[set a]\nlimit = 3\n", "set a names no file");
     refused("[set a]\ncolor = 3\n", "has no \"color\"");
     assert_int_equal(eval_config_load(&c, "/nowhere/x.ini", &e), ERR_FILE);
@@ -94,6 +95,13 @@ static void test_questions(void **state)
     assert_true(question_is_right(&q.items[11].q, FORM_NUMBER, "3/4", 3));
     for (size_t i = 0; i < q.n; i++)
         for (size_t k = 0; k < i; k++) assert_string_not_equal(q.items[i].q.text, q.items[k].q.text);
+    /* questions to sample from are none of those that are measured */
+    struct eval_questions training;
+    c.half = TASK_TRAINING;
+    if (eval_questions_load(&training, &c, &e)) fail_msg("%s", e.text);
+    for (size_t i = 0; i < 10; i++)
+        for (size_t k = 0; k < 10; k++) assert_string_not_equal(q.items[i].q.text, training.items[k].q.text);
+    eval_questions_release(&training);
     eval_questions_release(&q);
     eval_config_release(&c);
     put_file("q.jsonl", "{\"question\":\"x\",\"answer\":\"3/4\",\"check\":\"nothing\"}\n", file);
@@ -108,9 +116,9 @@ static void test_questions(void **state)
 
 static void test_report(void **state)
 {
-    static struct eval_questions q = {.n_groups = 3, .groups = {{.name = "sum", .own = true, .n = 4, .right = {{1, 2}, {1, 4}}, .vote_one = {0, 6}, .vote_all = {0, 3}},
-                                                                {.name = "gcd", .own = true, .n = 2, .right = {{0, 0}, {0, 1}}, .vote_one = {0, 2}, .vote_all = {0, 1}},
-                                                                {.name = "gym: lcm", .n = 10, .right = {{1, 1}, {2, 7}}}}};
+    static struct eval_questions q = {.n_groups = 3, .groups = {{.name = "sum", .own = true, .n = 4, .asked = {{4, 4}, {4, 4}}, .right = {{1, 2}, {1, 4}}, .voted = {0, 4}, .vote_one = {0, 6}, .vote_all = {0, 3}},
+                                                                {.name = "gcd", .own = true, .n = 2, .asked = {{2, 2}, {2, 2}}, .right = {{0, 0}, {0, 1}}, .voted = {0, 2}, .vote_one = {0, 2}, .vote_all = {0, 1}},
+                                                                {.name = "gym: lcm", .n = 12, .asked = {{10, 10}, {10, 10}}, .right = {{1, 1}, {2, 7}}}}};
     static struct eval_results r = {.ran = {true, true}, .replies = {0, 200}, .one_thought = {0, 199}, .with_budget = {0, 50}, .by_itself = {0, 49}, .perplexity = {20, 21}, .ms = {1000, 2500}};
     struct eval_config c = {.votes = {0, 2}, .temp = 0.8, .text = (char[]){"x"}};
     struct str out = STR_EMPTY;
@@ -119,7 +127,7 @@ static void test_report(void **state)
     eval_table(&c, &q, &r, &out);
     assert_non_null(strstr(out.data, "sum                              4  |          25    50  |          25   100      75      75\n"));
     assert_non_null(strstr(out.data, "mean                                |        12.5  25.0  |        12.5  75.0    62.5    62.5\n"));
-    assert_non_null(strstr(out.data, "gym: lcm                        10  |          10    10  |          20    70               \n"));
+    assert_non_null(strstr(out.data, "gym: lcm                        12  |          10    10  |          20    70               \n"));
     str_clear(&out);
     eval_summary(&c, &q, &r, &out);
     assert_non_null(strstr(out.data, "gain of thinking, points                                       12.50       62.50"));

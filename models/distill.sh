@@ -1,0 +1,71 @@
+#!/bin/sh
+# The recipe of models/README.md, a step a call: distill.sh data | cold | grpo | sample | final | dpo | all. Each step can be stopped and called again: it
+# goes on where it was, and a step that is done is not done again. A step's adapter becomes the best one only if it scores higher on held-out items.
+# Where it works: DISTILL (build/distill). What it asks: PONDER (build/ponder), THREADS.
+set -e
+root=$(cd "$(dirname "$0")/.." && pwd)
+PONDER=${PONDER:-$root/build/ponder} W=${DISTILL:-$root/build/distill} BASE=${BASE:-smollm2-135m} TEACHER=${TEACHER:-qwen2.5-coder-1.5b}
+mkdir -p "$W"
+say() { echo "distill: $*" >&2; }
+# The mean over families of what is right at the largest budget, out of a table of `ponder eval`.
+score_of() { awk -F, '$1 == "adapter" && $4 == 1 && $3 == 256 && $2 !~ /:/ { s += $6 / $5; n++ } END { printf "%.4f\n", n ? s / n : 0 }' "$1"; }
+# NAME: measures W/NAME.gguf and makes it the best one if it is better.
+judge() {
+    [ -s "$W/$1.csv" ] || "$PONDER" eval "$root/models/eval.ini" --only adapter --adapter "$W/$1.gguf" -o "$W/$1.part" >"$W/$1.txt"
+    [ -s "$W/$1.csv" ] || mv "$W/$1.part" "$W/$1.csv"
+    new=$(score_of "$W/$1.csv") old=$(cat "$W/best.score" 2>/dev/null || echo 0)
+    if awk "BEGIN { exit !($new > $old) }"; then
+        cp "$W/$1.gguf" "$W/best.gguf" && echo "$new" >"$W/best.score" && say "$1: $new, better than $old: kept"
+    else
+        say "$1: $new, not better than $old: left out"
+    fi
+    grep -q "^$1," "$W/steps.csv" 2>/dev/null || echo "$1,$new,$old" >>"$W/steps.csv"
+}
+# NAME KIND DATA [OPTION...]: trains W/NAME.gguf, or goes on with it.
+teach() {
+    name=$1 kind=$2 data=$3; shift 3
+    if [ ! -f "$W/$name.done" ]; then
+        "$PONDER" train "$kind" --base "$BASE" --data "$data" -o "$W/$name.gguf" --resume "$@"
+        : >"$W/$name.done"
+    fi
+    judge "$name"
+}
+# FILE COMMAND...: makes a file of a command's output, all or nothing.
+make_file() { to=$1; shift; [ -s "$to" ] || { "$@" >"$to.part" && mv "$to.part" "$to"; }; }
+
+data() {
+    make_file "$W/traces.jsonl" "$PONDER" tasks --level 1..3 --count "${ITEMS:-16000}" --seed 1 --cut 6 --fast 6 ${MIX:+--mix "$MIX"}
+    make_file "$W/valid.jsonl" "$PONDER" tasks --level 1..3 --count 300 --seed 2 --half held-out
+}
+cold() { data; teach cold sft "$W/traces.jsonl" --valid "$W/valid.jsonl" --rank 16 --lr 5e-4 --epochs 1 --max-length 384; }
+grpo() {
+    make_file "$W/questions.jsonl" "$PONDER" tasks --level 1..3 --count 4000 --seed 3 --format questions --half training
+    teach grpo grpo "$W/questions.jsonl" --init "$W/best.gguf" --steps "${GRPO_STEPS:-100}"
+}
+sample() {
+    make_file "$W/sampled.jsonl" sample_to "$W/sampled.raw"
+    # the teacher, on what is told in words
+    sed 's/^families = .*/families = word/; s/^adapter = .*//' "$root/models/sample.ini" >"$W/teacher.ini"
+    if "$PONDER" info "$TEACHER" >/dev/null 2>&1; then
+        [ -s "$W/taught.raw" ] || { "$PONDER" eval "$W/teacher.ini" -m "$TEACHER" --only base --replies "$W/taught.part" >/dev/null && mv "$W/taught.part" "$W/taught.raw"; }
+    else
+        say "the teacher $TEACHER is not there: left out"; : >"$W/taught.raw"
+    fi
+}
+sample_to() { "$PONDER" eval "$root/models/sample.ini" --only adapter --adapter "$W/best.gguf" --replies "$1" >/dev/null && cat "$1"; }
+final() {
+    sample
+    make_file "$W/union.jsonl" union
+    teach final sft "$W/union.jsonl" --valid "$W/valid.jsonl" --init "$W/best.gguf" --lr 2e-4 --epochs 1 --max-length 384
+}
+union() { cat "$W/traces.jsonl"; python3 "$root/models/choose.py" keep "$W/sampled.jsonl" "$W/taught.raw"; }
+dpo() {
+    sample
+    make_file "$W/pairs.jsonl" python3 "$root/models/choose.py" pairs "$W/sampled.jsonl"
+    teach dpo dpo "$W/pairs.jsonl" --init "$W/best.gguf" --lr 1e-5 --beta 0.1 --epochs 1 --max-length 384
+}
+case ${1:-all} in
+data | cold | grpo | sample | final | dpo) "$1" ;;
+all) cold; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
+*) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
+esac
