@@ -9,7 +9,7 @@ import sys
 build = sys.argv[1]
 READER = ("src/model/gguf.c", "src/model/gguf_list.c", "src/model/gguf_split.c")
 WANTED = {"base": 90, "store": 90, "GGUF reader": 90}
-done = subprocess.run(["gcovr", "--root", ".", "--object-directory", build, "--filter", "src/", "--exclude-throw-branches", "--exclude-unreachable-branches", "--json", "-", build],
+done = subprocess.run(["gcovr", "--root", ".", "--object-directory", os.path.join(build, "obj"), "--filter", "src/", "--exclude-throw-branches", "--exclude-unreachable-branches", "--json", "-", os.path.join(build, "obj")],
                       capture_output=True, check=False)
 if done.returncode:
     sys.exit(done.stderr.decode())
