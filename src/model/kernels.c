@@ -144,7 +144,8 @@ static const struct {
     {offsetof(struct act, half), 1, 2 * ACT_PAD},               {offsetof(struct act, s32), sizeof(float), ACT_PAD / 32},
     {offsetof(struct act, sum32), sizeof(float), ACT_PAD / 32}, {offsetof(struct act, s16), sizeof(float), ACT_PAD / 16},
     {offsetof(struct act, off16), sizeof(float), ACT_PAD / 16}, {offsetof(struct act, k5), sizeof(float), ACT_PAD / 16},
-    {offsetof(struct act, k4), sizeof(float), ACT_PAD / 16},    {offsetof(struct act, bias4), sizeof(int32_t), ACT_PAD / 4},
+    {offsetof(struct act, k_sum), sizeof(float), ACT_PAD / 32}, {offsetof(struct act, bias), sizeof(int32_t), ACT_PAD / 8},
+    {offsetof(struct act, bias16), sizeof(int32_t), ACT_PAD / 16},
 };
 
 static void *array_of(const struct act *a, size_t i)

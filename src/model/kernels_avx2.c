@@ -331,17 +331,17 @@ ALWAYS_INLINE void tile_floats(uint32_t type, int R, int M, const uint8_t *w, si
 
 /* ---- drivers --------------------------------------------------------------------------------------------------------------- */
 
-GEMV_DRIVER(q4_0, tile_blocks, TENSOR_Q4_0, 4)
-GEMV_DRIVER(q4_1, tile_blocks, TENSOR_Q4_1, 4)
-GEMV_DRIVER(q5_0, tile_blocks, TENSOR_Q5_0, 4)
-GEMV_DRIVER(q5_1, tile_blocks, TENSOR_Q5_1, 4)
-GEMV_DRIVER(q8_0, tile_blocks, TENSOR_Q8_0, 4)
-GEMV_DRIVER(q4_k, tile_k, TENSOR_Q4_K, 4)
-GEMV_DRIVER(q5_k, tile_k, TENSOR_Q5_K, 4)
-GEMV_DRIVER(q6_k, tile_q6, TENSOR_Q6_K, 4)
-GEMV_DRIVER(f32, tile_floats, TENSOR_F32, 4)
-GEMV_DRIVER(f16, tile_floats, TENSOR_F16, 4)
-GEMV_DRIVER(bf16, tile_floats, TENSOR_BF16, 4)
+GEMV_DRIVER(q4_0, tile_blocks, TENSOR_Q4_0, 4, 4, 2)
+GEMV_DRIVER(q4_1, tile_blocks, TENSOR_Q4_1, 4, 4, 2)
+GEMV_DRIVER(q5_0, tile_blocks, TENSOR_Q5_0, 4, 4, 2)
+GEMV_DRIVER(q5_1, tile_blocks, TENSOR_Q5_1, 4, 4, 2)
+GEMV_DRIVER(q8_0, tile_blocks, TENSOR_Q8_0, 4, 4, 2)
+GEMV_DRIVER(q4_k, tile_k, TENSOR_Q4_K, 4, 4, 2)
+GEMV_DRIVER(q5_k, tile_k, TENSOR_Q5_K, 4, 4, 2)
+GEMV_DRIVER(q6_k, tile_q6, TENSOR_Q6_K, 4, 4, 2)
+GEMV_DRIVER(f32, tile_floats, TENSOR_F32, 4, 4, 2)
+GEMV_DRIVER(f16, tile_floats, TENSOR_F16, 4, 4, 2)
+GEMV_DRIVER(bf16, tile_floats, TENSOR_BF16, 4, 4, 2)
 
 static const struct format_kernels formats[] = {
     {TENSOR_F32, gemv_f32}, {TENSOR_F16, gemv_f16}, {TENSOR_BF16, gemv_bf16}, {TENSOR_Q4_0, gemv_q4_0}, {TENSOR_Q4_1, gemv_q4_1},

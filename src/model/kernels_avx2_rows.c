@@ -63,7 +63,6 @@ ALWAYS_INLINE void store_planes(struct act *a, int64_t at, __m256i q0, __m256i q
     UNROLL for (int i = 0; i < 2; i++) {
         int64_t p = group + 64 * i;
         _mm256_storeu_si256((__m256i *)(void *)(a->nat + p + unit / 2 * 128 + unit % 2 * 32), plane[i]);
-        _mm256_storeu_si256((__m256i *)(void *)(a->pair + p + unit % 2 * 128 + unit / 2 * 32), plane[i]);
         _mm_storeu_si128((__m128i *)(void *)(a->half + p + unit * 16), _mm256_castsi256_si128(plane[i]));
         _mm_storeu_si128((__m128i *)(void *)(a->half + p + 128 + unit * 16), _mm256_extracti128_si256(plane[i], 1));
     }
@@ -87,16 +86,13 @@ static void prepare_block(struct act *a, int64_t at)
     const __m256i one = _mm256_set1_epi16(1);
     __m256i twos0 = _mm256_madd_epi16(q0, one), twos1 = _mm256_madd_epi16(q1, one);
     int32_t sum0 = sum_i32(twos0), sum1 = sum_i32(twos1);
-    __m256i fours = _mm256_permute4x64_epi64(_mm256_hadd_epi32(twos0, twos1), _MM_SHUFFLE(3, 1, 2, 0));
-    _mm256_storeu_si256((__m256i *)(void *)(a->bias4 + at / 4), _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32(fours, 7)));
     a->s32[at / 32] = a->s16[at / 16] = a->s16[at / 16 + 1] = scale;
     a->sum32[at / 32] = scale * (float)(sum0 + sum1);
     a->off16[at / 16] = -32.0f * (scale * (float)sum0);
     a->off16[at / 16 + 1] = -32.0f * (scale * (float)sum1);
     int64_t k = at / 256 * 16 + at % 256 / 32;
     a->k5[k] = scale;
-    a->k4[k] = at / 32 % 2 ? scale * 0.0625f : scale;
-    a->k5[k + 8] = a->k4[k + 8] = a->sum32[at / 32];
+    a->k5[k + 8] = a->sum32[at / 32];
 }
 
 void prepare_avx2(struct act *a, int col)

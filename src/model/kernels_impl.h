@@ -147,11 +147,16 @@ extern const int8_t iq4_values[16], mxfp4_values[16];
 /* x[i] ~ s32[i / 32] * q[i], |q| <= ACT_Q_MAX, q = 256 * hi + lo with both planes in int8. A block whose maximum is below
  * ACT_TINY is zero; one that holds inf or NaN has q = 0 and a NaN as its scale, so that every sum it enters says so.
  *
- * The planes are kept in the three orders in which the weight formats unpack, always a unit of 64 hi bytes before the 64 lo
- * bytes of the same elements, two units a group of 128 elements x0 x1 x2 x3 (32 each):
- *   nat   unit 0 = x0 x1, unit 1 = x2 x3                                   Q6_K, Q8_0
- *   pair  unit 0 = x0 x2, unit 1 = x1 x3                                   Q4_K, Q5_K
+ * The planes are kept in the orders in which the weight formats unpack. For AVX2 there is a unit of 64 hi bytes before the 64 lo bytes of the
+ * same elements, two units a group of 128 elements x0 x1 x2 x3 (32 each):
+ *   nat   unit 0 = x0 x1, unit 1 = x2 x3                                   Q4_K, Q5_K, Q6_K
  *   half  unit 0 = first 16 of x0 x1 x2 x3, unit 1 = last 16 of each       Q4_0, Q4_1, Q5_0, Q5_1
+ * For AVX-512, 512 elements are turned against each other, 16 hi units and 16 lo units of 64 bytes. Lane 4 L + p of unit j (0 to 3) of a half
+ * has elements 4 j .. 4 j + 3 of a piece of 16 of group p of 128:
+ *   half  8 hi, 8 lo; piece 2 L, then in the other half 2 L + 1: a lane has a block of 32. The rest of a column, behind the last 512, is not
+ *         turned: 2 hi, 2 lo a group, as for AVX2. Its s32, sum32 are in order too; before it they follow the lanes.
+ *   pair  4 hi, 4 lo for each half; pieces 0 1 4 5, then 2 3 6 7           Q4_K, Q5_K
+ *   nat   4 hi, 4 lo for each half; pieces 0 1 2 3, then 4 5 6 7           Q6_K
  * All arrays are padded with zeros to a multiple of ACT_PAD elements. */
 #define ACT_PAD 512
 #define ACT_Q_MAX 32639
@@ -163,13 +168,16 @@ struct act {
     int m, m_max;
     bool fixed;             /* the fixed-point part is there: n is a multiple of 32 */
     float *x;               /* [m][stride] */
-    int16_t *q;             /* [m][stride] */
-    int8_t *nat, *pair, *half;   /* [m][stride * 2] */
+    int16_t *q;             /* [m][stride]; scalar and AVX2 */
+    int8_t *nat, *pair, *half;   /* [m][stride * 2]; not for scalar */
     float *s32, *sum32;     /* [m][stride / 32]: scale; scale times the sum of q */
-    float *s16, *off16;     /* [m][stride / 16]: scale; -32 times scale times the sum of q (Q6_K's offset) */
-    float *k5, *k4;         /* [m][stride / 16]: per 256 elements 8 scales, then 8 sums; in k4 the odd scales are divided by 16,
-                             * because Q4_K leaves high nibbles where they are */
-    int32_t *bias4;         /* [m][stride / 4]: -128 times the sum of 4 q (Q8_0 made unsigned by adding 128) */
+    float *s16;             /* [m][stride / 16]: scale. AVX-512: 16 lanes of each half of `nat` */
+    float *off16;           /* [m][stride / 16]: -32 times scale times the sum of q (Q6_K's offset); scalar and AVX2 */
+    float *k5;              /* [m][stride / 16]: per 256 elements 8 scales, then 8 sums. AVX-512: scales of 16 lanes of each half of `pair` */
+    float *k_sum;           /* [m][stride / 32]: as sum32, by lanes everywhere; AVX-512, as the following */
+    int32_t *bias;          /* [m][stride / 8]: -128 times the sums of q (Q8_0 made unsigned by adding 128): per 512 elements 16 lanes of
+                             * `half`, in the rest 16 a group */
+    int32_t *bias16;        /* [m][stride / 16]: -32 times the sums of q, lanes as in s16 (Q6_K made unsigned by adding 32) */
 };
 
 /* ---- scalar definitions of the formats ----------------------------------------------------------------------- */
@@ -216,15 +224,19 @@ ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
 }
 
 /* Makes gemv_NAME of a tile(type, R, M, w, row_step, a, c0, y, y_step, y_stride), which is inlined for each constant (R, M): R rows,
- * row_step bytes and y_step results apart, times the M columns from c0 on. One column goes by R1 rows, more go by 2 rows and 2 to
- * 4 columns, two passes while the rows are in the cache where there are over 4; the rows of a tile come one each from as many
- * equal parts of the range where these are long. What is left goes row by row and column by column. */
-#define GEMV_DRIVER(name, tile, type, R1) \
-    static void name##_2(int M, const uint8_t *w, size_t row_step, const struct act *a, int c0, float *y, int64_t y_step, int64_t y_stride) \
+ * row_step bytes and y_step results apart, times the M columns from c0 on. One column goes by R1 rows, 2 to 4 go by 2, more by RN
+ * in one pass, or by 2 in two passes while the rows are in the cache where a pass takes MOST = 4. The rows of a tile come one each from
+ * as many equal parts of the range where these are long. What is left goes row by row and column by column. */
+#define GEMV_DRIVER(name, tile, type, R1, MOST, RN) \
+    static void name##_pass(int M, const uint8_t *w, size_t row_step, const struct act *a, int c0, float *y, int64_t y_step, int64_t y_stride) \
     { \
         if (M == 2) tile(type, 2, 2, w, row_step, a, c0, y, y_step, y_stride); \
         else if (M == 3) tile(type, 2, 3, w, row_step, a, c0, y, y_step, y_stride); \
-        else tile(type, 2, 4, w, row_step, a, c0, y, y_step, y_stride); \
+        else if (M == 4) tile(type, 2, 4, w, row_step, a, c0, y, y_step, y_stride); \
+        else if (MOST == 8 && M == 5) tile(type, RN, 5, w, row_step, a, c0, y, y_step, y_stride); \
+        else if (MOST == 8 && M == 6) tile(type, RN, 6, w, row_step, a, c0, y, y_step, y_stride); \
+        else if (MOST == 8 && M == 7) tile(type, RN, 7, w, row_step, a, c0, y, y_step, y_stride); \
+        else if (MOST == 8) tile(type, RN, 8, w, row_step, a, c0, y, y_step, y_stride); \
     } \
     static void name##_1(const uint8_t *w, size_t row_step, const struct act *a, int c0, float *y, int64_t y_stride) \
     { \
@@ -232,8 +244,8 @@ ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
     } \
     static void gemv_##name(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride) \
     { \
-        const int m = a->m, first = m > 4 ? (m + 1) / 2 : m; \
-        const int64_t rows = m == 1 ? R1 : 2, part = (r1 - r0) / rows; \
+        const int m = a->m, first = m > MOST ? (m + 1) / 2 : m; \
+        const int64_t rows = m == 1 ? R1 : m > 4 && MOST == 8 ? RN : 2, part = (r1 - r0) / rows; \
         const bool apart = (size_t)part * row_bytes >= STREAM_RUN_MIN; \
         const int64_t y_step = apart ? part : 1; \
         const size_t step = (size_t)y_step * row_bytes; \
@@ -244,8 +256,8 @@ ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
                 tile(type, R1, 1, row, step, a, 0, y + r, y_step, y_stride); \
                 continue; \
             } \
-            name##_2(first, row, step, a, 0, y + r, y_step, y_stride); \
-            if (first < m) name##_2(m - first, row, step, a, first, y + first * y_stride + r, y_step, y_stride); \
+            name##_pass(first, row, step, a, 0, y + r, y_step, y_stride); \
+            if (first < m) name##_pass(m - first, row, step, a, first, y + first * y_stride + r, y_step, y_stride); \
         } \
         for (int64_t r = r0 + part * rows; r < r1; r++) \
             for (int c = 0; c < m; c++) name##_1(w + (size_t)r * row_bytes, row_bytes, a, c, y + c * y_stride + r, y_stride); \
@@ -310,6 +322,7 @@ extern const struct kernel_family kernels_avx2;
 extern const struct kernel_family kernels_avx512;
 extern const struct kernel_family kernels_amx;
 void prepare_avx2(struct act *a, int col);
+void prepare_avx512(struct act *a, int col);
 dequant_fn *dequant_avx2(uint32_t type);
 void f32_to_f16_avx2(const float *x, uint16_t *out, int64_t n);
 void f16_to_f32_avx2(const uint16_t *x, float *out, int64_t n);

@@ -26,27 +26,11 @@ static void prepare_block(struct act *a, int col, int64_t b)
     int32_t sum[2] = {0, 0};
     for (int i = 0; i < 32; i++) {
         int q = finite ? (int)rintf(x[i] * inverse) : 0;
-        int hi = (q + 128) >> 8, lo = q - hi * 256;
-        int64_t group = at / 128 * 256, unit = at % 128 / 32;
-        int64_t nat = group + unit / 2 * 128 + unit % 2 * 32 + i;
-        int64_t pair = group + unit % 2 * 128 + unit / 2 * 32 + i;
-        int64_t half = group + i / 16 * 128 + unit * 16 + i % 16;
         a->q[at + i] = (int16_t)q;
-        a->nat[nat] = a->pair[pair] = a->half[half] = (int8_t)hi;
-        a->nat[nat + 64] = a->pair[pair + 64] = a->half[half + 64] = (int8_t)lo;
         sum[i / 16] += q;
     }
-    for (int i = 0; i < 32; i += 4) a->bias4[(at + i) / 4] = -128 * (a->q[at + i] + a->q[at + i + 1] + a->q[at + i + 2] + a->q[at + i + 3]);
     a->s32[at / 32] = scale;
-    a->sum32[at / 32] = scale * (float)(sum[0] + sum[1]);
-    for (int i = 0; i < 2; i++) {
-        a->s16[at / 16 + i] = scale;
-        a->off16[at / 16 + i] = -32.0f * (scale * (float)sum[i]);
-    }
-    int64_t k = at / 256 * 16 + at % 256 / 32;
-    a->k5[k] = scale;
-    a->k4[k] = b % 2 ? scale * 0.0625f : scale;
-    a->k5[k + 8] = a->k4[k + 8] = a->sum32[at / 32];
+    for (int i = 0; i < 2; i++) a->off16[at / 16 + i] = -32.0f * (scale * (float)sum[i]);
 }
 
 static void prepare(struct act *a, int col)

@@ -230,13 +230,15 @@ static void test_columns_do_not_matter(void **context)
                 float one[11];
                 const int64_t *lengths;
                 size_t n_lengths = lengths_of(f, &lengths);
-                product_init(&p, f, 11, lengths[(size_t)m % n_lengths], m);
-                product_run(&p, 0, m, 0, p.rows, p.y);
-                for (int c = 0; c < m; c++) {
-                    product_run(&p, c, 1, 0, p.rows, one);
-                    assert_memory_equal(one, p.y + c * p.rows, sizeof one);
+                for (size_t l = 0; l < n_lengths; l++) {
+                    product_init(&p, f, 11, lengths[l], m);
+                    product_run(&p, 0, m, 0, p.rows, p.y);
+                    for (int c = 0; c < m; c++) {
+                        product_run(&p, c, 1, 0, p.rows, one);
+                        assert_memory_equal(one, p.y + c * p.rows, sizeof one);
+                    }
+                    product_release(&p);
                 }
-                product_release(&p);
             }
     }
 }
@@ -337,6 +339,74 @@ static void test_integers_are_exact(void **context)
             assert_true((int64_t)y[r] == want[r]);
         }
         act_free(a);
+    }
+}
+
+/* The same for formats whose weights are fewer bits: d = 1 and scales of 1, no minimums. K-quants have a pair of blocks and an odd one. */
+static void make_whole(int f, uint8_t *block)
+{
+    static const uint8_t ones_k[12] = {1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1};
+    put_half(block + formats[f].scale_at, 1);
+    if (formats[f].min_at >= 0) put_half(block + formats[f].min_at, 0);
+    if (formats[f].type == TENSOR_Q4_K || formats[f].type == TENSOR_Q5_K) memcpy(block + 4, ones_k, sizeof ones_k);
+    if (formats[f].type == TENSOR_Q6_K) memset(block + 192, 1, 16);
+}
+
+static void test_integers_of_all_formats(void **context)
+{
+    (void)context;
+    enum { N = 768, MOST_EXACT = 8 };    /* Q4_0 to Q6_K */
+    float x[N], row[N], y[KERNEL_MAX_M];
+    for (int i = 0; i < N; i++) x[i] = (float)(i % 32 == 5 ? (i / 32 % 2 ? -32639 : 32639) : (int)(next_random() % 400) - 200);
+    for (size_t k = 0; k < ARRAY_LEN(families); k++) {
+        if (!use_family(families[k])) continue;
+        for (int f = 0; f < MOST_EXACT; f++) {
+            struct product p;
+            double want = 0;
+            if (formats[f].type == TENSOR_Q8_0) continue;
+            product_init(&p, f, 1, N, KERNEL_MAX_M);
+            for (int64_t b = 0; b < N / formats[f].block; b++) make_whole(f, p.w + b * formats[f].bytes);
+            for (int c = 0; c < KERNEL_MAX_M; c++) memcpy(p.x + c * N, x, sizeof x);
+            dequant_row(formats[f].type, p.w, row, N);
+            for (int i = 0; i < N; i++) want += (double)row[i] * (double)x[i];
+            assert_true(fabs(want) < 1 << 24);
+            for (int m = 1; m <= KERNEL_MAX_M; m += KERNEL_MAX_M - 1) {
+                product_run(&p, 0, m, 0, 1, y);
+                for (int c = 0; c < m; c++)
+                    if ((double)y[c] != want) fail_msg("%s %s: %.9g, not %.9g", families[k], tensor_type_name(formats[f].type), (double)y[c], want);
+            }
+            product_release(&p);
+        }
+    }
+}
+
+/* The largest weights and the largest activations, all of one sign or two: no integer sum leaves its 32 or 16 bits. */
+static void test_largest_sums(void **context)
+{
+    (void)context;
+    static const uint8_t fills[] = {0xff, 0x7f, 0x80, 0x00};
+    for (size_t k = 0; k < ARRAY_LEN(families); k++) {
+        if (!use_family(families[k])) continue;
+        for (int f = 0; f < n_quantised; f++)
+            for (size_t i = 0; i < ARRAY_LEN(fills); i++) {
+                struct product p;
+                product_init(&p, f, 3, 768, 3);
+                memset(p.w, fills[i], p.row_bytes * 3);
+                for (int64_t b = 0; b < 3 * p.n / formats[f].block; b++) {
+                    uint8_t *w = p.w + b * formats[f].bytes;
+                    if (formats[f].scale_at >= 0) put_half(w + formats[f].scale_at, 0.01f);
+                    if (formats[f].min_at >= 0) put_half(w + formats[f].min_at, -0.03f);
+                    if (formats[f].type == TENSOR_MXFP4) w[0] = 120;
+                }
+                for (int64_t j = 0; j < p.n; j++) {
+                    p.x[j] = 3;
+                    p.x[p.n + j] = -3;
+                    p.x[2 * p.n + j] = j / 4 % 2 ? 3 : -3;
+                }
+                product_run(&p, 0, 3, 0, 3, p.y);
+                product_check(&p, p.y);
+                product_release(&p);
+            }
     }
 }
 
@@ -729,6 +799,7 @@ int main(void)
         cmocka_unit_test(test_choice_of_family),        cmocka_unit_test(test_products_are_right),
         cmocka_unit_test(test_columns_do_not_matter),   cmocka_unit_test(test_row_ranges_do_not_matter),
         cmocka_unit_test(test_addresses_do_not_matter), cmocka_unit_test(test_integers_are_exact),
+        cmocka_unit_test(test_integers_of_all_formats), cmocka_unit_test(test_largest_sums),
         cmocka_unit_test(test_reused_activations),      cmocka_unit_test(test_numeric_traps),
         cmocka_unit_test(test_impossible_activations),  cmocka_unit_test(test_attention_is_right),
         cmocka_unit_test(test_heads_do_not_matter),     cmocka_unit_test(test_attention_traps),
