@@ -196,7 +196,7 @@ static void exporting_without_memory(void **state)
         assert_works(store_export(s, &o, keep, &all, NULL, e));
         assert_true(all.len > 0);
         x.want = all;
-        nomem_each(&(struct nomem_operation){.name = export_format_info(formats[i])->name, .run = strict, .arg = &x, .blocks_kept = 8});
+        nomem_each(&(struct nomem_operation){.name = export_format_info(formats[i])->name, .run = strict, .arg = &x, .blocks_kept = 16});
         str_release(&x.want);
     }
     store_close(s);
