@@ -37,7 +37,7 @@ lowered() { # NAME MODEL
 
 # Seconds of running time, kept although the model may not end the thought by itself.
 seconds() { # NAME MODEL
-    run "clear; $ponder -m $2 --seed 7 --threads 2 --think-min 1000 --answer-max 8"
+    run "clear; $ponder -m $2 --seed 7 --threads 2 --think-min 5000 --no-loop-guard --answer-max 8"
     wait_for 'Enter send' "$1: the screen comes up" 120
     type_text '/budget 5s'
     keys Enter
