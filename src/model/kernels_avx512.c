@@ -346,7 +346,7 @@ ALWAYS_INLINE void pair_scales_k(const uint8_t *p, const uint8_t *q, struct pair
 ALWAYS_INLINE void pair_scales_q6(const uint8_t *p, const uint8_t *q, struct pair *t)
 {
     const __m128 a = _mm_castsi128_ps(load_xmm(p + 192)), b = _mm_castsi128_ps(load_xmm(q + 192));
-    const __m128 ds = _mm_cvtph_ps(_mm_cvtsi32_si128(load_u16(p + 208) | load_u16(q + 208) << 16));
+    const __m128 ds = _mm_cvtph_ps(_mm_cvtsi32_si128((int)(load_u16(p + 208) | (uint32_t)load_u16(q + 208) << 16)));
     const __m512 d = per_block(ds, 0, 1);
     const __m128i low = _mm_castps_si128(_mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)));
     const __m128i high = _mm_castps_si128(_mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1)));

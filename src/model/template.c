@@ -394,6 +394,8 @@ static int reshape(struct reshaped *r, const struct family *f, const struct chat
     for (size_t i = 0; i < n; i++)
         if (__builtin_add_overflow(bytes, slice_content(&m[i]).n, &need) || __builtin_add_overflow(need, 2, &bytes))
             return err_set(e, ERR_NOMEM, "the conversation is too long for memory");
+    /* examples come to lie behind the system text, which is copied once more where it is joined with the first of them */
+    if (with_examples && __builtin_mul_overflow(bytes, 2, &bytes)) return err_set(e, ERR_NOMEM, "the conversation is too long for memory");
     r->m = calloc(n + 1 + 2 * examples_count, sizeof *r->m);
     if (!r->m || !str_reserve(&r->pool, bytes)) return err_set(e, ERR_NOMEM, "out of memory for the prompt");
     if (n) memcpy(r->m, m, n * sizeof *m);

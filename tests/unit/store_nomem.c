@@ -134,6 +134,7 @@ static bool not_half(void *arg, bool worked)
 
 static void reading_without_memory(void **state)
 {
+    if (!NOMEM_WORKS) skip();
     db = path_in(*state, "read.db");
     assert_int_equal(a_turn(NULL), 0);
     struct store *s = open_store(db);
@@ -181,6 +182,7 @@ static int strict(void *arg)
 
 static void exporting_without_memory(void **state)
 {
+    if (!NOMEM_WORKS) skip();
     static const enum export_format formats[] = {EXPORT_SFT, EXPORT_DPO, EXPORT_KTO, EXPORT_STEPWISE, EXPORT_OPENAI, EXPORT_MARKDOWN, EXPORT_HTML, EXPORT_JSON};
     db = path_in(*state, "export.db");
     for (int i = 0; i < 2; i++) assert_int_equal(a_turn(NULL), 0);
