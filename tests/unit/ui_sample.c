@@ -5,27 +5,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "golden.h"
 #include "ui_headless.h"
 
 /* tests/golden/NAME.txt; GENERATE=1 writes it anew. */
 static void golden(struct headless *t, const char *name)
 {
     char path[160];
-    struct err e = {0};
-    struct str want = STR_EMPTY;
-    const char *have = headless_screen(t, false);
     snprintf(path, sizeof path, "tests/golden/%s.txt", name);
-    if (getenv("GENERATE")) {
-        FILE *f = fopen(path, "w");
-        assert_non_null(f);
-        fputs(have, f);
-        assert_int_equal(fclose(f), 0);
-        return;
-    }
-    if (file_read(&want, path, 1 << 20, &e)) fail_msg("%s (GENERATE=1 makes it)", e.text);
-    if (strcmp(str_cstr(&want), have)) print_error("--- %s, want:\n%s--- have:\n%s", name, str_cstr(&want), have);
-    assert_string_equal(str_cstr(&want), have);
-    str_release(&want);
+    golden_file(path, headless_screen(t, false));
 }
 
 struct reply {
