@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MAX            8  /* tokens to wait for whole characters and whole tags before the close is forced */
 #define ENDS_REFUSED_MAX    8  /* a model that wants to end an empty answer so often has its way */
 #define EMPTY_ANSWER_TOKENS 16 /* after so many tokens of white space it may end as well */
 #define OPENED_MAX          8  /* thoughts in one reply */

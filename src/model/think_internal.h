@@ -15,6 +15,8 @@
 
 #include "model/model.h"
 
+#define WAIT_MAX 8 /* tokens to wait for whole characters and whole tags before something is forced */
+
 /* ---- the seam to the vocabulary ------------------------------------------------------------------------------ */
 
 /* What the controller asks of a vocabulary; as the tokenizer_ functions of model.h. arg must outlive the controller. */

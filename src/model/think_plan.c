@@ -11,8 +11,9 @@
  * positions and an event tells the token budget that would have had the same effect there: from then on the clock does not
  * matter, and a replay needs no clock.
  *
- * A budget lowered below what is used leaves a grace for a soft close, such that the thought is over, wrap-up included, within
- * LOWERED_TOKENS. Lowering it again does not begin them anew.
+ * A budget lowered below what is used leaves a grace for a soft close, such that the thought is over, with the wait for a clean
+ * place, wrap-up and closing tag, within LOWERED_TOKENS (a few more where the family's sentence alone has nearly as many).
+ * Lowering it again does not begin them anew.
  *
  * Two more ends may come sooner: what the context has left beside the answer's reserve, and the loop guard's.
  */
@@ -23,8 +24,8 @@
 #define SOFT_SHARE       0.15
 #define SOFT_TOKENS      64
 #define SOFT_MS          1000.0
-#define LOWERED_TOKENS   28 /* with the wait for a clean place below 32 */
-#define GRACE_MIN        4
+#define LOWERED_TOKENS   32
+#define GRACE_MIN        2
 #define LOOP_GRACE       24
 #define WRAP_ROOM        1   /* thought tokens before a wrap-up at the least; with more, a clocked budget would replay differently */
 #define WRAP_SHARE       0.7 /* of a budget in seconds, for the wrap-up on a slow machine */
@@ -61,7 +62,7 @@ static double spent_ms(const struct think *t)
 /* Tokens from a lowered budget to the forced close. */
 static int grace(const struct think *t)
 {
-    int n = LOWERED_TOKENS - t->wrap_len;
+    int n = LOWERED_TOKENS - WAIT_MAX - t->wrap_len - t->close_len;
     return n > GRACE_MIN ? n : GRACE_MIN;
 }
 

@@ -154,8 +154,59 @@ static void test_real(void **state)
     }
 }
 
+/* A budget lowered below what is used, at every token of a thought that is half emoji and never closes itself: from there to the
+ * end of the closing tag there are never more than 32 tokens. */
+static void test_lowered_is_over_within_32(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(vocabularies); k++) {
+        const struct known *v = &vocabularies[k];
+        struct tokenizer *tok = NULL;
+        struct err e = {0};
+        assert_int_equal(tokenizer_open(&tok, v->file, &e), 0);
+        struct tokens script = {0};
+        while (script.n < 300) assert_int_equal(tokenizer_encode(tok, thought, strlen(thought), PARSE_NONE, &script, &e), 0);
+        int n_vocab = tokenizer_size(tok);
+        float *logits = calloc((size_t)n_vocab, sizeof *logits);
+        assert_non_null(logits);
+        for (size_t lowered_at = 60; lowered_at < 160; lowered_at++) {
+            struct think_config c = {.family = family_by_name(v->family),
+                                     .tokenizer = tok,
+                                     .think = true,
+                                     .thought_open = true,
+                                     .budget = {BUDGET_TOKENS, 2000},
+                                     .think_min = 1900,
+                                     .answer_reserve = 100,
+                                     .context_left = 4000};
+            struct think *t = NULL;
+            struct think_event ev;
+            assert_int_equal(think_new(&t, &c, &e), 0);
+            size_t position = 0, closed = 0;
+            for (size_t at = 0; !closed; position++) {
+                if (position == lowered_at)
+                    assert_int_equal(think_do(t, &(struct think_command){.verb = THINK_SET_BUDGET, .budget = {BUDGET_TOKENS, 40}}, &e), 0);
+                memset(logits, 0, (size_t)n_vocab * sizeof *logits);
+                int32_t id = 0, want = script.ids[at];
+                logits[want] = 1000;
+                enum think_action act = think_next(t, logits, (int64_t)position * 20, &id);
+                assert_int_not_equal(act, THINK_DO_END);
+                if (act == THINK_DO_SAMPLE) id = want, at++;
+                bool keep = true;
+                assert_int_equal(think_accept(t, id, act == THINK_DO_FORCE, &keep, &e), 0);
+                while (think_pop(t, &ev))
+                    if (ev.kind == THINK_CLOSED) closed = position + 1;
+            }
+            assert_in_range(closed, lowered_at, lowered_at + 32);
+            think_free(t);
+        }
+        free(logits);
+        tokens_release(&script);
+        tokenizer_free(tok);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_real)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_real), cmocka_unit_test(test_lowered_is_over_within_32)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
