@@ -154,7 +154,7 @@ static void activate_row(struct prefill *p, int row, const float *unused)
 /* Adapters part gate and up, and read the whole of what is between the products: it goes through f32. */
 static void gate_up_adapted(struct prefill *p, const struct layer *y)
 {
-    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end, n = p->s->m->w.n_ff;
+    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end;
     float *ff = p->middle.rows;
 
     gemm_run(p, &p->in, &y->gate, ff);
@@ -162,9 +162,7 @@ static void gate_up_adapted(struct prefill *p, const struct layer *y)
     adapt(p, ADAPT_GATE, &y->gate, p->in.rows, ff, p->lo, p->hi);
     adapt(p, ADAPT_UP, &y->up, p->in.rows, p->up, p->lo, p->hi);
     run_rows(p, activate_row, NULL, lo, hi);
-    p->middle.in_rows = false;
-    if (lo < hi) operand_put(&p->middle, lo, hi, 0, n, row_of(ff, lo, n), n);
-    p->middle.in_rows = true;
+    operand_put_rows(p, &p->middle, lo, hi);
 }
 
 struct add_job {

@@ -90,6 +90,8 @@ int gemm_probe(struct prefill *p, size_t n, struct err *e);
 void operand_begin(struct prefill *p, struct operand *o, int n, const struct matrix *const *readers, int count);
 /* Elements k0 to k0 + n of rows lo to hi, from rows of n floats x_stride apart. Workers may put different pieces. */
 void operand_put(struct operand *o, int lo, int hi, int k0, int n, const float *x, int x_stride);
+/* The same for whole rows that are among its own already, over the pool. */
+void operand_put_rows(struct prefill *p, struct operand *o, int lo, int hi);
 /* y[row][w->n_out] = w . x[row] for rows p->lo to p->hi. */
 void gemm_run(struct prefill *p, const struct operand *x, const struct matrix *w, float *y);
 /* y[row][w->n_out] += w . x[row] + bias (NULL for none), for the chunk's tokens among those rows. */

@@ -210,17 +210,6 @@ static void clear_rows(struct prefill *p, int lo, int hi)
     if (p->in.in_rows && lo < hi) memset(p->in.rows + (size_t)lo * n_q, 0, (size_t)(hi - lo) * n_q * sizeof(float));
 }
 
-/* Rows that came in pieces the core cannot take. */
-static void prepare_item(void *arg, int item, int worker)
-{
-    const struct attend_job *j = arg;
-    struct prefill *p = j->p;
-    int lo = (int)(j->first - p->base) + item * BLOCK_ROWS, end = (int)(j->end - p->base), n = p->in.n;
-
-    (void)worker;
-    gemm_input_put(p->in.core, lo, lo + BLOCK_ROWS < end ? lo + BLOCK_ROWS : end, 0, n, p->in.rows + (size_t)lo * (size_t)n, n);
-}
-
 void prefill_attend(struct prefill *p)
 {
     const struct weights *w = &p->s->m->w;
@@ -239,5 +228,5 @@ void prefill_attend(struct prefill *p)
     j.n_tiles = (int)((j.end - 1) / p->query_tile - j.first_tile + 1);
     pool_run(p->s->pool, attend_tile, &j, j.n_tiles * w->n_head_kv);
     p->in.in_core = in_core;
-    if (odd && in_core) pool_run(p->s->pool, prepare_item, &j, (hi - lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
+    if (odd) operand_put_rows(p, &p->in, lo, hi); /* they came in pieces that the core cannot take */
 }

@@ -217,6 +217,26 @@ void operand_put(struct operand *o, int lo, int hi, int k0, int n, const float *
     if (o->in_core) gemm_input_put(o->core, lo, hi, k0, n, x, x_stride);
 }
 
+struct put_job {
+    const struct operand *o;
+    int lo, hi;
+};
+
+static void put_item(void *arg, int item, int worker)
+{
+    const struct put_job *j = arg;
+    int lo = j->lo + item * BLOCK_ROWS, hi = lo + BLOCK_ROWS < j->hi ? lo + BLOCK_ROWS : j->hi, n = j->o->n;
+
+    (void)worker;
+    gemm_input_put(j->o->core, lo, hi, 0, n, j->o->rows + (size_t)lo * (size_t)n, n);
+}
+
+void operand_put_rows(struct prefill *p, struct operand *o, int lo, int hi)
+{
+    struct put_job j = {o, lo, hi};
+    if (o->in_core && lo < hi) pool_run(p->s->pool, put_item, &j, (hi - lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
+}
+
 /* ---- the probe ---------------------------------------------------------------------------------------------------- */
 
 static void add_shape(struct prefill *p, int n, int k)
