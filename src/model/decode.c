@@ -10,19 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of weights a worker takes at a time: long enough to hide the hand-over and the start of a stream, short enough that nobody
- * waits for the last: at most an eighth of a worker's share. */
+/* Bytes of weights a worker takes at a time: long enough to hide the hand-over, short enough that nobody waits for the last: at most an
+ * eighth of a worker's share. */
 #define ITEM_BYTES_MAX (192 << 10)
 #define ITEM_BYTES_MIN (24 << 10)
-#define ITEM_ROWS      16 /* a multiple of what the kernels take at once */
 
 /* ---- rows of one or several matrices against the prepared activations ---------------------------------------------- */
 
+/* A matrix is cut into a block for each worker, a block into GEMV_STREAMS streams of neighbouring rows, and an item is a piece of each: a
+ * worker goes down its streams item by item, and what the kernels fetch ahead of one is the beginning of the next. */
 struct product {
     const struct matrix *w;
     float *y; /* [m][w->n_out] */
-    int64_t item_rows;
-    int n_items;
+    int64_t stream_rows, item_rows;     /* of one stream */
+    int n_blocks, block_items;
+    int n_items;                        /* one more than those of the blocks where rows are left over */
 };
 
 struct rows_job {
@@ -35,21 +37,31 @@ struct rows_job {
 
 static void plan_product(struct product *p, const struct matrix *w, float *y, int n_threads)
 {
-    size_t bytes = w->row_bytes * (size_t)w->n_out / (8 * (size_t)n_threads);
-    if (bytes > ITEM_BYTES_MAX) bytes = ITEM_BYTES_MAX;
-    if (bytes < ITEM_BYTES_MIN) bytes = ITEM_BYTES_MIN;
-    int64_t rows = (int64_t)(bytes / w->row_bytes) / ITEM_ROWS * ITEM_ROWS;
+    const size_t bytes = w->row_bytes * (size_t)w->n_out;
+    size_t item = bytes / (8 * (size_t)n_threads);
 
-    if (rows < ITEM_ROWS) rows = ITEM_ROWS;
+    if (item > ITEM_BYTES_MAX) item = ITEM_BYTES_MAX;
+    if (item < ITEM_BYTES_MIN) item = ITEM_BYTES_MIN;
     p->w = w;
     p->y = y;
-    p->item_rows = rows;
-    p->n_items = (int)((w->n_out + rows - 1) / rows);
+    p->n_blocks = bytes / ITEM_BYTES_MIN < (size_t)n_threads ? 1 + (int)(bytes / ITEM_BYTES_MIN) : n_threads;
+    p->stream_rows = w->n_out / (p->n_blocks * GEMV_STREAMS);
+    p->item_rows = 1 + (int64_t)(item / (GEMV_STREAMS * w->row_bytes));
+    p->block_items = (int)((p->stream_rows + p->item_rows - 1) / p->item_rows);
+    p->n_items = p->n_blocks * p->block_items + (p->n_blocks * GEMV_STREAMS * p->stream_rows < w->n_out);
 }
 
-static void run_rows(const struct act *a, const struct product *p, int64_t r0, int64_t r1)
+static struct gemv_span span_of(const struct product *p, int item)
 {
-    gemv_rows(p->w->type, p->w->data, p->w->row_bytes, r0, r1, a, p->y, p->w->n_out);
+    const int64_t block_rows = GEMV_STREAMS * p->stream_rows, at = item % p->block_items * p->item_rows;
+
+    return (struct gemv_span){item / p->block_items * block_rows + at, p->stream_rows - at < p->item_rows ? p->stream_rows - at : p->item_rows,
+                              p->stream_rows, GEMV_STREAMS};
+}
+
+static void run_rows(const struct act *a, const struct product *p, const struct gemv_span *g)
+{
+    gemv_span(p->w->type, p->w->data, p->w->row_bytes, g, a, p->y, p->w->n_out);
 }
 
 static void rows_item(void *arg, int item, int worker)
@@ -59,15 +71,16 @@ static void rows_item(void *arg, int item, int worker)
 
     (void)worker;
     while (item >= p->n_items) item -= p++->n_items;
-    int64_t r0 = item * p->item_rows, r1 = r0 + p->item_rows;
-    if (r1 > p->w->n_out) r1 = p->w->n_out;
-    run_rows(j->act, p, r0, r1);
+    const int64_t in_blocks = p->n_blocks * GEMV_STREAMS * p->stream_rows, n_out = p->w->n_out;
+    const struct gemv_span rest = {in_blocks, n_out - in_blocks, 0, 1}, g = item < p->n_blocks * p->block_items ? span_of(p, item) : rest;
+    run_rows(j->act, p, &g);
     if (!j->fuse) return;
-    run_rows(j->act, &j->p[1], r0, r1);
-    for (int c = 0; c < j->m; c++) {
-        float *gate = p->y + c * p->w->n_out + r0, *up = j->p[1].y + c * p->w->n_out + r0;
-        ff_activate(j->fuse, gate, up, r1 - r0);
-    }
+    run_rows(j->act, &j->p[1], &g);
+    for (int c = 0; c < j->m; c++)
+        for (int q = 0; q < g.streams; q++) {
+            const int64_t at = c * n_out + g.r0 + q * g.apart;
+            ff_activate(j->fuse, p->y + at, j->p[1].y + at, g.n);
+        }
 }
 
 static void run_product(struct session *s, const struct act *a, const struct matrix *w, float *y)

@@ -91,7 +91,7 @@ static bool probe(const struct kernel_family *f)
     a->m = 1;
     a->fixed = true;
     f->prepare(a, 0);
-    find_format(f, TENSOR_Q8_0)->gemv((const uint8_t *)w, sizeof w[0], 0, 2, a, y, 2);
+    find_format(f, TENSOR_Q8_0)->gemv((const uint8_t *)w, sizeof w[0], &(struct gemv_span){0, 2, 0, 1}, a, y, 2);
     bool same = y[0] == (float)want[0] && y[1] == (float)want[1];
     dequant_fn *dequant = f->dequant(TENSOR_Q8_0);
     if (dequant) {
@@ -229,12 +229,19 @@ void dequant_row(uint32_t type, const void *row, float *out, int64_t n)
     else quant_dequant(type, row, out, n);
 }
 
-void gemv_rows(uint32_t type, const void *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+void gemv_span(uint32_t type, const void *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride)
 {
     const struct format_kernels *k = find_format(family(), type);
-    if (a->m <= 0 || r0 >= r1) return;
-    if (k) k->gemv(w, row_bytes, r0, r1, a, y, y_stride);
-    else if (kernel_supports(type)) gemv_expanded(family(), type, w, row_bytes, r0, r1, a, y, y_stride);
+    if (a->m <= 0 || g->n <= 0 || g->streams <= 0) return;
+    if (k) k->gemv(w, row_bytes, g, a, y, y_stride);
+    else if (kernel_supports(type)) gemv_expanded(family(), type, w, row_bytes, g, a, y, y_stride);
+}
+
+void gemv_rows(uint32_t type, const void *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+{
+    const int64_t n = (r1 - r0) / GEMV_STREAMS, done = r0 + GEMV_STREAMS * n;
+    gemv_span(type, w, row_bytes, &(struct gemv_span){r0, n, n, GEMV_STREAMS}, a, y, y_stride);
+    gemv_span(type, w, row_bytes, &(struct gemv_span){done, r1 - done, 0, 1}, a, y, y_stride);
 }
 
 void attend(const float *q, int n_group, int dim, float scale, const uint16_t *k, const uint16_t *v, int64_t kv_stride, int64_t p0,

@@ -31,6 +31,14 @@ void act_prepare(struct act *a, const float *x, int64_t stride, int64_t n, int m
 
 /* y[j * y_stride + r] = row r of w . column j, for r in [r0, r1), all m columns of a. w: rows of n elements, row_bytes apart. */
 void gemv_rows(uint32_t type, const void *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride);
+/* The same for rows r0 + q * apart + i, q < streams, i < n, in turns from each stream: a worker whose spans follow one another in all of
+ * GEMV_STREAMS streams draws the most from memory. A row's bits do not depend on the span that it is in. */
+#define GEMV_STREAMS 4
+struct gemv_span {
+    int64_t r0, n, apart;
+    int streams;            /* 1 to GEMV_STREAMS */
+};
+void gemv_span(uint32_t type, const void *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride);
 
 /* Attention of one query position over cached keys and values, for one KV head and the n_group query heads that share it (GQA):
  * out[g] = softmax(scale * q[g] . K) V over positions [p0, p1), as partial results that attend_merge joins, so that a long context can be

@@ -23,6 +23,7 @@ static void expanded_rows(const struct kernel_family *f, gemv_fn *gemv, uint32_t
 {
     _Alignas(64) float rows[ROWS * PIECE], part[KERNEL_MAX_M * ROWS];
     const size_t piece_bytes = (size_t)(PIECE / tensor_block_elements(type)) * (size_t)tensor_block_bytes(type);
+    const int n = n_rows / GEMV_STREAMS, done = n * GEMV_STREAMS;
     dequant_fn *dequant = f->dequant(type);
 
     for (int64_t k = 0; k < a->n; k += PIECE, w += piece_bytes) {
@@ -36,17 +37,19 @@ static void expanded_rows(const struct kernel_family *f, gemv_fn *gemv, uint32_t
             else
                 quant_dequant(type, row, rows + r * PIECE, piece.n);
         }
-        gemv((const uint8_t *)rows, PIECE * sizeof(float), 0, n_rows, &piece, part, ROWS);
+        gemv((const uint8_t *)rows, PIECE * sizeof(float), &(struct gemv_span){0, n, n, GEMV_STREAMS}, &piece, part, ROWS);
+        if (done < n_rows) gemv((const uint8_t *)rows, PIECE * sizeof(float), &(struct gemv_span){done, n_rows - done, 0, 1}, &piece, part, ROWS);
         for (int c = 0; c < a->m; c++)
             for (int r = 0; r < n_rows; r++) y[c * y_stride + r] = part[c * ROWS + r] + (k ? y[c * y_stride + r] : 0);
     }
 }
 
-void gemv_expanded(const struct kernel_family *f, uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1,
+void gemv_expanded(const struct kernel_family *f, uint32_t type, const uint8_t *w, size_t row_bytes, const struct gemv_span *g,
                    const struct act *a, float *y, int64_t y_stride)
 {
     gemv_fn *gemv = float_kernel(f);
 
-    for (int64_t r = r0; gemv && r < r1; r += ROWS)
-        expanded_rows(f, gemv, type, w + (size_t)r * row_bytes, row_bytes, r1 - r < ROWS ? (int)(r1 - r) : ROWS, a, y + r, y_stride);
+    for (int q = 0; gemv && q < g->streams; q++)
+        for (int64_t r = g->r0 + q * g->apart, end = r + g->n; r < end; r += ROWS)
+            expanded_rows(f, gemv, type, w + (size_t)r * row_bytes, row_bytes, end - r < ROWS ? (int)(end - r) : ROWS, a, y + r, y_stride);
 }

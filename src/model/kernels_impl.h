@@ -197,11 +197,11 @@ uint16_t f16_of_f32(float f);                 /* to nearest, ties to even */
 
 /* ---- families ----------------------------------------------------------------------------------------------- */
 
-/* y and w as in gemv_rows. */
-typedef void gemv_fn(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride);
+/* As gemv_span; neither n nor streams is 0. */
+typedef void gemv_fn(const uint8_t *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride);
 typedef void dequant_fn(const uint8_t *row, float *out, int64_t n);    /* bit for bit as quant_dequant */
 
-/* Fetching ahead of a tile: its rows are as many streams, each of neighbouring rows, and every stream fetches its own bytes some way
+/* Fetching ahead of a tile: its rows are of as many streams, each of neighbouring rows, and every stream fetches its own bytes some way
  * ahead. A core draws from memory by so many requests at a time; several streams in different pages keep more of them
  * under way than one does. Requests are spread over the arithmetic, as a burst of them holds up the loads behind it. Only the
  * first columns' pass fetches. */
@@ -209,8 +209,7 @@ struct stream {
     const uint8_t *p;
     bool on;
 };
-#define STREAM_AHEAD   2048
-#define STREAM_RUN_MIN (16 << 10)    /* shorter streams end before they pay: then a tile takes neighbouring rows */
+#define STREAM_AHEAD 2048
 
 ALWAYS_INLINE struct stream stream_of(const uint8_t *row, int c0) { return (struct stream){row + STREAM_AHEAD, c0 == 0}; }
 
@@ -226,7 +225,7 @@ ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
 /* Makes gemv_NAME of a tile(type, R, M, w, row_step, a, c0, y, y_step, y_stride), which is inlined for each constant (R, M): R rows,
  * row_step bytes and y_step results apart, times the M columns from c0 on. One column goes by R1 rows, 2 to 4 go by 2, more by RN
  * in one pass, or by 2 in two passes while the rows are in the cache where a pass takes MOST = 4. The rows of a tile come one each from
- * as many equal parts of the range where these are long. What is left goes row by row and column by column. */
+ * as many streams. Streams that are left go row by row and column by column. */
 #define GEMV_DRIVER(name, tile, type, R1, MOST, RN) \
     static void name##_pass(int M, const uint8_t *w, size_t row_step, const struct act *a, int c0, float *y, int64_t y_step, int64_t y_stride) \
     { \
@@ -242,31 +241,31 @@ ALWAYS_INLINE void stream_fetch(struct stream *s, int bytes, int step)
     { \
         tile(type, 1, 1, w, row_step, a, c0, y, 1, y_stride); \
     } \
-    static void gemv_##name(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride) \
+    static void gemv_##name(const uint8_t *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride) \
     { \
-        const int m = a->m, first = m > MOST ? (m + 1) / 2 : m; \
-        const int64_t rows = m == 1 ? R1 : m > 4 && MOST == 8 ? RN : 2, part = (r1 - r0) / rows; \
-        const bool apart = (size_t)part * row_bytes >= STREAM_RUN_MIN; \
-        const int64_t y_step = apart ? part : 1; \
-        const size_t step = (size_t)y_step * row_bytes; \
-        for (int64_t i = 0; i < part; i++) { \
-            const int64_t r = r0 + (apart ? i : i * rows); \
-            const uint8_t *row = w + (size_t)r * row_bytes; \
-            if (m == 1) { \
-                tile(type, R1, 1, row, step, a, 0, y + r, y_step, y_stride); \
-                continue; \
+        const int m = a->m, first = m > MOST ? (m + 1) / 2 : m, rows = m == 1 ? R1 : m > 4 && MOST == 8 ? RN : 2; \
+        const size_t step = (size_t)g->apart * row_bytes; \
+        for (int64_t i = 0; i < g->n; i++) { \
+            int64_t r = g->r0 + i; \
+            int left = g->streams; \
+            for (; left >= rows; left -= rows, r += rows * g->apart) { \
+                const uint8_t *row = w + (size_t)r * row_bytes; \
+                if (m == 1) { \
+                    tile(type, R1, 1, row, step, a, 0, y + r, g->apart, y_stride); \
+                    continue; \
+                } \
+                name##_pass(first, row, step, a, 0, y + r, g->apart, y_stride); \
+                if (first < m) name##_pass(m - first, row, step, a, first, y + first * y_stride + r, g->apart, y_stride); \
             } \
-            name##_pass(first, row, step, a, 0, y + r, y_step, y_stride); \
-            if (first < m) name##_pass(m - first, row, step, a, first, y + first * y_stride + r, y_step, y_stride); \
+            for (; left > 0; left--, r += g->apart) \
+                for (int c = 0; c < m; c++) name##_1(w + (size_t)r * row_bytes, row_bytes, a, c, y + c * y_stride + r, y_stride); \
         } \
-        for (int64_t r = r0 + part * rows; r < r1; r++) \
-            for (int c = 0; c < m; c++) name##_1(w + (size_t)r * row_bytes, row_bytes, a, c, y + c * y_stride + r, y_stride); \
     }
 
 struct kernel_family;
 /* gemv of a format that a family has no kernel of its own for: rows are expanded and go through its kernel for F32, and so meet the
  * activations as they are, not in fixed point. */
-void gemv_expanded(const struct kernel_family *f, uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1,
+void gemv_expanded(const struct kernel_family *f, uint32_t type, const uint8_t *w, size_t row_bytes, const struct gemv_span *g,
                    const struct act *a, float *y, int64_t y_stride);
 
 struct format_kernels {

@@ -56,17 +56,17 @@ static float dot_units(unpack_fn *unpack, const uint8_t *row, const struct act *
     return (float)total;
 }
 
-static void gemv_units(unpack_fn *unpack, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y,
-                       int64_t y_stride)
+static void gemv_units(unpack_fn *unpack, const uint8_t *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride)
 {
-    for (int64_t r = r0; r < r1; r++)
-        for (int c = 0; c < a->m; c++) y[c * y_stride + r] = dot_units(unpack, w + (size_t)r * row_bytes, a, c);
+    for (int q = 0; q < g->streams; q++)
+        for (int64_t r = g->r0 + q * g->apart, end = r + g->n; r < end; r++)
+            for (int c = 0; c < a->m; c++) y[c * y_stride + r] = dot_units(unpack, w + (size_t)r * row_bytes, a, c);
 }
 
 #define GEMV_OF(name, type) \
-    static void gemv_##name(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride) \
+    static void gemv_##name(const uint8_t *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride) \
     { \
-        gemv_units(quant_unpack(type), w, row_bytes, r0, r1, a, y, y_stride); \
+        gemv_units(quant_unpack(type), w, row_bytes, g, a, y, y_stride); \
     }
 GEMV_OF(q4_0, TENSOR_Q4_0)
 GEMV_OF(q4_1, TENSOR_Q4_1)
@@ -82,38 +82,33 @@ GEMV_OF(iq4_nl, TENSOR_IQ4_NL)
 GEMV_OF(iq4_xs, TENSOR_IQ4_XS)
 GEMV_OF(mxfp4, TENSOR_MXFP4)
 
-static void gemv_floats(uint32_t type, const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y,
-                        int64_t y_stride)
+static float dot_floats(uint32_t type, const uint8_t *row, const struct act *a, int c)
 {
-    for (int64_t r = r0; r < r1; r++) {
-        const uint8_t *row = w + (size_t)r * row_bytes;
-        for (int c = 0; c < a->m; c++) {
-            const float *x = a->x + c * a->stride;
-            double sum = 0;
-            for (int64_t i = 0; i < a->n; i++) {
-                float v;
-                quant_dequant(type, row + (type == TENSOR_F32 ? 4 : 2) * i, &v, 1);
-                sum += (double)v * (double)x[i];
-            }
-            y[c * y_stride + r] = (float)sum;
-        }
+    const float *x = a->x + c * a->stride;
+    double sum = 0;
+    for (int64_t i = 0; i < a->n; i++) {
+        float v;
+        quant_dequant(type, row + (type == TENSOR_F32 ? 4 : 2) * i, &v, 1);
+        sum += (double)v * (double)x[i];
     }
+    return (float)sum;
 }
 
-static void gemv_f32(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
+static void gemv_floats(uint32_t type, const uint8_t *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride)
 {
-    gemv_floats(TENSOR_F32, w, row_bytes, r0, r1, a, y, y_stride);
+    for (int q = 0; q < g->streams; q++)
+        for (int64_t r = g->r0 + q * g->apart, end = r + g->n; r < end; r++)
+            for (int c = 0; c < a->m; c++) y[c * y_stride + r] = dot_floats(type, w + (size_t)r * row_bytes, a, c);
 }
 
-static void gemv_f16(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
-{
-    gemv_floats(TENSOR_F16, w, row_bytes, r0, r1, a, y, y_stride);
-}
-
-static void gemv_bf16(const uint8_t *w, size_t row_bytes, int64_t r0, int64_t r1, const struct act *a, float *y, int64_t y_stride)
-{
-    gemv_floats(TENSOR_BF16, w, row_bytes, r0, r1, a, y, y_stride);
-}
+#define GEMV_FLOATS_OF(name, type) \
+    static void gemv_##name(const uint8_t *w, size_t row_bytes, const struct gemv_span *g, const struct act *a, float *y, int64_t y_stride) \
+    { \
+        gemv_floats(type, w, row_bytes, g, a, y, y_stride); \
+    }
+GEMV_FLOATS_OF(f32, TENSOR_F32)
+GEMV_FLOATS_OF(f16, TENSOR_F16)
+GEMV_FLOATS_OF(bf16, TENSOR_BF16)
 
 static const struct format_kernels formats[] = {
     {TENSOR_F32, gemv_f32}, {TENSOR_F16, gemv_f16}, {TENSOR_BF16, gemv_bf16}, {TENSOR_Q4_0, gemv_q4_0}, {TENSOR_Q4_1, gemv_q4_1},
