@@ -314,18 +314,6 @@ static bool edge(char c)
     return is_blank(c) || strchr("*_`#>\"'.,;:!?()[]$", c);
 }
 
-static void make_valid(struct str *s)
-{
-    struct str out = STR_EMPTY;
-    for (size_t i = 0; i < s->len;) {
-        uint32_t cp;
-        i += utf8_decode(s->data + i, s->len - i, &cp);
-        str_add_codepoint(&out, cp);
-    }
-    str_release(s);
-    *s = out;
-}
-
 /* Without case, without what stands around it, blanks in a row as one; joined: without blanks at all. */
 static void put_text(struct str *out, struct slice s, bool joined)
 {
@@ -336,12 +324,12 @@ static void put_text(struct str *out, struct slice s, bool joined)
         if (starts(&s, i, "**"))
             i++;
         else if (!is_blank(s.p[i]))
-            str_add_char(&flat, s.p[i]);
+            str_add_text_byte(&flat, s.p[i]);
         else if (!joined && !is_blank(s.p[i - 1]))
-            str_add_char(&flat, ' ');
+            str_add_text_byte(&flat, ' ');
     }
+    str_end_text(&flat);
     utf8proc_uint8_t *folded = NULL;
-    if (!utf8_is_valid(str_cstr(&flat), flat.len)) make_valid(&flat);
     utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)str_cstr(&flat), (utf8proc_ssize_t)flat.len, &folded,
                                       UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
     if (n >= 0)

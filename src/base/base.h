@@ -116,6 +116,13 @@ size_t utf8_encode(uint32_t cp, char out[4]);
 /* Length of the longest prefix of p that does not end inside a sequence which more bytes could complete. */
 size_t utf8_complete_prefix(const char *p, size_t n);
 bool utf8_is_valid(const char *p, size_t n);
+/* Appends bytes as well-formed text: each ill-formed sequence becomes U+FFFD, a NUL stays. */
+void str_add_text(struct str *s, const char *p, size_t n);
+/* The same byte by byte, to a text that is well-formed but perhaps for a sequence at its end which more bytes could complete; wherever a
+ * text was cut, the same comes of it. */
+void str_add_text_byte(struct str *s, char c);
+/* Nothing completes such a sequence: it becomes U+FFFD. */
+void str_end_text(struct str *s);
 /* Columns of one code point on a terminal: 0, 1 or 2 (utf8proc, with the overrides of ponder's table). */
 int utf8_width(uint32_t cp);
 /* Length in bytes of the first grapheme cluster of p (n > 0) and its columns (may be NULL), 0 to 2. Emoji sequences, flags and

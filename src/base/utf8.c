@@ -10,6 +10,7 @@
 #include "base/base.h"
 
 #include <limits.h>
+#include <string.h>
 #include <utf8proc.h>
 
 /* Widths that utf8proc 2.8 (Unicode 15) does not know or sees otherwise than terminals. Ascending. */
@@ -130,6 +131,52 @@ bool utf8_is_valid(const char *p, size_t n)
         if (cp == UTF8_INVALID) return false;
     }
     return true;
+}
+
+void str_add_text(struct str *s, const char *p, size_t n)
+{
+    size_t plain = 0; /* start of the run that is copied unchanged */
+
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t used = utf8_decode(p + i, n - i, &cp);
+        if (cp == UTF8_INVALID) {
+            str_add_bytes(s, p + plain, i - plain);
+            str_add_codepoint(s, 0xFFFD);
+            plain = i + used;
+        }
+        i += used;
+    }
+    if (plain < n) str_add_bytes(s, p + plain, n - plain);
+}
+
+void str_add_text_byte(struct str *s, char c)
+{
+    size_t whole = utf8_complete_prefix(str_cstr(s), s->len), n = s->len - whole;
+    char joint[4];
+    uint32_t cp = 0;
+
+    if (n) memcpy(joint, s->data + whole, n);
+    joint[n] = c;
+    bool goes_on = utf8_complete_prefix(joint, n + 1) == 0;
+    if (!goes_on && utf8_decode(joint, n + 1, &cp) == n) {
+        /* the new byte is not part of the sequence that it breaks: it is looked at on its own */
+        str_end_text(s);
+        str_add_text_byte(s, c);
+    } else if (cp == UTF8_INVALID) {
+        str_add_codepoint(s, 0xFFFD);
+    } else {
+        str_add_char(s, c);
+    }
+}
+
+void str_end_text(struct str *s)
+{
+    size_t whole = utf8_complete_prefix(str_cstr(s), s->len);
+
+    if (whole == s->len) return;
+    str_truncate(s, whole);
+    str_add_codepoint(s, 0xFFFD);
 }
 
 int utf8_width(uint32_t cp)

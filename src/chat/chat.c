@@ -63,6 +63,25 @@ static int set_path(struct chat *c, const char *path, struct err *e)
     return post_load(c, path, e);
 }
 
+/* The system text is text: as the record will have it, so that the reply can be written again from there. */
+static int take_settings(struct chat *c, const struct settings *set, struct err *e)
+{
+    struct settings copy = {0};
+    struct str system = STR_EMPTY;
+    int rc = settings_copy(&copy, set, e);
+    if (rc) return rc;
+    str_add_text(&system, copy.system, strlen(copy.system));
+    rc = str_ok(&system) ? settings_set(&copy, "system", str_cstr(&system), e) : err_set(e, ERR_NOMEM, "out of memory");
+    str_release(&system);
+    if (rc) {
+        settings_release(&copy);
+        return rc;
+    }
+    settings_release(&c->set);
+    c->set = copy;
+    return 0;
+}
+
 int chat_new(struct chat **out, const struct settings *set, const char *model_path, struct store *store, struct err *e)
 {
     *out = NULL;
@@ -70,7 +89,7 @@ int chat_new(struct chat **out, const struct settings *set, const char *model_pa
     if (!c) return err_set(e, ERR_NOMEM, "out of memory");
     c->store = store;
     c->next_provisional = -1;
-    int rc = settings_copy(&c->set, set, e);
+    int rc = take_settings(c, set, e);
     if (!rc) rc = worker_start(&c->w, store, e);
     if (!rc) rc = set_path(c, model_path, e);
     if (rc) {
@@ -303,12 +322,19 @@ static int64_t save_prompt(struct chat *c, const char *text, size_t len)
     return c->next_provisional--;
 }
 
+/* What is no text is replaced here, so that the model reads what the record keeps. */
 static int send_now(struct chat *c, const struct chat_samples *samples, const char *text, size_t len, struct err *e)
 {
-    int64_t id = save_prompt(c, text, len);
-    if (branch_add(&c->branch, id, ROLE_USER, text, len, NULL, 0)) return err_set(e, ERR_NOMEM, "out of memory");
-    worker_emit(&c->w, CHAT_PROMPT, id, text, len, NULL);
-    return post_reply(c, samples, e);
+    struct str clean = STR_EMPTY;
+    str_add_text(&clean, text, len);
+    int rc = str_ok(&clean) ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+    if (!rc) {
+        int64_t id = save_prompt(c, str_cstr(&clean), clean.len);
+        rc = branch_add(&c->branch, id, ROLE_USER, str_cstr(&clean), clean.len, NULL, 0) ? err_set(e, ERR_NOMEM, "out of memory") : 0;
+        if (!rc) worker_emit(&c->w, CHAT_PROMPT, id, str_cstr(&clean), clean.len, NULL);
+    }
+    str_release(&clean);
+    return rc ? rc : post_reply(c, samples, e);
 }
 
 int chat_send(struct chat *c, const char *text, size_t len, struct err *e)
@@ -509,11 +535,8 @@ int chat_control(struct chat *c, const char *line, size_t len, struct err *e)
 
 int chat_set(struct chat *c, const struct settings *set, const char *model_path, struct err *e)
 {
-    struct settings copy = {0};
-    int rc = settings_copy(&copy, set, e);
+    int rc = take_settings(c, set, e);
     if (rc) return rc;
-    settings_release(&c->set);
-    c->set = copy;
     post_ahead(c);
     /* the same path again is another try where no model is there */
     if (model_path && (strcmp(model_path, c->model_path) || (!c->have_model && !c->loading))) return set_path(c, model_path, e);

@@ -68,22 +68,6 @@ static void put_json_of(json_t *o, const struct chat_event *ev)
     put_json(o);
 }
 
-static json_t *json_text(const char *text, size_t n)
-{
-    json_t *j = json_stringn(text, n);
-    if (j) return j;
-    /* Not UTF-8: JSON cannot hold the bytes, so they are replaced as the screen would. */
-    struct str clean = STR_EMPTY;
-    for (size_t i = 0; i < n;) {
-        uint32_t cp;
-        i += utf8_decode(text + i, n - i, &cp);
-        str_add_codepoint(&clean, cp);
-    }
-    j = json_stringn(str_cstr(&clean), clean.len);
-    str_release(&clean);
-    return j;
-}
-
 static void put_text(struct ask *a, bool thought, const char *text, size_t n)
 {
     if (thought && a->no_thoughts) return;
@@ -107,7 +91,7 @@ static void put_piece(struct ask *a, const struct chat_event *ev)
     if (!a->json && !a->vote)
         put_text(a, thought, ev->text, ev->len);
     else if (a->json && !(thought && a->no_thoughts))
-        put_json_of(json_pack("{s:s, s:o}", "event", thought ? "thought" : "answer", "text", json_text(ev->text, ev->len)), ev);
+        put_json_of(json_pack("{s:s, s:o}", "event", thought ? "thought" : "answer", "text", json_stringn(ev->text, ev->len)), ev);
 }
 
 static void put_budget(struct ask *a, const struct chat_event *ev)
@@ -159,7 +143,7 @@ static void put_sample_end(const struct ask *a, const struct chat_event *ev)
 {
     if (!a->json) return;
     json_t *o = json_end("sample_end", &ev->stats, ev->message);
-    if (o) json_object_set_new(o, "answer", json_text(ev->text, ev->len));
+    if (o) json_object_set_new(o, "answer", json_stringn(ev->text, ev->len));
     put_json_of(o, ev);
 }
 
@@ -168,7 +152,7 @@ static void put_vote(struct ask *a, const struct chat_event *ev)
 {
     const struct tally_sample *s = &a->tally.items[ev->sample];
     if (a->json) {
-        put_json(json_pack("{s:s, s:i, s:o, s:i, s:i}", "event", "vote", "sample", ev->sample + 1, "answer", json_text(str_cstr(&s->answer), s->answer.len),
+        put_json(json_pack("{s:s, s:i, s:o, s:i, s:i}", "event", "vote", "sample", ev->sample + 1, "answer", json_stringn(str_cstr(&s->answer), s->answer.len),
                            "votes", s->votes, "of", ev->n_samples));
         return;
     }

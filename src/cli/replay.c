@@ -230,9 +230,7 @@ static void follow(struct replay *r, size_t *at, const char *want, size_t want_l
     size_t n = *at < want_len ? want_len - *at : 0, k = 0;
     while (k < n && k < ev->len && ev->text[k] == want[*at + k]) k++;
     bool all = r->cut_off && r->thought_at >= r->reply->thought_len && r->answer_at >= r->reply->text_len;
-    /* what is no UTF-8 was replaced in the record: the end decides */
-    bool odd = k < n && (unsigned char)want[*at + k] >= 0x80;
-    if (all || (k < ev->len && !odd)) chat_command(r->chat, &(struct think_command){.verb = THINK_STOP}, NULL);
+    if (all || k < ev->len) chat_command(r->chat, &(struct think_command){.verb = THINK_STOP}, NULL);
     *at += ev->len;
 }
 

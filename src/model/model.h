@@ -448,7 +448,7 @@ struct think_command {
 };
 
 enum think_event_kind {
-    THINK_TEXT_THOUGHT,          /* bytes of the thought; never ends inside a UTF-8 sequence unless the model did so for good */
+    THINK_TEXT_THOUGHT,          /* some of the thought: whole characters, U+FFFD for bytes that are none; a NUL is one */
     THINK_TEXT_ANSWER,
     THINK_OPENED,                /* a thought began (again) */
     THINK_CLOSED,                /* thought_ending tells how */

@@ -617,7 +617,7 @@ static int do_say(struct think *t, const struct think_command *c, struct err *e)
     size_t before = t->say.len;
     if (!t->say_waits) str_clear(&t->say);
     if (t->say.len) str_add_char(&t->say, '\n');
-    str_add_bytes(&t->say, c->text, n);
+    str_add_text(&t->say, c->text, n);
     if (!str_ok(&t->say)) {
         str_truncate(&t->say, before);
         t->say.failed = false;

@@ -25,6 +25,7 @@ static const struct {
 
 void force_span_begin(struct think *t, enum force_kind kind)
 {
+    text_end_character(t);
     if (kind != FORCE_OPEN && kind != FORCE_CLOSE) text_separate(t);
     t->span_open = true;
     t->span_kind = kind;
@@ -37,6 +38,8 @@ void force_span_end(struct think *t)
 {
     if (!t->span_open) return;
     t->span_open = false;
+    text_end_character(t);
+    str_end_text(&t->span_text);
     if (!span_facts[t->span_kind].name) return;
     struct think_event *ev = think_push(t, THINK_INJECTED);
     if (!ev) return;

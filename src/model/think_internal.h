@@ -196,7 +196,9 @@ void text_settle(struct think *t);
 int text_drop_held(struct think *t);
 int text_held_tokens(const struct think *t);
 bool text_held_is_blank(const struct think *t);
-/* Gives out everything, whole characters or not. before_tag: newlines at the end of a thought belong to the tag and are dropped. */
+/* Nothing completes the character at the end: it is U+FFFD. */
+void text_end_character(struct think *t);
+/* Gives out everything. before_tag: newlines at the end of a thought belong to the tag and are dropped. */
 void text_end(struct think *t, bool before_tag);
 void text_start_thought(struct think *t);
 void text_start_answer(struct think *t);

@@ -9,6 +9,8 @@
  *     it quotes) talking about the tag.
  *   - No byte of a recognised tag and none of a control token is ever given out; a byte that turns out to be no tag always is.
  *   - Injected bytes are never part of a tag.
+ *   - `tail` is well-formed but for a sequence at its end that more bytes could complete: what is part of no character is U+FFFD from here
+ *     on, in what is given out and in every count of bytes. So the reader, the record and the next prompt have the same text.
  *   - The state (think.state) says which region the text is in; it changes only between bytes, in think_take_tag.
  *
  * In the answer a tag inside code (a ``` block or `inline`) or right behind a quotation mark is text.
@@ -137,11 +139,24 @@ static void escape_feed(struct think *t, char c)
     t->escape_on = may && t->escape_n < ESCAPE_MAX;
 }
 
+static void put_thought(struct think *t, char c)
+{
+    size_t before = t->tail.len;
+    str_add_text_byte(&t->tail, c);
+    t->thought_bytes += t->tail.len - before;
+}
+
+void text_end_character(struct think *t)
+{
+    size_t before = t->tail.len;
+    str_end_text(&t->tail);
+    if (thought_is_open(t)) t->thought_bytes += t->tail.len - before;
+}
+
 void text_separate(struct think *t)
 {
     if (t->block_bytes || !t->thought_bytes || t->thought_newlines) return;
-    str_add_char(&t->tail, '\n');
-    t->thought_bytes++;
+    put_thought(t, '\n');
     t->thought_newlines = 1;
 }
 
@@ -152,13 +167,12 @@ static void pass_thought(struct think *t, char c, unsigned mark)
         text_separate(t);
     }
     t->block_bytes++;
-    t->thought_bytes++;
     t->thought_newlines = c == '\n' ? t->thought_newlines + 1 : 0;
     memmove(t->thought_end, t->thought_end + 1, sizeof t->thought_end - 1);
     t->thought_end[sizeof t->thought_end - 1] = c;
     t->tail_newlines = c == '\n' && !(mark & MARK_INJECTED) ? t->tail_newlines + 1 : 0;
-    if (mark & MARK_INJECTED && t->span_open) str_add_char(&t->span_text, c);
-    str_add_char(&t->tail, c);
+    if (mark & MARK_INJECTED && t->span_open) str_add_text_byte(&t->span_text, c);
+    put_thought(t, c);
 }
 
 static void pass_answer(struct think *t, char c)
@@ -168,7 +182,7 @@ static void pass_answer(struct think *t, char c)
     t->answer_bytes++;
     if (!is_blank(c)) t->answer_has_text = true;
     escape_feed(t, c);
-    str_add_char(&t->tail, c);
+    str_add_text_byte(&t->tail, c);
 }
 
 static void pass_byte(struct think *t, char c, unsigned mark)
@@ -385,6 +399,7 @@ void text_end(struct think *t, bool before_tag)
         text_settle(t);
     }
     t->tail_newlines = 0;
+    text_end_character(t);
     emit(t, true);
 }
 

@@ -159,15 +159,6 @@ void query_null(struct query *q, int at)
     if (!q->rc) check(q, sqlite3_bind_null(q->stmt, at));
 }
 
-static void add_repaired(struct str *out, const char *text, size_t len)
-{
-    for (size_t i = 0; i < len;) {
-        uint32_t cp;
-        i += utf8_decode(text + i, len - i, &cp);
-        str_add_codepoint(out, cp);
-    }
-}
-
 void query_text(struct query *q, int at, const char *text, size_t len)
 {
     if (q->rc) return;
@@ -177,7 +168,7 @@ void query_text(struct query *q, int at, const char *text, size_t len)
         return;
     }
     struct str repaired = STR_EMPTY;
-    add_repaired(&repaired, text, len);
+    str_add_text(&repaired, text, len);
     if (!str_ok(&repaired)) {
         q->rc = err_set(q->err, ERR_NOMEM, "out of memory");
     } else {
@@ -244,7 +235,7 @@ char *query_get_text(struct query *q, int column, size_t *len)
         } else {
             /* a file that another program wrote */
             struct str repaired = STR_EMPTY;
-            add_repaired(&repaired, text, n);
+            str_add_text(&repaired, text, n);
             n = repaired.len;
             copy = str_detach(&repaired);
         }

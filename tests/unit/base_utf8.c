@@ -235,6 +235,46 @@ static void graphemes_of_random_bytes(void **state)
     }
 }
 
+/* However text comes in, it is the same: whole, or byte by byte. */
+static void bytes_become_text(void **state)
+{
+    (void)state;
+    struct str whole = STR_EMPTY, bytes = STR_EMPTY, want = STR_EMPTY;
+    str_add_text(&whole, "a\0\xC3\xA9\xFF\xE6\xBC z\xF0\x9F\x98", 12);
+    assert_int_equal(whole.len, 15);
+    assert_memory_equal(whole.data, "a\0\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD z\xEF\xBF\xBD", 16);
+    str_add_text(&whole, "", 0);
+    assert_int_equal(whole.len, 15);
+    for (int round = 0; round < 20000; round++) {
+        static const char pool[] = "\x00" "A\x7F\x80\xBF\xC2\xC3\xE0\xE2\xED\xEF\xF0\xF4\xF5\xFF\xA0\x9F\x8F\x90";
+        char text[12];
+        size_t n = rnd(sizeof text + 1);
+        for (size_t i = 0; i < n; i++) text[i] = pool[rnd(sizeof pool - 1)];
+        str_clear(&whole);
+        str_clear(&bytes);
+        str_clear(&want);
+        for (size_t i = 0; i < n;) {
+            uint32_t cp;
+            i += utf8_decode(text + i, n - i, &cp);
+            str_add_codepoint(&want, cp);
+        }
+        str_add_text(&whole, text, n);
+        for (size_t i = 0; i < n; i++) {
+            str_add_text_byte(&bytes, text[i]);
+            size_t done = utf8_complete_prefix(str_cstr(&bytes), bytes.len);
+            assert_true(utf8_is_valid(str_cstr(&bytes), done) && bytes.len - done < 4);
+        }
+        str_end_text(&bytes);
+        assert_int_equal(whole.len, want.len);
+        assert_int_equal(bytes.len, want.len);
+        assert_memory_equal(str_cstr(&whole), str_cstr(&want), want.len);
+        assert_memory_equal(str_cstr(&bytes), str_cstr(&want), want.len);
+    }
+    str_release(&whole);
+    str_release(&bytes);
+    str_release(&want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +283,7 @@ int main(void)
         cmocka_unit_test(maximal_subparts),
         cmocka_unit_test(complete_prefix_of_mixed_text),
         cmocka_unit_test(validity),
+        cmocka_unit_test(bytes_become_text),
         cmocka_unit_test(widths),
         cmocka_unit_test(graphemes),
         cmocka_unit_test(columns_of_lines),

@@ -48,6 +48,26 @@ static void a_turn_is_told_in_order_and_kept(void **state)
     finish(&t);
 }
 
+/* What is typed or pasted and is no text becomes what the record has of it, before the model reads it. */
+static void a_prompt_is_what_the_record_keeps(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"no \xff\xe6\xbctext\xf0", "no \xef\xbf\xbd\xef\xbf\xbdtext\xef\xbf\xbd"};
+    struct talk t[2];
+    for (int i = 0; i < 2; i++) {
+        start(&t[i], "30");
+        say(&t[i], texts[i]);
+        pump(&t[i], 1);
+        struct message_list l = branch(&t[i]);
+        assert_string_equal(l.items[0].text, texts[1]);
+        message_list_release(&l);
+    }
+    assert_true(t[0].thought.len > 0);
+    assert_string_equal(str_cstr(&t[0].thought), str_cstr(&t[1].thought));
+    assert_string_equal(str_cstr(&t[0].answer), str_cstr(&t[1].answer));
+    for (int i = 0; i < 2; i++) finish(&t[i]);
+}
+
 static void the_seed_makes_the_reply(void **state)
 {
     (void)state;
@@ -465,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_is_told_in_order_and_kept),
+        cmocka_unit_test(a_prompt_is_what_the_record_keeps),
         cmocka_unit_test(the_seed_makes_the_reply),
         cmocka_unit_test(speculation_changes_no_reply),
         cmocka_unit_test(a_missing_model_is_told),

@@ -443,7 +443,6 @@ static void test_commands(void **state)
                         struct think_config c = config(f, budgets[b]);
                         reply_start(&r, &c, &tv, v.end_id);
                         r.ms_per_token = 10;
-                        r.partial_utf8 = commands[k].verb == THINK_STOP;
                         reply_play(&r, &script, give, &o);
                         check_order(&r, f, &o);
                         reply_free(&r);
@@ -468,7 +467,7 @@ static void disturb(struct reply *r, size_t step, void *arg)
     (void)step;
     r->ms += next_random(x) % 30;
     if (next_random(x) % 12 || !think_running(r->t)) return;
-    struct think_command c = {.verb = (enum think_verb)(next_random(x) % THINK_STOP), .text = "\xe2\x82\xac</think>", .text_len = 11};
+    struct think_command c = {.verb = (enum think_verb)(next_random(x) % THINK_STOP), .text = "\x82\xac</think>\xff\0\xe2\x82", .text_len = 14};
     c.budget = budgets[next_random(x) % ARRAY_LEN(budgets)];
     reply_do(r, &c);
 }
@@ -504,7 +503,6 @@ static void test_anything(void **state)
         c.answer_reserve = (int)(next_random(&x) % 100);
         c.loop_guard = next_random(&x) % 2;
         reply_start(&r, &c, &tv, v.end_id);
-        r.partial_utf8 = true;
         r.greedy = next_random(&x) % 2;
         reply_play(&r, &script, disturb, &x);
         reply_check(&r, NULL);

@@ -185,7 +185,6 @@ struct reply {
     int sampled_in_state[THINK_DONE + 1];
     int64_t ms, ms_per_token;
     int32_t end_id;
-    bool partial_utf8; /* the script has ill-formed text, or the reply was stopped */
     bool greedy;       /* the model takes the best logit instead of what its script says: the script's token has 10, all others 0 */
 };
 
@@ -201,7 +200,7 @@ static inline void reply_drain(struct reply *r)
         case THINK_TEXT_THOUGHT:
         case THINK_TEXT_ANSWER:
             assert_true(ev.text_len > 0);
-            if (!r->partial_utf8) assert_true(utf8_is_valid(ev.text, ev.text_len));
+            assert_true(utf8_is_valid(ev.text, ev.text_len));
             str_add_bytes(s, ev.text, ev.text_len);
             break;
         case THINK_OPENED:
