@@ -244,6 +244,11 @@ int sandbox_calls(bool programs_too, struct err *e);
 /* Bytes of memory that new work can have without pushing other programs out; 0 where it cannot be told. */
 uint64_t memory_available(void);
 
+/* For handlers of signals that end the program. The first thread to call it is the one that ends it: for this thread it returns, at once and
+ * again whenever it comes back. For any other it never does, so that a second fault cannot end the program while the first still puts the
+ * terminal in order. Async-signal-safe. */
+void crash_claim(void);
+
 /* ---- queue -------------------------------------------------------------------------------------------------- */
 
 /* A first-in first-out queue of pointers between threads, with a descriptor that is readable while it is not empty.

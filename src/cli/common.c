@@ -193,6 +193,7 @@ static void put_error(const char *text)
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
     (void)context;
+    crash_claim();
     const char *file = info->si_code > 0 ? model_file_at(info->si_addr) : NULL;
     if (file) {
         put_error("ponder: ");

@@ -3,7 +3,8 @@
  *
  * A handler marks the signal and writes a byte into a pipe, nothing else. The crash handlers write a string that was made
  * beforehand, restore the modes and let the signal do what it did before: they run on a stack of their own, use only
- * async-signal-safe calls and touch no memory that can be half changed.
+ * async-signal-safe calls and touch no memory that can be half changed. Where several threads crash at once, one of them does
+ * this and the others wait for the end.
  */
 #include "ui/term_priv.h"
 
@@ -47,6 +48,12 @@ static void on_told(int sig)
 static void on_crash(int sig, siginfo_t *info, void *context)
 {
     (void)context;
+    const struct sigaction *before = old_crashes;
+    for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
+        if (crashes[i] == sig) before = &old_crashes[i];
+    /* sent, not a fault, and whoever started the program wanted it ignored */
+    if (info->si_code <= 0 && before->sa_handler == SIG_IGN) return;
+    crash_claim();
     size_t n = (size_t)restore_len, done = 0;
     if (n > 0 && getpid() == restore_pid) {
         restore_len = 0;
@@ -58,8 +65,7 @@ static void on_crash(int sig, siginfo_t *info, void *context)
         }
         tcsetattr(restore_fd, TCSANOW, &restore_modes);
     }
-    for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
-        if (crashes[i] == sig) sigaction(sig, &old_crashes[i], NULL);
+    sigaction(sig, before, NULL);
     /* What the kernel raised for an instruction comes again with it, address and all, for the handler before. */
     if (info->si_code <= 0) raise(sig);
 }
@@ -97,7 +103,7 @@ int term_signals_install(int fd, const struct termios *modes, struct err *e)
     }
     a.sa_handler = on_pipe;
     sigaction(SIGPIPE, &a, &old_pipe);
-    struct sigaction c = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
+    struct sigaction c = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigemptyset(&c.sa_mask);
     for (size_t i = 0; i < ARRAY_LEN(crashes); i++) sigaction(crashes[i], &c, &old_crashes[i]);
     installed = true;

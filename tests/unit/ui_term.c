@@ -9,12 +9,14 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -320,6 +322,94 @@ static void crash_without_stack(void)
     show(open_term("default", true), STYLE_TITLE, "before the crash");
     wait_for_go();
     _exit(overflow_stack(1));
+}
+
+/* ---- several threads at once ---- */
+
+static pthread_barrier_t at_once;
+static char *volatile nowhere;        /* what may not be touched */
+static volatile int nobody_reads;     /* the terminal is full, so that what restores it has to wait */
+
+static void *fault(void *arg)
+{
+    long i = (long)(intptr_t)arg;
+    pthread_barrier_wait(&at_once);
+    if (nobody_reads && i) usleep((useconds_t)(30000 * i));
+    switch (i % 4) {
+    case 0: *nowhere = 1; break;
+    case 1: __builtin_trap();
+    case 2: raise(SIGBUS); break;
+    default: abort();
+    }
+    return NULL;
+}
+
+static void find_nowhere(void)
+{
+    nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void fault_together(void)
+{
+    find_nowhere();
+    pthread_t threads[4];
+    show(open_term("default", true), STYLE_TITLE, "before the crash");
+    wait_for_go();
+    if (nobody_reads) {
+        fcntl(1, F_SETFL, O_NONBLOCK);
+        while (write(1, "x", 1) == 1) continue;
+        fcntl(1, F_SETFL, 0);
+    }
+    pthread_barrier_init(&at_once, NULL, ARRAY_LEN(threads));
+    for (long i = 0; i < (long)ARRAY_LEN(threads); i++) pthread_create(&threads[i], NULL, fault, (void *)(intptr_t)i);
+    for (;;) pause();
+}
+
+static void threads_that_crash_together(void **state)
+{
+    (void)state;
+    for (int round = 0; round < (getenv("PONDER_QUICK") ? 20 : 100); round++) {
+        struct session s;
+        nobody_reads = round % 10 == 0;
+        start(&s, "xterm-256color", fault_together);
+        wait_for(&s, "before the crash");
+        step(&s);
+        if (nobody_reads) usleep(200000);
+        wait_for_end(&s);
+        assert_true(WIFSIGNALED(s.status));
+        check_screen_left(&s, true);
+        finish(&s);
+    }
+}
+
+static void ignore_quit(void)
+{
+    find_nowhere();
+    signal(SIGQUIT, SIG_IGN);
+    struct term *t = open_term("default", true);
+    show(t, STYLE_TITLE, "not to be asked");
+    wait_for_go();
+    raise(SIGQUIT);
+    show(t, STYLE_TITLE, "IGNORED");
+    wait_for_go();
+    *nowhere = 1;
+}
+
+/* A signal that the one who started the program has it ignore does nothing, and takes nothing from a crash that comes later. */
+static void an_ignored_signal_stays_ignored(void **state)
+{
+    (void)state;
+    struct session s;
+    start(&s, "xterm-256color", ignore_quit);
+    wait_for(&s, "not to be asked");
+    step(&s);
+    wait_for(&s, "IGNORED");
+    assert_false(has(&s, "\033[?1049l"));
+    step(&s);
+    wait_for_end(&s);
+    assert_true(WIFSIGNALED(s.status) && WTERMSIG(s.status) == SIGSEGV);
+    check_screen_left(&s, true);
+    finish(&s);
 }
 
 static void crashes(void **state)
@@ -852,6 +942,8 @@ int main(void)
         cmocka_unit_test(unfit_terminals),
         cmocka_unit_test(closed_files),
         cmocka_unit_test(crashes),
+        cmocka_unit_test(threads_that_crash_together),
+        cmocka_unit_test(an_ignored_signal_stays_ignored),
         cmocka_unit_test(leaving_through_exit),
         cmocka_unit_test(signals_are_told),
         cmocka_unit_test(signals_are_not_lost),
