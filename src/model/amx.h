@@ -1,11 +1,22 @@
 /*
- * amx.h - the tile instructions of AMX, for files that multiply with them. To be included after <immintrin.h> and the target pragma of the
- * file. With GEMM_AMX_EMULATE they are plain C, for tests on other machines: one thread, and bf16 products summed in f32.
+ * amx.h - the tile instructions of AMX, for files that multiply with them. What stands between this and AMX_END is compiled for a machine that
+ * has them; whoever includes it comes behind gemm_impl.h and the system's headers. With GEMM_AMX_EMULATE they are plain C, for tests on other machines: one thread, and bf16 products summed in f32.
  *
  * TILE_DOT(c, a, b): c [16][16] f32 += a [16][32] bf16 times b, 16 pairs of elements side by side of each of 16 columns.
  */
 #ifndef PONDER_AMX_H
 #define PONDER_AMX_H
+
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#define AMX_END _Pragma("clang attribute pop")
+#else
+#pragma GCC push_options
+#pragma GCC target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl")
+#define AMX_END _Pragma("GCC pop_options")
+#endif
 
 #define TILE_FLOATS 256
 

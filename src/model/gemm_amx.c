@@ -19,17 +19,9 @@
 
 #include <cpuid.h>
 #include <errno.h>
-#include <immintrin.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl")
-#endif
 
 #include "model/amx.h"
 
@@ -253,11 +245,7 @@ static bool product_right(void)
 
 const struct gemm_family gemm_amx = {.name = "amx", .element = sizeof(uint16_t), .put = put, .rows = rows};
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+AMX_END
 
 #ifdef GEMM_AMX_EMULATE
 bool gemm_amx_usable(void) { return product_right(); }

@@ -1,6 +1,6 @@
 /*
  * gguf.h - a GGUF file (versions 2 and 3, little-endian), mapped read-only and checked. Internal to src/model.
- * Format: ggml docs/gguf.md. Limits stand in one table in gguf.c. Every offset, count, product and sum from the file is
+ * Format: ggml docs/gguf.md. Limits stand in one table in gguf_impl.h. Every offset, count, product and sum from the file is
  * checked before use; a file that passes gguf_open has all its tensors inside the mapping, with sane shapes.
  */
 #ifndef PONDER_GGUF_H

@@ -11,15 +11,6 @@
 
 #ifdef KERNELS_X86
 
-#include <immintrin.h>
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl")
-#endif
-
 #include "model/amx.h"
 
 #define K_TILES 16
@@ -170,11 +161,7 @@ void train_amx_multiply(const uint16_t *left, const uint16_t *right, int k, int 
     TILE_RELEASE();
 }
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+AMX_END
 
 #else
 
