@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from world import DB, PONDER, WORK, Tap, Terminal, ask, new_model, ponder, rows
+from world import DB, PONDER, WORK, Tap, Terminal, ask, new_model, ponder, rows, traces
 
 t = Tap()
 model = new_model()
@@ -53,7 +53,7 @@ t.equal("with their replies", rows("SELECT count(*) FROM turns WHERE length(thou
 t.equal("the record is whole", whole(), "ok")
 
 # ---- fsync fails ----
-if shutil.which("strace"):
+if traces():
     for call, error in [("fdatasync", "EIO"), ("fsync", "EIO"), ("pwrite64", "ENOSPC"), ("pwrite64", "EIO")]:
         before = rows("SELECT count(*) FROM messages WHERE role = 'user'")
         p = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=3+", PONDER, "ask", "-m", model, *SHORT, f"{call} {error}"],
@@ -63,7 +63,7 @@ if shutil.which("strace"):
         t.equal(f"{call} fails with {error}: the record is whole", whole(), "ok")
         t.check(f"{call} fails with {error}: and keeps what it had", rows("SELECT count(*) FROM messages WHERE role = 'user'") >= before)
 else:
-    t.skip("failing system calls", "strace is not installed")
+    t.skip("failing system calls", "strace is not here, or may not trace")
 
 # ---- read-only ----
 if os.geteuid() != 0:

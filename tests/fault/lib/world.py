@@ -42,6 +42,11 @@ def ask(model, *args, **how):
     return ponder("ask", "-m", model, "--seed", "1", "-t", "2", "--no-loop-guard", *args, **how)
 
 
+def traces():
+    """whether strace is here and lets itself be used"""
+    return bool(shutil.which("strace")) and subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode == 0
+
+
 def rows(sql, db=None, *values):
     with sqlite3.connect(f"file:{db or DB}?mode=ro", uri=True) as c:
         return c.execute(sql, values).fetchall()
