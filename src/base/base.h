@@ -133,6 +133,13 @@ size_t utf8_grapheme(const char *p, size_t n, int *columns);
 /* Columns of a whole text without newlines. */
 int utf8_columns(const char *p, size_t n);
 
+/* ---- JSON --------------------------------------------------------------------------------------------------- */
+
+/* The value as text (malloc'ed, caller frees); NULL for NULL, and when memory runs out, where jansson's own json_dumps may leave out what did
+ * not fit and say nothing. flags: jansson's. */
+struct json_t;
+char *json_write(const struct json_t *value, size_t flags);
+
 /* ---- sanitising --------------------------------------------------------------------------------------------- */
 
 /* Where text goes. SCREEN: every C0 but \n and \t, DEL, C1, line and paragraph separator, bidi embedding, override,

@@ -52,7 +52,7 @@ static void on_signal(int n)
 
 static void put_json(json_t *o)
 {
-    char *s = o ? json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    char *s = o ? json_write(o, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     if (s) {
         puts(s);
         fflush(stdout);

@@ -187,7 +187,7 @@ int cmd_doctor(int argc, char **argv)
     models(&d);
     guards(&d);
     if (d.json) {
-        char *s = json_dumps(d.facts, JSON_INDENT(2));
+        char *s = json_write(d.facts, JSON_INDENT(2));
         if (s) puts(s);
         free(s);
     }

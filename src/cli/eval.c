@@ -144,7 +144,7 @@ static int write_reply(struct eval *v, const struct job *job, const struct rollo
                           "voice", job->index < budgets(v)->n ? 0 : (int)(job->index - budgets(v)->n) + 1, "question", q->q.text, "answer", q->q.answer,
                           "thought", json_stringn_nocheck(str_cstr(&r->thought), r->thought.len), "reply", json_stringn_nocheck(str_cstr(&r->answer), r->answer.len),
                           "thought_tokens", r->stats.thought_tokens, "ended", thought_ending_name(r->stats.thought_ending), "right", right);
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *text = o ? json_write(o, JSON_COMPACT) : NULL;
     bool ok = text && fprintf(v->out, "%s\n", text) > 0;
     free(text);
     json_decref(o);

@@ -223,7 +223,7 @@ static void *json_malloc(size_t n)
 static int write_json(struct folder *f, const char *name, json_t *o, struct err *e)
 {
     struct str bytes = STR_EMPTY;
-    char *text = o && !json_failed ? json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) : NULL;
+    char *text = o && !json_failed ? json_write(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) : NULL;
 
     json_decref(o);
     if (!text) return err_set(e, ERR_NOMEM, "out of memory");

@@ -130,7 +130,7 @@ static int answer_line(const struct request *r, const struct family *f, const ch
     int rc = render_line(r, f, line, len, &p, &e);
     if (!rc) {
         json_t *value = json_stringn(str_cstr(&p.text), p.text.len);
-        text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
+        text = value ? json_write(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
         if (!text) rc = err_set(&e, value ? ERR_NOMEM : ERR_INVALID, value ? "out of memory for the prompt" : "the prompt is no UTF-8");
         json_decref(value);
     }

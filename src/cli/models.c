@@ -205,7 +205,7 @@ int cmd_models(int argc, char **argv)
                 json_object_set_new(o, "licence", json_string(c->licence ? c->licence : ""));
                 json_object_set_new(o, "sha256", json_string(c->sha256));
             }
-            char *s = o ? json_dumps(o, JSON_COMPACT) : NULL;
+            char *s = o ? json_write(o, JSON_COMPACT) : NULL;
             if (s) puts(s);
             free(s);
             json_decref(o);
@@ -228,7 +228,7 @@ static void print_info(const struct model_info *m, bool json)
                               m->quant, "family", m->family->name, "template_recognised", m->template_recognised, "layers", m->n_layer, "width", m->n_embd, "heads",
                               m->n_head, "kv_heads", m->n_head_kv, "vocabulary", m->n_vocab, "context", m->ctx_train, "parameters", (json_int_t)m->n_params,
                               "bytes", (json_int_t)m->file_bytes);
-        char *s = o ? json_dumps(o, JSON_COMPACT) : NULL;
+        char *s = o ? json_write(o, JSON_COMPACT) : NULL;
         if (s) puts(s);
         free(s);
         json_decref(o);

@@ -193,7 +193,7 @@ json_t *record_json_time(int64_t wall_ms)
 int record_put_json(json_t *o)
 {
     /* ASCII only: exact for a program, and no text of a model reaches a terminal raw */
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)) : NULL;
+    char *text = o ? json_write(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)) : NULL;
     int rc = 0;
 
     json_decref(o);

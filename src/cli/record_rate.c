@@ -192,7 +192,7 @@ static int read_edit(struct rating_wish *p, struct err *e)
 static int rate_part(struct store *s, const struct wish *w, enum part part, const struct rating *old, struct err *e)
 {
     const struct rating_wish *p = &w->parts[part];
-    char *reasons = p->reasons ? json_dumps(p->reasons, JSON_COMPACT) : NULL;
+    char *reasons = p->reasons ? json_write(p->reasons, JSON_COMPACT) : NULL;
     int rc = p->reasons && !reasons ? err_set(e, ERR_NOMEM, "out of memory") : 0;
 
     if (!rc && p->file) rc = store_edit(s, w->reply, part, str_cstr(&p->edit), p->edit.len, e);

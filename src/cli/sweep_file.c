@@ -25,7 +25,7 @@ void questions_release(struct questions *q)
 static char *text_of(const json_t *v)
 {
     if (json_is_string(v)) return mem_dup_text(json_string_value(v), json_string_length(v));
-    return json_is_number(v) ? json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
+    return json_is_number(v) ? json_write(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
 }
 
 static bool blank(const char *text)

@@ -87,7 +87,7 @@ static int remember(struct tasks *t, uint64_t h)
 
 static int write_line(struct tasks *t, json_t *o, struct err *e)
 {
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *text = o ? json_write(o, JSON_COMPACT) : NULL;
     if (!text) return err_set(e, ERR_NOMEM, "out of memory");
     bool ok = fputs(text, t->file) >= 0 && fputc('\n', t->file) >= 0;
     free(text);
@@ -266,7 +266,7 @@ static int verify_file(FILE *f, const char *name, struct err *e)
             rc = err_set(e, ERR_FILE, "%s:%zu: %s", name, number, reason);
         } else {
             json_t *line = json_pack("{s:b, s:o, s:s}", "right", right, "got", json_stringn(str_cstr(&got), got.len), "check", check);
-            char *out = line ? json_dumps(line, JSON_COMPACT) : NULL;
+            char *out = line ? json_write(line, JSON_COMPACT) : NULL;
             if (out) puts(out);
             free(out);
             json_decref(line);

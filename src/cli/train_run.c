@@ -224,7 +224,7 @@ static void say(struct run *r, const char *fmt, ...)
 /* A line of the log; takes o. */
 static int put_log(struct run *r, json_t *o, struct err *e)
 {
-    char *text = r->log >= 0 ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = r->log >= 0 ? json_write(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     struct str line = STR_EMPTY;
     int rc = 0;
 

@@ -97,6 +97,15 @@ static void list_text(const struct gguf *g, struct str *out)
 
 /* ---- JSON --------------------------------------------------------------------------------------------------- */
 
+/* A list that cannot take an item is none: it becomes NULL, and so does what it is put into. */
+static void append(json_t **list, json_t *item)
+{
+    if (*list && json_array_append_new(*list, item) == 0) return;
+    if (!*list) json_decref(item);
+    json_decref(*list);
+    *list = NULL;
+}
+
 static json_t *json_text(const char *p, size_t n)
 {
     if (utf8_is_valid(p, n)) return json_stringn(p, n);
@@ -125,7 +134,7 @@ static json_t *json_element(const struct gguf_array *a, uint64_t i)
 static json_t *json_array_value(const struct gguf_array *a)
 {
     json_t *first = json_array();
-    for (uint64_t k = 0; k < a->n && k < SHOWN_ELEMENTS; k++) json_array_append_new(first, json_element(a, k));
+    for (uint64_t k = 0; k < a->n && k < SHOWN_ELEMENTS; k++) append(&first, json_element(a, k));
     return json_pack("{s:s, s:I, s:o}", "of", gguf_type_name(a->type), "count", (json_int_t)a->n, "first", first);
 }
 
@@ -153,7 +162,7 @@ static json_t *json_value(const struct gguf *g, size_t i)
 static json_t *json_tensor(const struct gguf_tensor *t)
 {
     json_t *shape = json_array();
-    for (int d = 0; d < t->n_dims; d++) json_array_append_new(shape, json_integer(t->dims[d]));
+    for (int d = 0; d < t->n_dims; d++) append(&shape, json_integer(t->dims[d]));
     return json_pack("{s:o, s:s, s:i, s:o, s:I}", "name", json_text(t->name.p, t->name.n), "type", tensor_type_name(t->type), "type_id",
                      (int)t->type, "shape", shape, "bytes", (json_int_t)t->bytes);
 }
@@ -163,13 +172,13 @@ static bool list_json(const struct gguf *g, struct str *out)
     json_t *metadata = json_array(), *tensors = json_array();
     for (size_t i = 0; i < gguf_kv_count(g); i++) {
         struct gguf_string key = gguf_kv_key(g, i);
-        json_array_append_new(metadata, json_pack("{s:o, s:s, s:o}", "key", json_text(key.p, key.n), "type",
-                                                  gguf_type_name(gguf_kv_type(g, i)), "value", json_value(g, i)));
+        append(&metadata, json_pack("{s:o, s:s, s:o}", "key", json_text(key.p, key.n), "type", gguf_type_name(gguf_kv_type(g, i)), "value",
+                                    json_value(g, i)));
     }
-    for (size_t i = 0; i < gguf_tensor_count(g); i++) json_array_append_new(tensors, json_tensor(gguf_tensor_at(g, i)));
+    for (size_t i = 0; i < gguf_tensor_count(g); i++) append(&tensors, json_tensor(gguf_tensor_at(g, i)));
     json_t *root = json_pack("{s:o, s:i, s:I, s:o, s:o}", "file", json_text(gguf_path(g), strlen(gguf_path(g))), "version", gguf_version(g),
                              "bytes", (json_int_t)gguf_file_bytes(g), "metadata", metadata, "tensors", tensors);
-    char *text = root ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    char *text = root ? json_write(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     bool made = text != NULL;
     if (made) str_addf(out, "%s\n", text);
     free(text);

@@ -489,7 +489,7 @@ int store_export(struct store *s, const struct export_options *o, export_write w
     int rc = check_options(&x, e);
     if (!rc && o->reason) {
         json_t *reason = json_string(o->reason);
-        x.reason = reason ? json_dumps(reason, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        x.reason = reason ? json_write(reason, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
         json_decref(reason);
         if (!x.reason) rc = err_set(e, ERR_USAGE, "a reason is UTF-8 text");
     }

@@ -10,18 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int append_text(const char *bytes, size_t n, void *out)
-{
-    str_add_bytes(out, bytes, n);
-    return str_ok(out) ? 0 : -1;
-}
-
 int json_append_line(struct str *out, json_t *object, struct err *e)
 {
-    int rc = object ? json_dump_callback(object, append_text, out, JSON_COMPACT | JSON_PRESERVE_ORDER) : -1;
+    char *text = json_write(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(object);
+    if (text) str_add(out, text);
     str_add_char(out, '\n');
-    return rc == 0 && str_ok(out) ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+    bool written = text && str_ok(out);
+    free(text);
+    return written ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
 static json_t *text_json(const struct str *s)

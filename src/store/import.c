@@ -231,7 +231,7 @@ static char *origin_of(const json_t *c)
     char text[64];
 
     if (json_is_string(origin)) return mem_dup_text(json_string_value(origin), json_string_length(origin));
-    char *whole = json_dumps(c, JSON_COMPACT | JSON_SORT_KEYS);
+    char *whole = json_write(c, JSON_COMPACT | JSON_SORT_KEYS);
     if (!whole) return NULL;
     bool hashed = SHA256((const unsigned char *)whole, strlen(whole), digest);
     free(whole);

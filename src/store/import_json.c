@@ -202,7 +202,7 @@ void draft_rate(struct draft *d, const char *key, int rating, const char *reason
     set(d, r, "value", json_integer(rating > 0 ? 1 : rating < 0 ? -1 : 0));
     if (reason && reason[0]) {
         json_t *reasons = json_pack("[s]", reason);
-        char *text = reasons ? json_dumps(reasons, JSON_COMPACT) : NULL;
+        char *text = reasons ? json_write(reasons, JSON_COMPACT) : NULL;
         set(d, r, "reasons", json_string(text ? text : "[]"));
         free(text);
         json_decref(reasons);

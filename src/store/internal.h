@@ -60,6 +60,8 @@ struct store {
     size_t n_cache, cap_cache;
     struct stream *streams;
     size_t n_streams, cap_streams;
+    bool hasty;         /* commits do not wait for the disk: only while a draft is written */
+    bool stuck;         /* a transaction that failed could not be taken back yet, for want of memory */
     bool undo_open;     /* changes share undo_batch */
     int64_t undo_batch; /* 0: none yet */
     int writers_fd;  /* -1: not open */
@@ -78,6 +80,8 @@ int db_error(struct store *s, int sqlite_rc, struct err *e);
 int db_exec(struct store *s, const char *sql, struct err *e);
 /* The one number that a statement gives (a pragma, a count). */
 int db_number(struct store *s, const char *sql, int64_t *out, struct err *e);
+/* Makes up for what could not be done when it should: a transaction is taken back, commits wait for the disk again. Every statement begins with it. */
+int db_be_safe(struct store *s, struct err *e);
 int db_begin(struct store *s, struct err *e);      /* for writing */
 int db_begin_read(struct store *s, struct err *e); /* one state of the database for several statements */
 /* Commits when rc is 0 and the commit works; rolls back otherwise. Returns rc or what went wrong. */

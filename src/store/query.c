@@ -83,18 +83,40 @@ int db_number(struct store *s, const char *sql, int64_t *out, struct err *e)
     return failed;
 }
 
-int db_begin(struct store *s, struct err *e)
+int db_be_safe(struct store *s, struct err *e)
+{
+    int rc = 0;
+
+    if (s->stuck && !sqlite3_get_autocommit(s->db)) rc = db_exec(s, "ROLLBACK", e);
+    if (rc) return rc;
+    s->stuck = false;
+    if (s->hasty) rc = db_exec(s, "PRAGMA synchronous = FULL", e);
+    if (!rc) s->hasty = false;
+    return rc;
+}
+
+static const char commit[] = "COMMIT", rollback[] = "ROLLBACK";
+
+/* A transaction begins only when it can be ended: taking it back may be wanted because there is no memory left. */
+static int begin(struct store *s, const char *sql, struct err *e)
 {
     struct query q;
-    query_init(&q, s, "BEGIN IMMEDIATE", e);
-    return query_run(&q);
+
+    query_init(&q, s, commit, e);
+    if (!q.rc) query_init(&q, s, rollback, e);
+    if (!q.rc) query_init(&q, s, sql, e);
+    int rc = query_run(&q);
+    return rc ? db_end(s, rc, e) : 0;
+}
+
+int db_begin(struct store *s, struct err *e)
+{
+    return begin(s, "BEGIN IMMEDIATE", e);
 }
 
 int db_begin_read(struct store *s, struct err *e)
 {
-    struct query q;
-    query_init(&q, s, "BEGIN", e);
-    return query_run(&q);
+    return begin(s, "BEGIN", e);
 }
 
 int db_end(struct store *s, int rc, struct err *e)
@@ -102,13 +124,13 @@ int db_end(struct store *s, int rc, struct err *e)
     struct query q;
 
     if (!rc) {
-        query_init(&q, s, "COMMIT", e);
+        query_init(&q, s, commit, e);
         rc = query_run(&q);
     }
     /* some errors have rolled back by themselves; a busy commit has not */
     if (rc && !sqlite3_get_autocommit(s->db)) {
-        query_init(&q, s, "ROLLBACK", NULL);
-        query_run(&q);
+        query_init(&q, s, rollback, NULL);
+        s->stuck = query_run(&q) != 0;
     }
     return rc;
 }
@@ -124,6 +146,7 @@ void db_forget_statements(struct store *s)
 void query_init(struct query *q, struct store *s, const char *sql, struct err *e)
 {
     *q = (struct query){.store = s, .err = e};
+    if ((s->hasty || s->stuck) && (q->rc = db_be_safe(s, e))) return;
     for (size_t i = 0; i < s->n_cache && !q->stmt; i++)
         if (s->cache[i].sql == sql) q->stmt = s->cache[i].stmt;
     if (q->stmt) return;

@@ -34,7 +34,7 @@ static int check_reasons(const char *reasons, char **out, struct err *e)
     bool good = json_is_array(list);
 
     for (size_t i = 0; good && i < json_array_size(list); i++) good = json_is_string(json_array_get(list, i));
-    *out = good ? json_dumps(list, JSON_COMPACT) : NULL;
+    *out = good ? json_write(list, JSON_COMPACT) : NULL;
     json_decref(list);
     if (!good) return err_set(e, ERR_INVALID, "reasons are not a JSON array of texts");
     return *out ? 0 : err_set(e, ERR_NOMEM, "out of memory");

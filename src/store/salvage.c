@@ -73,33 +73,53 @@ struct copy {
     bool by_rowid;
     int64_t rows, refused;
     bool broken; /* some of it could not be read */
+    int rc;      /* why nothing more can be put into the new one: its disk, memory */
+    struct err *e;
 };
+
+static void no_memory(struct copy *c)
+{
+    c->rc = err_set(c->e, ERR_NOMEM, "out of memory");
+}
+
+/* Whether the damaged file has what the statement names. */
+static bool can_read(struct copy *c, const struct str *sql)
+{
+    sqlite3_stmt *p = NULL;
+
+    if (!c->rc && !str_ok(sql)) no_memory(c);
+    if (c->rc) return false;
+    int rc = sqlite3_prepare_v2(c->from, str_cstr(sql), -1, &p, NULL);
+    sqlite3_finalize(p);
+    if (rc == SQLITE_NOMEM) no_memory(c);
+    return rc == SQLITE_OK;
+}
 
 /* The columns of the new table that the old one has too. */
 static bool columns_of(struct copy *c)
 {
-    sqlite3_stmt *q = NULL, *p = NULL;
+    sqlite3_stmt *q = NULL;
     int n = 0;
 
-    if (sqlite3_prepare_v2(c->to->db, "SELECT name FROM pragma_table_info(?1)", -1, &q, NULL) != SQLITE_OK) return false;
+    int rc = sqlite3_prepare_v2(c->to->db, "SELECT name FROM pragma_table_info(?1)", -1, &q, NULL);
+    if (rc != SQLITE_OK) c->rc = db_error(c->to, rc, c->e);
     sqlite3_bind_text(q, 1, c->table, -1, SQLITE_STATIC);
-    while (sqlite3_step(q) == SQLITE_ROW) {
+    while (!c->rc && (rc = sqlite3_step(q)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(q, 0);
         struct str sql = STR_EMPTY;
         str_addf(&sql, "SELECT \"%s\" FROM \"%s\"", name, c->table);
-        bool there = sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &p, NULL) == SQLITE_OK;
-        sqlite3_finalize(p);
+        bool there = can_read(c, &sql);
         str_release(&sql);
         if (!there) continue;
         n++;
         str_addf(&c->columns, "%s\"%s\"", n > 1 ? ", " : "", name);
         str_addf(&c->marks, "%s?%d", n > 1 ? ", " : "", n);
     }
+    if (!c->rc && rc != SQLITE_DONE) c->rc = db_error(c->to, rc, c->e);
     sqlite3_finalize(q);
     struct str sql = STR_EMPTY;
     str_addf(&sql, "SELECT rowid FROM \"%s\"", c->table);
-    c->by_rowid = sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &p, NULL) == SQLITE_OK;
-    sqlite3_finalize(p);
+    c->by_rowid = can_read(c, &sql);
     str_release(&sql);
     return n > 0;
 }
@@ -107,19 +127,22 @@ static bool columns_of(struct copy *c)
 /* Puts what the statement reads, until its end or the first page that cannot be read. *last: the row number reached. True at the end. */
 static bool put_rows(struct copy *c, sqlite3_stmt *in, sqlite3_stmt *out, int64_t *last)
 {
-    int rc;
+    int rc = SQLITE_DONE;
 
-    while ((rc = sqlite3_step(in)) == SQLITE_ROW) {
+    while (!c->rc && (rc = sqlite3_step(in)) == SQLITE_ROW) {
         int n = sqlite3_column_count(in) - 1;
         for (int i = 0; i < n; i++) sqlite3_bind_value(out, i + 1, sqlite3_column_value(in, i + 1));
         *last = sqlite3_column_int64(in, 0);
         int done = sqlite3_step(out);
-        sqlite3_reset(out);
         if (done == SQLITE_DONE)
             c->rows += sqlite3_changes(c->to->db);
-        else
+        else if ((done & 0xff) == SQLITE_CONSTRAINT || (done & 0xff) == SQLITE_MISMATCH)
             c->refused++;
+        else
+            c->rc = db_error(c->to, done, c->e);
+        sqlite3_reset(out);
     }
+    if (rc == SQLITE_NOMEM || rc == SQLITE_IOERR_NOMEM) no_memory(c);
     return rc == SQLITE_DONE;
 }
 
@@ -132,7 +155,7 @@ static void put_between(struct copy *c, sqlite3_stmt *out, int64_t from, int64_t
 
     str_addf(&sql, "SELECT rowid, %s FROM \"%s\" WHERE rowid = ?1", str_cstr(&c->columns), c->table);
     if (sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK) {
-        for (int64_t id = from; id < to && id - from < GAP_MAX; id++) {
+        for (int64_t id = from; !c->rc && id < to && id - from < GAP_MAX; id++) {
             sqlite3_bind_int64(in, 1, id);
             put_rows(c, in, out, &ignored);
             sqlite3_reset(in);
@@ -149,18 +172,15 @@ static void copy_rows(struct copy *c)
     int64_t last = 0, lowest = INT64_MAX;
 
     str_addf(&sql, "INSERT OR IGNORE INTO \"%s\"(%s) VALUES(%s)", c->table, str_cstr(&c->columns), str_cstr(&c->marks));
-    if (sqlite3_prepare_v2(c->to->db, str_cstr(&sql), -1, &out, NULL) != SQLITE_OK) {
-        c->broken = true;
-        str_release(&sql);
-        return;
-    }
+    int rc = sqlite3_prepare_v2(c->to->db, str_cstr(&sql), -1, &out, NULL);
+    if (rc != SQLITE_OK) c->rc = db_error(c->to, rc, c->e);
     str_clear(&sql);
     str_addf(&sql, "SELECT %s, %s FROM \"%s\" NOT INDEXED%s", c->by_rowid ? "rowid" : "0", str_cstr(&c->columns), c->table,
              c->by_rowid ? " ORDER BY rowid" : "");
-    bool whole = sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK && put_rows(c, in, out, &last);
+    bool whole = !c->rc && sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK && put_rows(c, in, out, &last);
     sqlite3_finalize(in);
     in = NULL;
-    if (!whole && c->by_rowid) {
+    if (!whole && c->by_rowid && !c->rc) {
         str_addf(&sql, " DESC");
         if (sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK) put_rows(c, in, out, &lowest);
         sqlite3_finalize(in);
@@ -171,12 +191,13 @@ static void copy_rows(struct copy *c)
     str_release(&sql);
 }
 
-static void copy_table(sqlite3 *from, struct store *to, const char *table, struct salvage_report *r)
+static int copy_table(sqlite3 *from, struct store *to, const char *table, struct salvage_report *r, struct err *e)
 {
-    struct copy c = {.from = from, .to = to, .table = table};
+    struct copy c = {.from = from, .to = to, .table = table, .e = e};
 
     bool known = columns_of(&c);
-    if (known) copy_rows(&c);
+    if (!c.rc && !(str_ok(&c.columns) && str_ok(&c.marks))) no_memory(&c);
+    if (known && !c.rc) copy_rows(&c);
     r->rows += c.rows;
     str_addf(&r->text, "%s: %lld rows%s", table, (long long)c.rows, known ? "" : ", the table cannot be read");
     if (c.broken) str_add(&r->text, ", some of it cannot be read");
@@ -184,6 +205,7 @@ static void copy_table(sqlite3 *from, struct store *to, const char *table, struc
     str_add_char(&r->text, '\n');
     str_release(&c.columns);
     str_release(&c.marks);
+    return c.rc;
 }
 
 /* Calls do_table for every table of the new record but the full-text index. */
@@ -195,7 +217,7 @@ static int for_tables(struct store *s, sqlite3 *from, struct salvage_report *r, 
                       " AND name NOT LIKE 'message!_index%' ESCAPE '!' ORDER BY rowid", e);
     while (query_row(&q)) {
         char *name = query_get_text(&q, 0, NULL);
-        if (name) copy_table(from, s, name, r);
+        if (name) q.rc = copy_table(from, s, name, r, e);
         free(name);
     }
     return query_end(&q);
@@ -272,8 +294,10 @@ int store_salvage(const char *path, struct salvage_report *r, struct err *e)
             sqlite3_db_config(from, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
             sqlite3_db_config(from, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
             sqlite3_exec(from, "PRAGMA query_only = ON", NULL, NULL, NULL);
+        } else {
+            rc = err_set(e, ERR_IO, "%s: %s", str_cstr(&aside), from ? sqlite3_errmsg(from) : "out of memory");
         }
-        rc = store_open(&s, path, e);
+        if (!rc) rc = store_open(&s, path, e);
     }
     if (!rc) {
         store_lock(s);

@@ -17,7 +17,7 @@ static int note_sample(struct store *s, const char *kind, const struct sample_no
     struct query q;
     json_t *o = json_pack("{s:I, s:i, s:i, s:s, s:i, s:b}", "group", (json_int_t)group, "sample", (int)i + 1, "of", (int)of, "answer",
                           n->answer, "votes", n->votes, "won", won);
-    char *value = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *value = o ? json_write(o, JSON_COMPACT) : NULL;
 
     json_decref(o);
     if (!value) return err_set(e, ERR_NOMEM, "out of memory, or an answer that is not UTF-8");

@@ -39,7 +39,7 @@ static json_t *row_json(struct query *q)
 static int add_entry(struct store *s, int64_t message, const char *kind, json_t *before, struct err *e)
 {
     struct query q;
-    char *text = before ? json_dumps(before, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    char *text = before ? json_write(before, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 
     json_decref(before);
     if (!text) return err_set(e, ERR_NOMEM, "out of memory");

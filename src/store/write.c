@@ -542,9 +542,11 @@ int store_save_draft(struct store *s, int64_t conversation, const char *text, si
     }
     query_int(&q, 1, conversation);
     /* Whoever types waits for this: it outlives the program, as all that is committed, but not a power cut at once. */
-    db_exec(s, "PRAGMA synchronous = NORMAL", NULL);
-    int rc = query_run(&q);
-    db_exec(s, "PRAGMA synchronous = FULL", NULL);
+    s->hasty = true;
+    int rc = db_exec(s, "PRAGMA synchronous = NORMAL", e);
+    if (rc) query_end(&q);
+    if (!rc) rc = query_run(&q);
+    db_be_safe(s, NULL); /* tried again before whatever comes next */
     store_unlock(s);
     return rc;
 }

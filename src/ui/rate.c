@@ -220,7 +220,7 @@ void reading_reason(struct app *a, int digit)
         json_array_append_new(list, json_string(names[digit - 1]));
     else
         json_array_remove(list, at);
-    char *text = json_dumps(list, JSON_COMPACT);
+    char *text = json_write(list, JSON_COMPACT);
     json_decref(list);
     if (text && store_rate(a->store, it->id, a->why_part, *rating_of(it, a->why_part), text, NULL, &e)) app_error(a, "%s", e.text);
     free(text);

@@ -63,6 +63,29 @@ static void writing_without_memory(void **state)
     nomem_each(&(struct nomem_operation){.name = "a turn", .run = a_turn, .good = as_told});
 }
 
+/* Drafts alone do not wait for the disk. */
+static int a_draft(void *arg)
+{
+    struct err e = {0};
+    int rc = store_save_draft(arg, 0, "half a line", 11, &e);
+    return rc && !e.text[0] ? -1 : rc;
+}
+
+static bool waits_for_the_disk(void *arg, bool worked)
+{
+    struct str draft = STR_EMPTY;
+    bool good = !store_load_draft(arg, 0, &draft, NULL) && (!worked || !strcmp(str_cstr(&draft), "half a line"));
+    str_release(&draft);
+    return good && !strcmp(one(arg, "PRAGMA synchronous"), "2");
+}
+
+static void drafts_without_memory(void **state)
+{
+    struct store *s = open_store(path_in(*state, "draft.db"));
+    nomem_each(&(struct nomem_operation){.name = "a draft", .run = a_draft, .good = waits_for_the_disk, .arg = s, .blocks_kept = 24});
+    store_close(s);
+}
+
 static int make_new(void *arg)
 {
     (void)arg;
@@ -208,6 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writing_without_memory, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(drafts_without_memory, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_new_record_without_memory, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(reading_without_memory, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(exporting_without_memory, make_folder, remove_folder),
