@@ -1,7 +1,8 @@
 /*
  * inspect_logits.c - `inspect logits`: the log-probabilities a model gives to the next token, for tests and bug reports.
  *
- * In: lines of token ids. Out: a JSON line each, for every position a list of [id, natural-log probability], best first.
+ * In: lines of token ids. Out: a JSON line each, for every position a list of [id, natural-log probability], best first; with --next the
+ * log-probability of each id behind those before it instead, from the second on: the sum of a reply's is what a reply is worth to a model.
  */
 #include "cli/cli.h"
 #include "model/model.h"
@@ -21,6 +22,7 @@ struct entry {
 struct printer {
     int n_vocab, top;
     struct entry *heap; /* the top entries so far, the worst one first */
+    const struct tokens *ids;
 };
 
 /* Order of the list: higher logit first, then lower id. A NaN is worse than every number. */
@@ -50,10 +52,29 @@ static int by_rank(const void *a, const void *b)
     return is_better(*x, *y) ? -1 : is_better(*y, *x);
 }
 
+/* Log of the sum of exponentials. */
+static double norm_of(const float *logits, int n)
+{
+    double max = -INFINITY, sum = 0;
+
+    for (int i = 0; i < n; i++) max = logits[i] > max ? logits[i] : max;
+    for (int i = 0; i < n; i++) sum += exp((double)logits[i] - max);
+    return max + log(sum);
+}
+
+static void print_next(void *arg, size_t position, const float *logits)
+{
+    struct printer *p = arg;
+
+    if (!position) putchar('[');
+    if (position + 1 == p->ids->n) return;
+    double lp = (double)logits[p->ids->ids[position + 1]] - norm_of(logits, p->n_vocab);
+    printf(isfinite(lp) ? "%s%.8g" : "%snull", position ? "," : "", lp);
+}
+
 static void print_position(void *arg, size_t position, const float *logits)
 {
     struct printer *p = arg;
-    double max = -INFINITY, sum = 0;
 
     for (int i = 0; i < p->top; i++) p->heap[i] = (struct entry){i, logits[i]};
     for (int i = p->top / 2; i-- > 0;) sift_down(p->heap, p->top, i);
@@ -64,9 +85,7 @@ static void print_position(void *arg, size_t position, const float *logits)
         sift_down(p->heap, p->top, 0);
     }
     qsort(p->heap, (size_t)p->top, sizeof(*p->heap), by_rank);
-    for (int i = 0; i < p->n_vocab; i++) max = logits[i] > max ? logits[i] : max;
-    for (int i = 0; i < p->n_vocab; i++) sum += exp((double)logits[i] - max);
-    double norm = max + log(sum);
+    double norm = norm_of(logits, p->n_vocab);
     fputs(position ? ",[" : "[[", stdout);
     for (int i = 0; i < p->top; i++) {
         double lp = (double)p->heap[i].logit - norm;
@@ -98,7 +117,7 @@ struct options {
     const char *model, *lora;
     enum kv_type kv;
     int top, threads;
-    bool decode;
+    bool decode, next;
 };
 
 /* A whole number of at least min from the flag's value. */
@@ -120,6 +139,10 @@ static int parse_flags(int argc, char **argv, struct options *o)
         if (!strcmp(flag, "--help") || !strcmp(flag, "-h")) return cli_command_help("inspect");
         if (!strcmp(flag, "--decode")) {
             o->decode = true;
+            continue;
+        }
+        if (!strcmp(flag, "--next")) {
+            o->next = true;
             continue;
         }
         i++;
@@ -155,11 +178,11 @@ static int make_session(struct session **s, const struct engine *m, size_t n, co
 
 static int run_lines(const struct engine *m, const struct options *o, struct err *e)
 {
-    struct printer p = {.n_vocab = engine_info(m)->n_vocab};
+    struct tokens ids = {0};
+    struct printer p = {.n_vocab = engine_info(m)->n_vocab, .ids = &ids};
     struct session *s = NULL;
     struct adapter *adapter = NULL;
     double scale = 1;
-    struct tokens ids = {0};
     char *line = NULL;
     size_t cap = 0, number = 0;
     ssize_t len;
@@ -177,7 +200,7 @@ static int run_lines(const struct engine *m, const struct options *o, struct err
         if (rc) break;
         if (ids.n && (!s || (size_t)session_ctx(s) < ids.n)) rc = make_session(&s, m, ids.n, o, adapter, scale, e);
         if (rc) break;
-        if (ids.n) rc = session_score(s, ids.ids, ids.n, o->decode, print_position, &p, e);
+        if (ids.n) rc = session_score(s, ids.ids, ids.n, o->decode, o->next ? print_next : print_position, &p, e);
         if (!rc) puts(ids.n ? "]" : "[]");
     }
     if (!rc && ferror(stdin)) rc = err_set(e, ERR_IO, "standard input cannot be read");
