@@ -298,7 +298,7 @@ static int run(struct eval *v, enum eval_run which, struct err *e)
     if (!rc && (!v->votes || !v->jobs)) rc = err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < budgets(v)->n + 2; i++) v->r.cells[which][i] = (struct cell){.budget = budget_of(v, i), .votes = i > budgets(v)->n ? v->c.votes[which] : 1};
     int64_t start = clock_mono_ms();
-    if (!rc) rc = rollouts_run(v->session, engine_tokenizer(v->engine), next_reply, reply_done, v, e);
+    if (!rc) rc = rollouts_run(v->session, engine_tokenizer(v->engine), next_reply, reply_done, v, NULL, e);
     v->r.ms[which] = clock_mono_ms() - start;
     v->r.ran[which] = true;
     share_time(v);

@@ -29,7 +29,7 @@ static const struct number {
 #define WHOLE(flag, field, low, high) {flag, offsetof(struct train_want, field), true, low, high}
     WHOLE("--rank", options.rank, 1, 256), WHOLE("--batch", batch, 1, 1e7), WHOLE("--at-once", options.max_tokens, 1, 65536),
     WHOLE("--max-length", max_length, 2, 65536), WHOLE("--save-every", save_every, 1, 1e6), WHOLE("--threads", options.n_threads, 1, 256),
-    WHOLE("-t", options.n_threads, 1, 256), WHOLE("--prompts", prompts, 1, 1024), WHOLE("--group", group, 2, BATCH_MAX), WHOLE("--reply-max", reply_max, 1, 32768),
+    WHOLE("-t", options.n_threads, 1, 256), WHOLE("--prompts", prompts, 1, 1024), WHOLE("--group", group, 2, 64), WHOLE("--reply-max", reply_max, 1, 32768),
 #undef WHOLE
 };
 

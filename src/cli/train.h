@@ -51,6 +51,13 @@ struct train_sums {
     double loss, of;            /* sum, and what it is divided by: learnt weight or items */
     double margin, right;       /* dpo: of the rewards; items where it is above 0. kto: the rewards of the good less those of the bad */
     size_t tokens, learnt, items;
+    size_t groups, dropped;     /* grpo: questions, and those whose replies were all worth the same */
+};
+/* What a step of some length is watched by. */
+struct train_watch {
+    const volatile bool *stop;
+    void (*replied)(void *arg, size_t done, size_t of); /* replies sampled; may be NULL */
+    void *arg;
 };
 /* Passes the items through the trainer, as many at a time as fit. learn: adds to the gradient of the mean loss. stop is asked between passes;
  * ERR_STOPPED. */
@@ -62,7 +69,7 @@ int train_loss_reference(struct trainer *t, const struct train_want *w, struct t
 /* Replies to the questions by the model as it is, judged; the gradient of what made them better or worse than the others to the same question. Nothing is
  * added where the replies to every question are worth the same: *any false. round: what chance depends on beside the seed. */
 int train_grpo_step(struct trainer *t, const struct engine *m, const struct train_want *w, struct train_item *const *items, size_t n, uint64_t round,
-                    const volatile bool *stop, bool *any, struct train_sums *sums, struct err *e);
+                    const struct train_watch *watch, bool *any, struct train_sums *sums, struct err *e);
 
 /* Trains, or goes on. The exit code. */
 int train_run(const struct train_want *w);

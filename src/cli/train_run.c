@@ -4,11 +4,13 @@
  * What a run learns depends on its options and data alone: the order of the records comes from the seed and the number of the epoch, and a
  * saved state says no more than which step is next. Between steps a run can therefore be stopped and go on with the same bytes.
  */
+#include "cli/sweep.h"
 #include "cli/train.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <langinfo.h>
 #include <math.h>
 #include <openssl/evp.h>
 #include <signal.h>
@@ -38,11 +40,13 @@ struct run {
     struct train_item **order, **valid_items; /* of this epoch; all */
     int64_t epoch;              /* that order is of; -1 none */
     int64_t step, total;
-    int64_t tokens, tokens_total, tokens_before; /* passed in all; of the whole run; when this process began */
+    int64_t tokens, tokens_total; /* of records, passed in all; of the whole run */
+    int64_t first_step, tokens_first, seen; /* where this process began; tokens that it passed, or sampled */
     size_t at;                  /* in order */
+    size_t replied, replies;    /* grpo: of the step in hand */
     struct str state, identity;
     int log;                    /* descriptor, -1 none */
-    bool bar;
+    bool bar, ascii;
     int64_t started_ms, saved_ms, shown_ms;
     double shown_loss;          /* a running mean */
 };
@@ -190,23 +194,67 @@ static void add_time(struct str *out, double seconds)
 static double speed(const struct run *r)
 {
     double seconds = (double)(clock_mono_ms() - r->started_ms) / 1000;
-    return seconds > 0 ? (double)(r->tokens - r->tokens_before) / seconds : 0;
+    return seconds > 0 ? (double)r->seen / seconds : 0;
 }
 
-static void show(struct run *r, bool last)
+/* How far a run is, 0 to 1: by tokens, which say more of the time than steps do; a step of grpo takes what its replies take. */
+static double part_done(const struct run *r, int64_t step, int64_t tokens)
 {
-    struct str line = STR_EMPTY;
-    double tps = speed(r);
+    double sampled = r->replies ? (double)r->replied / (double)r->replies : 0;
 
-    if (!r->bar || (!last && clock_mono_ms() - r->shown_ms < 200)) return;
+    if (r->w->kind == TRAIN_GRPO) return ((double)step + 0.7 * sampled) / (double)(r->total ? r->total : 1);
+    return r->tokens_total ? (double)tokens / (double)r->tokens_total : 1;
+}
+
+static const char *measure_of(const struct run *r)
+{
+    return r->w->kind == TRAIN_GRPO ? "reward" : "loss";
+}
+
+/* The line of progress: what fits of it, the most wanted first. */
+static void show(struct run *r)
+{
+    struct str parts[6] = {STR_EMPTY}, line = STR_EMPTY;
+    double done = part_done(r, r->step, r->tokens), tps = speed(r), seconds = (double)(clock_mono_ms() - r->started_ms) / 1000;
+    double now = done - part_done(&(struct run){.w = r->w, .total = r->total, .tokens_total = r->tokens_total}, r->first_step, r->tokens_first);
+    const char *dot = r->ascii ? ", " : " · ";
+    int columns = sweep_columns(STDERR_FILENO) - 1;
+
+    if (!r->bar || clock_mono_ms() - r->shown_ms < 200) return;
     r->shown_ms = clock_mono_ms();
-    str_addf(&line, "step %lld of %lld · %s %.4f · %.0f tok/s · ", (long long)r->step, (long long)r->total,
-             r->w->kind == TRAIN_GRPO ? "reward" : "loss", r->shown_loss, tps);
-    if (tps > 0) add_time(&line, (double)(r->tokens_total - r->tokens) / tps);
-    str_addf(&line, " left · %.1f GB", resident_mb() / 1024);
-    fprintf(stderr, "\r\033[K%s%s", str_cstr(&line), last ? "\n" : "");
+    str_addf(&parts[0], "step %lld of %lld", (long long)r->step, (long long)r->total);
+    if (r->replies) str_addf(&parts[1], "reply %zu of %zu", r->replied, r->replies);
+    if (r->step > r->first_step) str_addf(&parts[2], "%s %.4f", measure_of(r), r->shown_loss);
+    if (now > 0) {
+        add_time(&parts[3], seconds * (1 - done) / now);
+        str_add(&parts[3], " left");
+    }
+    if (r->seen) str_addf(&parts[4], "%.0f tok/s", tps);
+    str_addf(&parts[5], "%.1f GB", resident_mb() / 1024);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        struct str with = STR_EMPTY;
+        str_addf(&with, "%s%s%s", str_cstr(&line), line.len && parts[i].len ? dot : "", str_cstr(&parts[i]));
+        bool fits = utf8_columns(str_cstr(&with), with.len) <= columns;
+        if (fits) {
+            str_release(&line);
+            line = with;
+        } else {
+            str_release(&with);
+        }
+        str_release(&parts[i]);
+    }
+    fprintf(stderr, "\r\033[K%s", str_cstr(&line));
     fflush(stderr);
     str_release(&line);
+}
+
+static void replied(void *arg, size_t done, size_t of)
+{
+    struct run *r = arg;
+
+    r->replied = done;
+    r->replies = of;
+    show(r);
 }
 
 static void say(struct run *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -302,7 +350,8 @@ static int take_step(struct run *r, struct err *e)
     double lr = train_schedule(w->lr, w->lowest, r->step, warmup, r->total), norm = 0;
 
     bool any = true;
-    int rc = w->kind == TRAIN_GRPO ? train_grpo_step(r->t, r->m, w, r->order + r->at, n, (uint64_t)r->step, &stop, &any, &s, e)
+    struct train_watch watch = {&stop, replied, r};
+    int rc = w->kind == TRAIN_GRPO ? train_grpo_step(r->t, r->m, w, r->order + r->at, n, (uint64_t)r->step, &watch, &any, &s, e)
                                    : train_loss_run(r->t, w, r->order + r->at, n, true, &stop, &s, e);
     if (!rc && any) rc = trainer_step(r->t, &(struct train_step){.lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = w->decay, .clip = w->clip}, &norm, e);
     if (rc) {
@@ -312,6 +361,8 @@ static int take_step(struct run *r, struct err *e)
     r->at += n;
     r->step++;
     r->tokens += (int64_t)tokens;
+    r->seen += (int64_t)s.tokens;
+    r->replied = r->replies = 0;
     /* of rewards more is to be told than of that loss */
     double loss = w->kind == TRAIN_GRPO ? s.margin / (double)s.items : s.of > 0 ? s.loss / s.of : 0;
     r->shown_loss = r->step == 1 || r->shown_loss == 0 ? loss : 0.9 * r->shown_loss + 0.1 * loss;
@@ -320,6 +371,7 @@ static int take_step(struct run *r, struct err *e)
     json_object_set_new(o, "norm", json_real(norm));
     json_object_set_new(o, "tokens", json_integer((json_int_t)s.tokens));
     json_object_set_new(o, "learnt", json_integer((json_int_t)s.learnt));
+    if (s.groups) json_object_set_new(o, "dropped", json_integer((json_int_t)s.dropped));
     json_object_set_new(o, "tokens_per_s", json_real(speed(r)));
     json_object_set_new(o, "rss_mb", json_real(resident_mb()));
     return put_log(r, o, e);
@@ -331,16 +383,17 @@ static int steps(struct run *r, struct err *e)
     int64_t epoch = r->epoch;
 
     r->started_ms = r->saved_ms = clock_mono_ms();
-    r->tokens_before = r->tokens;
+    r->first_step = r->step;
+    r->tokens_first = r->tokens;
     while (!rc && r->step < r->total && !stop) {
         rc = take_step(r, e);
-        show(r, false);
+        show(r);
         if (!rc && clock_mono_ms() - r->saved_ms >= (int64_t)1000 * r->w->save_every) rc = save(r, e);
         if (!rc && r->step < r->total && r->epoch != epoch) rc = validate(r, e);
         epoch = r->epoch;
     }
     if (!rc && stop) rc = err_set(e, ERR_STOPPED, "stopped");
-    if (r->step) show(r, true);
+    if (r->bar) fputs("\r\033[K", stderr);
     return rc;
 }
 
@@ -420,8 +473,7 @@ static int finish(struct run *r, int rc, struct err *e)
     if (rc) return cli_fail(e);
     unlink(str_cstr(&r->state));
     struct str line = STR_EMPTY;
-    str_addf(&line, "%s: %lld steps, %s %.4f, %.0f tokens/s, ", r->w->to, (long long)r->step, r->w->kind == TRAIN_GRPO ? "reward" : "loss",
-             r->shown_loss, speed(r));
+    str_addf(&line, "%s: %lld steps, %s %.4f, %.0f tokens/s, ", r->w->to, (long long)r->step, measure_of(r), r->shown_loss, speed(r));
     add_time(&line, (double)(clock_mono_ms() - r->started_ms) / 1000);
     str_add(&line, "\n");
     cli_puts(stdout, str_cstr(&line));
@@ -431,7 +483,9 @@ static int finish(struct run *r, int rc, struct err *e)
 
 int train_run(const struct train_want *w)
 {
-    struct run r = {.w = w, .log = -1, .epoch = -1, .bar = isatty(STDERR_FILENO)};
+    const char *term = getenv("TERM");
+    struct run r = {.w = w, .log = -1, .epoch = -1, .bar = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0,
+                    .ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
     struct sigaction sa = {.sa_handler = on_signal};
     struct err e = {0};
 

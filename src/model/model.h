@@ -525,6 +525,7 @@ struct rollout {
     const struct family *family;
     struct budget budget;        /* in tokens, off or unlimited */
     int answer_max;              /* tokens; 0: no limit of its own */
+    int reply_max;               /* tokens of thought, tags and answer, none kept for the answer; 0: what the context has room for */
     struct sampler_params sampling;
     void *arg;                   /* the caller's */
 };
@@ -533,14 +534,16 @@ struct rollout_reply {
     const struct rollout *rollout;
     struct str thought, answer;
     struct tokens ids;           /* what was put behind the prompt */
+    const uint8_t *sampled;      /* of each of these: 1 the model's choice, 0 put by the program */
+    int32_t last;                /* the model's choice that ended it, not among ids; -1: none did */
     struct think_stats stats;
     int opened, closed;          /* how often a thought was opened and closed */
 };
 /* Writes as many replies as next gives (it fills *r and returns true), up to BATCH_MAX at a time; done gets each as it ends, not in the order
  * of next, and may stop it all by returning an error. Replies that share a prompt should come in a row: it is evaluated once. Each has the
- * bits it has alone. The session's timeline is changed. */
+ * bits it has alone. The session's timeline is changed. stop (may be NULL) is read at every token: ERR_STOPPED. */
 int rollouts_run(struct session *s, const struct tokenizer *tok, bool (*next)(void *arg, struct rollout *r),
-                 int (*done)(void *arg, const struct rollout_reply *r, struct err *e), void *arg, struct err *e);
+                 int (*done)(void *arg, const struct rollout_reply *r, struct err *e), void *arg, const volatile bool *stop, struct err *e);
 
 /* ---- training ----------------------------------------------------------------------------------------------- */
 

@@ -89,6 +89,30 @@ first, last = sum(right[:3]) / 3, sum(right[-3:]) / 3
 print("yes" if 0.2 < first < 0.8 and last > 0.9 else right)
 P
 is "of two replies that came about as often, the right one comes" "$(cat "$T/rose")" yes
+grpo() { "$PONDER" train grpo --base "$T/sharp.gguf" --data "$T/toss.jsonl" --init "$T/coin.gguf" --rank 8 --steps 6 --prompts 3 --group 12 --reply-max 40 --lr 0.001 \
+    --max-length 300 --f32-file "$@"; }
+grpo -o "$T/whole2.gguf" --threads 2 >"$T/out" 2>"$T/err" </dev/null
+is "grpo with more replies to a question than are written at once" "$? $(field "$T/whole2.gguf.jsonl" step -1)" "0 6"
+"$PONDER" train grpo --base "$T/sharp.gguf" --data "$T/toss.jsonl" --init "$T/coin.gguf" --rank 8 --steps 6 --prompts 3 --group 12 --reply-max 40 --lr 0.001 \
+    --max-length 300 --f32-file -o "$T/cut2.gguf" --threads 1 --log "$T/pipe2.jsonl" >/dev/null 2>&1 </dev/null &
+pid=$!
+while kill -0 $pid 2>/dev/null && ! grep -q '"step":2' "$T/pipe2.jsonl" 2>/dev/null; do sleep 0.01; done
+kill -INT $pid 2>/dev/null; wait $pid; code=$?
+if [ -f "$T/cut2.gguf.state" ]; then
+    is "Ctrl-C saves, in the midst of replies" "$code" 130
+    grpo -o "$T/cut2.gguf" --threads 2 --resume >"$T/out" 2>"$T/err" </dev/null
+else
+    skip "Ctrl-C in grpo" "the run was over before it"
+fi
+is "grpo stopped and resumed, with another number of threads: the same bytes" "$(cmp "$T/whole2.gguf" "$T/cut2.gguf" && echo same)" same
+python3 - "$T/whole2.gguf.jsonl" >"$T/groups" <<'P'
+import json, sys
+rows = [r for r in map(json.loads, open(sys.argv[1])) if "reward" in r]
+print("yes" if all((r["learnt"] == 0) == (r["dropped"] == 3) == (r["norm"] == 0) for r in rows) and any(r["learnt"] for r in rows) else rows)
+P
+is "groups whose replies are worth the same teach nothing" "$(cat "$T/groups")" yes
+like "rewards as a plot" "$("$PONDER" train --plot "$T/toss.gguf.jsonl")" "reward: first 0\.[0-9]+, last [01]\.[0-9]+"
+like "and how many were right" "$("$PONDER" train --plot "$T/toss.gguf.jsonl" | tail -n 1)" "right: first [0-9]+ %, last (9[0-9]|100) %\$"
 train grpo --data "$T/bad5.jsonl" -o "$T/x.gguf" --reply-max 40; like "an unknown check" "$? $(cat "$T/err")" "^3 .*bad5.jsonl:1: its \"check\" is unknown"
 like "the log as a plot" "$("$PONDER" train --plot "$T/a.gguf.jsonl")" "loss: first [0-9.]+, last [0-9.]+; held out"
 

@@ -15,12 +15,16 @@ struct job {
     struct tokens prompt;
     struct rollout r;
     struct tokens alone;
+    uint8_t sampled[700];       /* of each of these */
+    int32_t last;
     struct str thought, answer;
     int done;
 };
 struct all {
     struct job jobs[JOBS];
     int order[JOBS], next, n_done, stop_after;
+    bool stopped;
+    volatile bool stop;
 };
 
 static void make_jobs(struct all *a, const struct family *f)
@@ -30,7 +34,7 @@ static void make_jobs(struct all *a, const struct family *f)
         size_t n = (size_t)(i % 3 == 0 ? 3 : 20 + 31 * (i / 2)); /* neighbours share a prompt */
         for (size_t k = 0; k < n; k++) assert_int_equal(tokens_push(&j->prompt, (int32_t)((k * 7919 + k / 5 + 1 + (size_t)(i / 2)) % N_VOCAB)), 0);
         j->r = (struct rollout){.prompt = &j->prompt, .thought_open = i % 4 != 3, .think = i % 4 != 3, .family = f,
-                                .budget = {BUDGET_TOKENS, i % 5 == 0 ? 0 : 8 * (i % 5)}, .answer_max = 5 + i,
+                                .budget = {BUDGET_TOKENS, i % 5 == 0 ? 0 : 8 * (i % 5)}, .answer_max = i % 6 == 5 ? 0 : 5 + i, .reply_max = i % 6 == 5 ? 17 : 0,
                                 .sampling = {.temp = i % 2 ? 1.0 : 0, .top_p = 1, .repeat_penalty = i % 7 == 0 ? 1.3 : 1, .seed = (uint64_t)i}, .arg = j};
         a->order[i] = i;
     }
@@ -43,9 +47,10 @@ static void write_alone(struct session *s, const struct tokenizer *tok, struct j
     struct sampler *sampler;
     struct think_event ev;
     struct err e = {0};
-    int left = session_ctx(s) - (int)j->prompt.n;
+    int left = session_ctx(s) - (int)j->prompt.n, max = j->r.reply_max;
     struct think_config c = {.family = j->r.family, .tokenizer = tok, .think = j->r.think, .thought_open = j->r.thought_open, .budget = j->r.budget,
-                             .answer_max = j->r.answer_max, .context_left = left, .answer_reserve = left / 2 < 256 ? left / 2 : 256};
+                             .answer_max = j->r.answer_max, .context_left = max ? max : left, .answer_reserve = max ? 0 : left / 2 < 256 ? left / 2 : 256};
+    j->last = -1;
     assert_int_equal(session_sync(s, j->prompt.ids, j->prompt.n, NULL, NULL, NULL, &e), 0);
     assert_int_equal(think_new(&t, &c, &e), 0);
     assert_int_equal(sampler_new(&sampler, N_VOCAB, &j->r.sampling, &e), 0);
@@ -57,8 +62,12 @@ static void write_alone(struct session *s, const struct tokenizer *tok, struct j
         if (act == THINK_DO_END) break;
         if (act == THINK_DO_SAMPLE) id = sampler_pick(sampler, session_logits(s));
         assert_int_equal(think_accept(t, id, act == THINK_DO_FORCE, &keep, &e), 0);
-        if (!think_running(t)) break;
+        if (!think_running(t)) {
+            j->last = act == THINK_DO_SAMPLE ? id : -1;
+            break;
+        }
         if (!keep) continue;
+        j->sampled[j->alone.n] = act == THINK_DO_SAMPLE;
         sampler_accept(sampler, id);
         assert_int_equal(tokens_push(&j->alone, id), 0);
         assert_int_equal(session_decode(s, &id, 1, &e), 0);
@@ -85,10 +94,14 @@ static int done(void *arg, const struct rollout_reply *r, struct err *e)
     a->n_done++;
     assert_int_equal(r->ids.n, j->alone.n);
     if (j->alone.n) assert_memory_equal(r->ids.ids, j->alone.ids, j->alone.n * sizeof(int32_t));
+    if (j->alone.n) assert_memory_equal(r->sampled, j->sampled, j->alone.n);
+    assert_int_equal(r->last, j->last);
+    if (j->r.reply_max) assert_in_range(r->ids.n + (r->last >= 0), 1, (uintmax_t)j->r.reply_max);
     assert_int_equal(r->thought.len, j->thought.len);
     assert_int_equal(r->answer.len, j->answer.len);
     if (j->answer.len) assert_memory_equal(r->answer.data, j->answer.data, j->answer.len);
     if (j->r.think) assert_int_equal(r->opened, 1);
+    if (a->stopped && a->n_done == 2) a->stop = true;
     return a->n_done == a->stop_after ? err_set(e, ERR_STOPPED, "enough") : 0;
 }
 
@@ -111,18 +124,27 @@ static void a_reply_is_what_it_is_alone(void **state)
         tokens += a.jobs[i].alone.n;
     }
     assert_true(tokens > 20 * JOBS / 2);
-    if (rollouts_run(s, tok, next, done, &a, &e)) fail_msg("%s", e.text);
+    if (rollouts_run(s, tok, next, done, &a, NULL, &e)) fail_msg("%s", e.text);
     for (int i = 0; i < JOBS; i++) {
         assert_int_equal(a.jobs[i].done, 1);
         a.order[i] = (i * 8) % JOBS; /* and in another order */
     }
     a.next = a.n_done = 0;
-    if (rollouts_run(s, tok, next, done, &a, &e)) fail_msg("%s", e.text);
+    if (rollouts_run(s, tok, next, done, &a, NULL, &e)) fail_msg("%s", e.text);
     for (int i = 0; i < JOBS; i++) assert_int_equal(a.jobs[i].done, 2);
     a.next = a.n_done = 0;
     a.stop_after = 3;
-    assert_int_equal(rollouts_run(s, tok, next, done, &a, &e), ERR_STOPPED);
+    assert_int_equal(rollouts_run(s, tok, next, done, &a, NULL, &e), ERR_STOPPED);
     assert_int_equal(a.n_done, 3);
+    a.next = a.n_done = 0;
+    a.stop_after = 0;
+    a.stopped = true;
+    assert_int_equal(rollouts_run(s, tok, next, done, &a, &a.stop, &e), ERR_STOPPED); /* at the next token */
+    assert_in_range(a.n_done, 2, JOBS - 1);
+    size_t put = 0;
+    for (int i = 0; i < JOBS; i++)
+        for (size_t k = 0; k < a.jobs[i].alone.n; k++) put += !a.jobs[i].sampled[k];
+    assert_true(put > JOBS); /* there was something to be told */
     for (int i = 0; i < JOBS; i++) {
         tokens_release(&a.jobs[i].prompt);
         tokens_release(&a.jobs[i].alone);
