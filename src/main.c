@@ -47,6 +47,12 @@ const struct command cli_commands[] = {
      " [--prompts N] [--group N] [--reply-max TOKENS] [--temp T] [--format-reward R] [--brevity R]"
      " [--memory MB] [--seed N] [--threads T] [--save-every SECONDS] [--log FILE|off] [--f32] [--f32-file] [--resume | --restart] | --plot LOG",
      "teach an adapter (LoRA) from what export writes, grpo by what replies to questions of tasks are worth; Ctrl-C saves, --resume goes on; --plot shows a log"},
+    {"distill", cmd_distill,
+     "--teacher MODEL --student MODEL --tasks all|FAMILY[,F]...|FILE.jsonl -o ADAPTER.gguf | --data FILE.jsonl [--adapter FILE[:SCALE]] [--teacher-cot step|few|off]"
+     " [--level 1..3] [--count N] [--samples N] [--keep N] [--temp T] [--budget N] [--answer-max N] [--pairs FILE.jsonl] [--replies FILE] [--seed N] [--threads T]"
+     " [--resume | --restart] [--init ADAPTER.gguf] [--rank N] [--alpha A] [--targets LIST] [--lr R] [--epochs E | --steps N] [--batch TOKENS] [--max-length TOKENS]"
+     " [--valid PATH] [--cot step|few|off] [--log FILE|off]",
+     "teach the student what the teacher (--adapter: the teacher's own) gets right: sample replies to training questions, judge them, keep short different right ones, train"},
     {"inspect", cmd_inspect, "tokenize | logits | prompt | gguf ...", "look inside, machine-readable"},
     {"doctor", cmd_doctor, "[--json]", "what this machine and installation offer"},
     {"completions", cmd_completions, "bash|zsh|fish", "completion for a shell, to be sourced or put where it looks"},

@@ -42,6 +42,7 @@ int cmd_sweep(int argc, char **argv);
 int cmd_tasks(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_train(int argc, char **argv);
+int cmd_distill(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_completions(int argc, char **argv);

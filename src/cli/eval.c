@@ -74,24 +74,6 @@ static void progress(struct eval *v)
     str_release(&line);
 }
 
-/* ---- prompts ------------------------------------------------------------------------------------------------------------- */
-
-static int make_prompt(struct eval *v, const char *question, bool think, struct tokens *out, bool *open, struct err *e)
-{
-    struct chat_message m[2];
-    struct prompt p = {0};
-    size_t n = 0;
-    if (v->set.system[0]) m[n++] = (struct chat_message){.role = ROLE_SYSTEM, .content = v->set.system, .content_len = strlen(v->set.system)};
-    m[n++] = (struct chat_message){.role = ROLE_USER, .content = question, .content_len = strlen(question)};
-    struct render_options o = {.think = think, .prompted = true, .force_off = true, .date = "2026-01-01"};
-    int rc = family_render(v->family, &p, m, n, &o, e);
-    out->n = 0;
-    if (!rc) rc = tokenizer_encode_prompt(engine_tokenizer(v->engine), &p, out, e);
-    *open = p.thought_open;
-    prompt_release(&p);
-    return rc;
-}
-
 /* ---- replies -------------------------------------------------------------------------------------------------------------- */
 
 static const struct budget_list *budgets(const struct eval *v)
@@ -120,7 +102,7 @@ static bool next_reply(void *arg, struct rollout *r)
     struct job *job = v->jobs;
     bool voice = v->asked >= budgets(v)->n, open = false, think = budget.kind != BUDGET_OFF;
     while (job->busy) job++; /* there are as many as replies at a time */
-    if (make_prompt(v, q->q.text, think, &job->prompt, &open, &v->error)) return false;
+    if (eval_prompt(v->engine, v->family, v->set.system, q->q.text, think, false, &job->prompt, &open, &v->error)) return false;
     job->busy = true;
     job->question = v->question;
     job->index = v->asked;

@@ -61,6 +61,11 @@ struct eval_questions {
 /* Items of `ponder tasks`, dealt over the levels, and the files' questions. */
 int eval_questions_load(struct eval_questions *out, const struct eval_config *c, struct err *e);
 void eval_questions_release(struct eval_questions *q);
+/* The prompt of a question as a chat has it (system "": none), in place of what out held. *open: it ends inside a thought. */
+int eval_prompt(const struct engine *m, const struct family *f, const char *system, const char *question, bool think, bool examples, struct tokens *out,
+                bool *open, struct err *e);
+/* "2" or "1..3" as levels of exercises. ERR_USAGE. */
+int levels_parse(const char *text, int *low, int *high, struct err *e);
 
 struct eval_results {
     struct cell cells[RUNS][EVAL_BUDGETS_MAX + 2]; /* of own families: a cell for each budget, one voice, all voices */

@@ -242,3 +242,37 @@ int eval_questions_load(struct eval_questions *out, const struct eval_config *c,
     if (!rc && !out->n) rc = err_set(e, ERR_FILE, "there is nothing to ask");
     return rc;
 }
+
+int eval_prompt(const struct engine *m, const struct family *f, const char *system, const char *question, bool think, bool examples, struct tokens *out,
+                bool *open, struct err *e)
+{
+    struct chat_message messages[2];
+    struct prompt p = {0};
+    size_t n = 0;
+    if (system[0]) messages[n++] = (struct chat_message){.role = ROLE_SYSTEM, .content = system, .content_len = strlen(system)};
+    messages[n++] = (struct chat_message){.role = ROLE_USER, .content = question, .content_len = strlen(question)};
+    struct render_options o = {.think = think, .prompted = true, .examples = examples, .force_off = true, .date = "2026-01-01"};
+    int rc = family_render(f, &p, messages, n, &o, e);
+    out->n = 0;
+    if (!rc) rc = tokenizer_encode_prompt(engine_tokenizer(m), &p, out, e);
+    *open = p.thought_open;
+    prompt_release(&p);
+    return rc;
+}
+
+int levels_parse(const char *text, int *low, int *high, struct err *e)
+{
+    char *end;
+    long first = strtol(text, &end, 10), last = first;
+    bool good = end != text;
+    if (good && !strncmp(end, "..", 2)) {
+        const char *second = end + 2;
+        last = strtol(second, &end, 10);
+        good = end != second;
+    }
+    if (!good || *end || first < 1 || last < first || last > TASK_LEVELS)
+        return err_set(e, ERR_USAGE, "--level: \"%s\" is neither a level from 1 to %d nor two with dots between them, like 1..3", text, TASK_LEVELS);
+    *low = (int)first;
+    *high = (int)last;
+    return 0;
+}

@@ -6,6 +6,7 @@
  * written depends on the arguments alone.
  */
 #include "cli/cli.h"
+#include "cli/eval.h"
 #include "model/model.h"
 #include "tasks/tasks.h"
 
@@ -330,19 +331,6 @@ static bool whole_number(const char *text, long low, long high, long *out)
     return end != text && !*end && !errno && *out >= low && *out <= high;
 }
 
-static int parse_level(struct tasks *t, const char *text, struct err *e)
-{
-    char first[8];
-    const char *dots = strstr(text, "..");
-    long low, high;
-    snprintf(first, sizeof first, "%.*s", (int)(dots && dots - text < 7 ? dots - text : 7), text);
-    if (!whole_number(first, 1, TASK_LEVELS, &low) || !whole_number(dots ? dots + 2 : text, low, TASK_LEVELS, &high))
-        return err_set(e, ERR_USAGE, "--level: \"%s\" is neither a level from 1 to %d nor two with dots between them, like 1..3", text, TASK_LEVELS);
-    t->level_min = (int)low;
-    t->level_max = (int)high;
-    return 0;
-}
-
 static int parse_number(const char *name, const char *text, long low, long high, long *out, struct err *e)
 {
     if (whole_number(text, low, high, out)) return 0;
@@ -366,7 +354,7 @@ static int parse_option(struct tasks *t, const char *name, const char *value, st
     long n = 0;
     int rc;
     if (!strcmp(name, "--family")) return parse_families(t, value, e);
-    if (!strcmp(name, "--level")) return parse_level(t, value, e);
+    if (!strcmp(name, "--level")) return levels_parse(value, &t->level_min, &t->level_max, e);
     if (!strcmp(name, "--half")) return parse_half(t, value, e);
     if (!strcmp(name, "--count")) return parse_number(name, value, 1, 100000000, &t->count, e);
     if (!strcmp(name, "--mix")) {

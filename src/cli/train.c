@@ -1,5 +1,4 @@
 /* train.c - ponder train: arguments, and the plot of a log. */
-#include "cli/record.h"
 #include "cli/train.h"
 
 #include <errno.h>
@@ -7,11 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char with_value[] = " --base --data -o --init --log --valid --rank --alpha --targets --lr --lowest --warmup --decay --clip --epochs --steps --batch"
-                                 " --at-once --max-length --thought-weight --answer-weight --beta --sft --good-weight --bad-weight --save-every --memory --cot"
-                                 " --seed --threads -t --plot"
-                                 " --prompts --group --reply-max --temp --format-reward --brevity ";
-static const char without[] = " --resume --restart --f32 --f32-file ";
+static const char with_value[] = " --base --data --beta --sft --good-weight --bad-weight --plot --prompts --group --reply-max --temp --format-reward --brevity" TRAIN_SFT_VALUES;
 
 static const struct number {
     const char *flag;
@@ -56,12 +51,12 @@ static int take_large(const struct args *a, uint64_t most, uint64_t *out, struct
     return 0;
 }
 
-static int take_flag(struct args *a, struct train_want *w, const char **plot, struct err *e)
+int train_take_flag(const struct args *a, struct train_want *w, struct err *e)
 {
     const struct {
         const char *flag;
         const char **to;
-    } texts[] = {{"--base", &w->base}, {"--data", &w->data}, {"-o", &w->to}, {"--init", &w->init}, {"--log", &w->log}, {"--valid", &w->valid}, {"--plot", plot}};
+    } texts[] = {{"--base", &w->base}, {"--data", &w->data}, {"-o", &w->to}, {"--init", &w->init}, {"--log", &w->log}, {"--valid", &w->valid}};
     const struct {
         const char *flag;
         bool *to;
@@ -89,17 +84,17 @@ static int take_flag(struct args *a, struct train_want *w, const char **plot, st
 }
 
 /* What differs between the kinds. */
-static void set_defaults(struct train_want *w)
+void train_defaults(struct train_want *w, enum train_kind kind)
 {
     static const double rates[TRAIN_KINDS] = {2e-4, 1e-5, 2e-5, 5e-5};
 
-    *w = (struct train_want){.kind = w->kind, .lr = rates[w->kind], .lowest = 0.1, .warmup = 0.05, .clip = 1, .epochs = 1, .beta = 0.1, .weight_good = 1,
+    *w = (struct train_want){.kind = kind, .lr = rates[kind], .lowest = 0.1, .warmup = 0.05, .clip = 1, .epochs = 1, .beta = 0.1, .weight_good = 1,
                              .weight_bad = 1, .prompts = 8, .group = 8, .reply_max = 256, .temp = 1, .format = 0.1, .brevity = 0.05, .batch = 4096, .max_length = 1024, .save_every = 120, .seed = 1};
     w->options = (struct train_options){.rank = 16, .targets = TRAIN_ALL, .max_tokens = 0, .n_threads = engine_default_threads()};
     w->style = (struct train_style){.thought_weight = 1, .answer_weight = 1, .prompted = true};
 }
 
-static int check(const char *name, struct train_want *w)
+int train_check(const char *name, struct train_want *w)
 {
     if (!w->data) return cli_usage(name, "--data PATH is missing");
     if (!w->to || !w->to[0]) return cli_usage(name, "-o ADAPTER.gguf is missing");
@@ -124,24 +119,25 @@ int cmd_train(int argc, char **argv)
 
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return cli_command_help("train");
-    if ((rc = args_begin(&a, argc, argv, with_value, without))) return rc;
+    if ((rc = args_begin(&a, argc, argv, with_value, TRAIN_SWITCHES))) return rc;
     for (int i = 0; i < TRAIN_KINDS && argc > 1; i++)
         if (!strcmp(argv[1], kinds[i])) {
             w.kind = (enum train_kind)i;
             named = true;
         }
-    set_defaults(&w);
+    train_defaults(&w, w.kind);
     a.at = named ? 2 : 1;
     while (!rc && (kind = args_next(&a)) != ARGS_END) {
         if (kind == ARGS_BAD) rc = 2;
         else if (kind == ARGS_WORD) rc = cli_usage("train", "%s is none of sft, dpo, kto and grpo", a.value);
-        else if (take_flag(&a, &w, &plot, &a.err)) rc = cli_fail(&a.err);
+        else if (args_is(&a, "--plot")) plot = a.value;
+        else if (train_take_flag(&a, &w, &a.err)) rc = cli_fail(&a.err);
     }
     if (!rc && plot) {
         rc = train_plot(plot);
     } else if (!rc) {
         if (!w.base) w.base = a.set.model;
-        rc = named ? check("train", &w) : cli_usage("train", "say what to do: sft, dpo, kto, grpo, or --plot LOG");
+        rc = named ? train_check("train", &w) : cli_usage("train", "say what to do: sft, dpo, kto, grpo, or --plot LOG");
         if (!rc) rc = train_run(&w);
     }
     args_end(&a);

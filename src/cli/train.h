@@ -2,7 +2,7 @@
 #ifndef PONDER_CLI_TRAIN_H
 #define PONDER_CLI_TRAIN_H
 
-#include "cli/cli.h"
+#include "cli/record.h"
 #include "model/model.h"
 #include "tasks/tasks.h"
 
@@ -71,6 +71,15 @@ int train_loss_reference(struct trainer *t, const struct train_want *w, struct t
 int train_grpo_step(struct trainer *t, const struct engine *m, const struct train_want *w, struct train_item *const *items, size_t n, uint64_t round,
                     const struct train_watch *watch, bool *any, struct train_sums *sums, struct err *e);
 
+/* Flags of supervised training that take a value, and those that take none, for args_begin. */
+#define TRAIN_SFT_VALUES " -o --init --log --valid --rank --alpha --targets --lr --lowest --warmup --decay --clip --epochs --steps --batch --at-once --max-length" \
+    " --thought-weight --answer-weight --save-every --memory --cot --seed --threads -t "
+#define TRAIN_SWITCHES " --resume --restart --f32 --f32-file "
+void train_defaults(struct train_want *w, enum train_kind kind);
+/* Takes what the walk through the arguments stands at. */
+int train_take_flag(const struct args *a, struct train_want *w, struct err *e);
+/* What is missing is told, what follows from the rest is set. 0, or the exit code. */
+int train_check(const char *command, struct train_want *w);
 /* Trains, or goes on. The exit code. */
 int train_run(const struct train_want *w);
 
