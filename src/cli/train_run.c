@@ -215,7 +215,7 @@ static const char *measure_of(const struct run *r)
 static void show(struct run *r)
 {
     struct str parts[6] = {STR_EMPTY}, line = STR_EMPTY;
-    double done = part_done(r, r->step, r->tokens), tps = speed(r), seconds = (double)(clock_mono_ms() - r->started_ms) / 1000;
+    double done = part_done(r, r->step, r->tokens), mb = resident_mb(), seconds = (double)(clock_mono_ms() - r->started_ms) / 1000;
     double now = done - part_done(&(struct run){.w = r->w, .total = r->total, .tokens_total = r->tokens_total}, r->first_step, r->tokens_first);
     const char *dot = r->ascii ? ", " : " · ";
     int columns = sweep_columns(STDERR_FILENO) - 1;
@@ -229,8 +229,9 @@ static void show(struct run *r)
         add_time(&parts[3], seconds * (1 - done) / now);
         str_add(&parts[3], " left");
     }
-    if (r->seen) str_addf(&parts[4], "%.0f tok/s", tps);
-    str_addf(&parts[5], "%.1f GB", resident_mb() / 1024);
+    if (r->seen) str_addf(&parts[4], "%.0f tok/s", speed(r));
+    if (mb < 1000) str_addf(&parts[5], "%.0f MB", mb);
+    else str_addf(&parts[5], "%.1f GB", mb / 1024);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         struct str with = STR_EMPTY;
         str_addf(&with, "%s%s%s", str_cstr(&line), line.len && parts[i].len ? dot : "", str_cstr(&parts[i]));
