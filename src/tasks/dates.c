@@ -74,7 +74,7 @@ static int work_weekday(struct maker *m, int from, int n, bool back)
     say(m, "%s from %s:", back ? "Back" : "On", days[from]);
     for (int i = 1; i <= rest; i++) {
         day = (from + (back ? 7 - i : i)) % 7;
-        go_on(m, i > 1 ? ", %s" : " %s", days[day]);
+        go_on(m, i > 1 ? ", %s %d" : " %s %d", days[day], i);
     }
     return day;
 }

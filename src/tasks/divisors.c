@@ -96,27 +96,28 @@ void make_compare(struct maker *m)
 
 /* ---- sort ------------------------------------------------------------------------------------------------------------ */
 
-static void sort_decimals(struct decimal *d, int n)
+/* Puts d[at] among the at sorted ones before it. */
+static void put_in(struct decimal *d, int at, bool up)
 {
-    for (int i = 1; i < n; i++)
-        for (int k = i; k > 0 && d[k - 1].hundredths > d[k].hundredths; k--) {
-            struct decimal t = d[k];
-            d[k] = d[k - 1];
-            d[k - 1] = t;
-        }
+    for (int k = at; k > 0 && (up ? d[k - 1].hundredths > d[k].hundredths : d[k - 1].hundredths < d[k].hundredths); k--) {
+        struct decimal t = d[k];
+        d[k] = d[k - 1];
+        d[k - 1] = t;
+    }
 }
 
-/* The numbers of one sign, as they come or in order. */
-static void list_some(struct maker *m, const struct decimal *d, int n, bool negative, bool up)
+/* One number after the other is put into a list that is in order, and the list is written down again. */
+static void work_sort(struct maker *m, struct decimal *d, int n, bool up)
 {
     char text[24];
-    bool first = true;
     for (int i = 0; i < n; i++) {
-        struct decimal v = d[up ? i : n - 1 - i];
-        if ((v.hundredths < 0) != negative) continue;
-        put_decimal(text, v);
-        go_on(m, first ? " %s" : ", %s", text);
-        first = false;
+        put_decimal(text, d[i]);
+        say(m, i ? "Put in %s:" : "Begin with %s", text);
+        put_in(d, i, up);
+        for (int k = 0; i && k <= i; k++) {
+            put_decimal(text, d[k]);
+            go_on(m, k ? ", %s" : " %s", text);
+        }
     }
 }
 
@@ -125,7 +126,7 @@ void make_sort(struct maker *m)
     static const struct {
         int n_min, n_max, high, below_zero, places;
     } levels[] = {{3, 3, 20, 0, 0}, {4, 5, 100, 0, 0}, {4, 6, 100, 40, 0}, {5, 8, 100, 45, 1}, {7, 10, 100, 50, 2}};
-    int n = draw(m, levels[m->level - 1].n_min, levels[m->level - 1].n_max), below = 0;
+    int n = draw(m, levels[m->level - 1].n_min, levels[m->level - 1].n_max);
     bool up = chance(m, 60), quoted = chance(m, 40);
     struct decimal d[10];
     char text[24];
@@ -134,7 +135,7 @@ void make_sort(struct maker *m)
         d[i] = draw_decimal(m, levels[m->level - 1].high, places, chance(m, levels[m->level - 1].below_zero));
         bool twice = false;
         for (int k = 0; k < i; k++) twice = twice || d[k].hundredths == d[i].hundredths;
-        if (!twice) below += d[i++].hundredths < 0;
+        i += !twice;
     }
     static const char *const rising[] = {"Sort these numbers in ascending order: ", "Put these numbers in order from smallest to largest: ", "Order from low to high: ", "Arrange in increasing order: "};
     static const char *const falling[] = {"Sort these numbers in descending order: ", "Put these numbers in order from largest to smallest: ", "Order from high to low: ", "Arrange in decreasing order: "};
@@ -146,22 +147,10 @@ void make_sort(struct maker *m)
     }
     key(m, "%d", up);
     if (quoted) ask(m, "%s", chance(m, 50) ? "\nPlease write the result as a list of strings, like ['-3', '0', '12']." : "\nInstructions: answer with a list in square brackets, each number as a string in quotes, for example ['-5', '2', '9'], not -5, 2, 9.");
-    if (below && below < n) {
-        say(m, "Below zero:");
-        list_some(m, d, n, true, true);
-        say(m, "Not below zero:");
-        list_some(m, d, n, false, true);
-    }
-    sort_decimals(d, n);
-    for (int part = 0; part < 2; part++) {
-        bool negative = part == (up ? 1 : 0) ? false : true;
-        if (negative ? !below : below == n) continue;
-        say(m, negative ? "Those below zero %s:" : below ? "The others %s:" : "In order %s:", up ? "rising" : "falling");
-        list_some(m, d, n, negative, up);
-    }
+    work_sort(m, d, n, up);
     struct str out = STR_EMPTY;
     for (int i = 0; i < n; i++) {
-        put_decimal(text, d[up ? i : n - 1 - i]);
+        put_decimal(text, d[i]);
         str_addf(&out, quoted ? i ? ", '%s'" : "'%s'" : i ? ", %s" : "%s", text);
     }
     m->bare = true;

@@ -242,6 +242,85 @@ static void try_in_vain(struct maker *m, const int *numbers, int n, int64_t targ
     go_on(m, ", not %lld.", (ll)target);
 }
 
+/* Writes the way there that is known, after some that lead elsewhere. */
+static void try_until_right(struct maker *m, const int *numbers, const char *ops, int n, int64_t target, struct str *out)
+{
+    int64_t sum = numbers[0];
+    bool low = false; /* its last operation binds less than a product */
+    for (int i = m->level > 4 ? draw(m, 4, 8) : draw(m, 2, 5); i > 0; i--) try_in_vain(m, numbers, n, target);
+    say(m, "Try ");
+    str_addf(out, "%d", numbers[0]);
+    for (int i = 1; i < n; i++) {
+        if (ops[i] == '*' && low) {
+            str_insert(out, 0, "(", 1);
+            str_add(out, ")");
+        }
+        low = ops[i] != '*';
+        str_addf(out, " %c %d", ops[i], numbers[i]);
+        go_on(m, i > 1 ? ", %lld %c %d" : "%lld %c %d", (ll)sum, ops[i], numbers[i]);
+        sum = apply(sum, ops[i], numbers[i]);
+        go_on(m, " = %lld", (ll)sum);
+    }
+    go_on(m, ". That is right.");
+}
+
+static const char signs[] = "+-*";
+
+static void larger_first(int pair[2])
+{
+    if (pair[0] >= pair[1]) return;
+    int t = pair[0];
+    pair[0] = pair[1];
+    pair[1] = t;
+}
+
+/* Sum, difference and product, until one is the target. */
+static void search_two(struct maker *m, const int *shown, int64_t target, struct str *out)
+{
+    int pair[] = {shown[0], shown[1]};
+    larger_first(pair);
+    line(m);
+    for (int i = 0; i < 3; i++) {
+        int64_t v = apply(pair[0], signs[i], pair[1]);
+        go_on(m, i ? " %d %c %d = %lld, %s." : "%d %c %d = %lld, %s.", pair[0], signs[i], pair[1], (ll)v, v == target ? "yes" : "no");
+        if (v != target) continue;
+        str_addf(out, "%d %c %d", pair[0], signs[i], pair[1]);
+        return;
+    }
+}
+
+/* What the other two must come to if this number is the last: what they do come to is compared with that. */
+static bool search_last(struct maker *m, int last, int pair[2], int64_t target, struct str *out)
+{
+    int64_t need[3] = {target - last, target + last, last > 1 && target % last == 0 ? target / last : -1}, v[3];
+    larger_first(pair);
+    say(m, "Last %d:", last);
+    if (need[0] >= 0) go_on(m, " %lld - %d = %lld,", (ll)target, last, (ll)need[0]);
+    go_on(m, " %lld + %d = %lld", (ll)target, last, (ll)need[1]);
+    if (need[2] >= 0) go_on(m, ", %lld / %d = %lld", (ll)target, last, (ll)need[2]);
+    go_on(m, ".");
+    for (int i = 0; i < 3; i++) {
+        v[i] = apply(pair[0], signs[i], pair[1]);
+        go_on(m, i ? ", %d %c %d = %lld" : " %d %c %d = %lld", pair[0], signs[i], pair[1], (ll)v[i]);
+        for (int k = 0; k < 3; k++) {
+            if (need[k] < 0 || v[i] != need[k]) continue;
+            go_on(m, ", yes. %lld %c %d = %lld", (ll)v[i], signs[k], last, (ll)target);
+            str_addf(out, signs[k] == '*' && signs[i] != '*' ? "(%d %c %d) %c %d" : "%d %c %d %c %d", pair[0], signs[i], pair[1], signs[k], last);
+            return true;
+        }
+    }
+    go_on(m, ", no.");
+    return false;
+}
+
+static void search_three(struct maker *m, const int *shown, int64_t target, struct str *out)
+{
+    for (int i = 0; i < 3; i++) {
+        int pair[] = {shown[i == 0], shown[i == 2 ? 1 : 2]};
+        if (search_last(m, shown[i], pair, target, out)) return;
+    }
+}
+
 void make_countdown(struct maker *m)
 {
     static const int count[] = {2, 3, 3, 4, 4}, high[] = {10, 10, 25, 12, 50};
@@ -263,24 +342,13 @@ void make_countdown(struct maker *m)
     }
     key(m, "%lld", (ll)v);
     ask(m, ". Use +, - and *, each number once, and write only the expression.");
-    for (int i = draw(m, 0, m->level > 1 ? 2 : 1); i > 0; i--) try_in_vain(m, numbers, n, v);
     struct str text = STR_EMPTY;
-    int64_t sum = numbers[0];
-    bool low = false; /* its last operation binds less than a product */
-    say(m, "Try ");
-    str_addf(&text, "%d", numbers[0]);
-    for (int i = 1; i < n; i++) {
-        if (ops[i] == '*' && low) {
-            str_insert(&text, 0, "(", 1);
-            str_add(&text, ")");
-        }
-        low = ops[i] != '*';
-        str_addf(&text, " %c %d", ops[i], numbers[i]);
-        go_on(m, i > 1 ? ", %lld %c %d" : "%lld %c %d", (ll)sum, ops[i], numbers[i]);
-        sum = apply(sum, ops[i], numbers[i]);
-        go_on(m, " = %lld", (ll)sum);
-    }
-    go_on(m, ". That is right.");
+    if (n == 2)
+        search_two(m, shown, v, &text);
+    else if (n == 3)
+        search_three(m, shown, v, &text);
+    else
+        try_until_right(m, numbers, ops, n, v, &text);
     m->bare = true;
     answer(m, TASK_EXPRESSION, "%s", str_cstr(&text));
     str_release(&text);
