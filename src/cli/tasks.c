@@ -100,14 +100,17 @@ static json_t *text_of(const struct str *s)
     return json_stringn(str_cstr(s), s->len);
 }
 
-/* The thought up to the end of one of its lines, and the sentence by which the program ends a thought whose budget is spent. */
-static json_t *cut_thought(struct tasks *t, const struct task_item *it)
+/* The thought up to the end of one of its lines, and the sentence by which the program ends a thought whose budget is spent. That one is not learnt:
+ * a model that says it by itself gives up. */
+static json_t *cut_thought(struct tasks *t, const struct task_item *it, json_t **slip)
 {
     struct str text = STR_EMPTY;
+    const char *wrap_up = family_by_name("smollm2")->wrap_up;
     size_t at = task_random_below(&t->random, (uint32_t)it->thought.len + 1);
     while (at > 0 && it->thought.data[at - 1] != '\n') at--;
     str_add_bytes(&text, it->thought.data, at ? at - 1 : 0);
-    str_add(&text, family_by_name("smollm2")->wrap_up);
+    *slip = json_pack("[ii]", (int)text.len, (int)strlen(wrap_up));
+    str_add(&text, wrap_up);
     json_t *o = text_of(&text);
     str_release(&text);
     return o;
@@ -116,7 +119,7 @@ static json_t *cut_thought(struct tasks *t, const struct task_item *it)
 static json_t *sft_line(struct tasks *t, const struct task_item *it)
 {
     int dice = (int)task_random_below(&t->random, 100);
-    json_t *slip = it->slip.len ? json_pack("[ii]", (int)it->slip.from, (int)it->slip.len) : json_array(), *reply;
+    json_t *slip = NULL, *reply;
     if (dice < t->fast) {
         /* a thought that was closed as it opened stands in the text: there is none to be kept apart */
         struct str text = STR_EMPTY;
@@ -124,11 +127,17 @@ static json_t *sft_line(struct tasks *t, const struct task_item *it)
         reply = json_pack("{s:s, s:o}", "role", "assistant", "content", text_of(&text));
         str_release(&text);
     } else {
-        json_t *thought = dice < t->fast + t->cut ? cut_thought(t, it) : text_of(&it->thought);
+        /* one slip can be told: a thought that has one of its own stays whole */
+        json_t *thought = dice < t->fast + t->cut && !it->slip.len ? cut_thought(t, it, &slip) : text_of(&it->thought);
+        if (!slip && it->slip.len) slip = json_pack("[ii]", (int)it->slip.from, (int)it->slip.len);
         reply = json_pack("{s:s, s:o, s:o}", "role", "assistant", "reasoning_content", thought, "content", text_of(&it->reply));
     }
-    return json_pack("{s:[{s:s, s:o}, o], s:o, s:s, s:s, s:i, s:o}", "messages", "role", "user", "content", text_of(&it->question), reply, "answer",
-                     text_of(&it->answer), "check", task_check_name(it->check), "family", task_family_name((size_t)it->family), "level", it->level, "slip", slip);
+    json_t *o = json_pack("{s:[{s:s, s:o}, o], s:o, s:s, s:s, s:i, s:o}", "messages", "role", "user", "content", text_of(&it->question), reply, "answer",
+                          text_of(&it->answer), "check", task_check_name(it->check), "family", task_family_name((size_t)it->family), "level", it->level,
+                          "slip", slip ? slip : json_array());
+    /* letters that were put down one by one stay apart */
+    if (o && it->check == TASK_LETTERS) json_object_set_new(o, "spelled", text_of(&it->answer));
+    return o;
 }
 
 static json_t *question_line(const struct task_item *it)

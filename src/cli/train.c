@@ -75,6 +75,7 @@ int train_take_flag(const struct args *a, struct train_want *w, struct err *e)
     if (args_is(a, "--steps") && !(rc = take_large(a, 1000000000, &v, e))) w->steps = (int64_t)v;
     if (args_is(a, "--memory") && !(rc = take_large(a, 1 << 20, &v, e))) w->options.memory = v << 20;
     if (args_is(a, "--cot")) {
+        w->cot_given = true;
         w->style.prompted = strcmp(a->value, "off") != 0;
         w->style.examples = !strcmp(a->value, "few");
         if (w->style.prompted && !w->style.examples && strcmp(a->value, "step") != 0)

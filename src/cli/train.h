@@ -39,7 +39,7 @@ struct train_want {
     double temp, format, brevity;           /* grpo: of sampling; rewards beside 1 for a right answer */
     int save_every;                         /* seconds */
     uint64_t seed;
-    bool resume, restart, f32_file;
+    bool resume, restart, f32_file, cot_given;
 };
 
 /* Reads PATH, a file of JSON lines or a folder with train.jsonl; part: "train" or "valid", of a folder. ERR_FILE with "FILE:LINE: reason". */

@@ -20,6 +20,7 @@ struct reader {
     struct chat_message *messages;
     size_t n, cap;
     int slip, n_slip;   /* of the last thought, in bytes */
+    const char *spelled; /* the record's, NULL: none */
     const char *reason; /* why the record cannot be used */
 };
 
@@ -154,6 +155,7 @@ static int put_conversation(struct reader *r, double weight, struct err *e)
         if (i + 1 == r->n) {
             style.slip = (size_t)r->slip;
             style.n_slip = (size_t)r->n_slip;
+            style.spelled = r->spelled;
         }
         if ((rc = train_text_reply(&item.texts[0], r->m, r->messages, i + 1, &style, e))) {
             train_text_release(&item.texts[0]);
@@ -212,6 +214,7 @@ static int put_sft(struct reader *r, const json_t *o, double weight, struct err 
     if (messages) {
         r->n = 0;
         take_slip(r, json_object_get(o, "slip"));
+        r->spelled = json_string_value(json_object_get(o, "spelled"));
         if (!json_is_array(messages)) r->reason = "its \"messages\" are no list";
         return r->reason || !take_messages(r, messages) ? 0 : put_conversation(r, weight, e);
     }

@@ -431,19 +431,33 @@ static int begin(struct run *r, struct err *e)
     return log_start(r, e);
 }
 
-static int load(struct run *r, struct err *e)
+/* What goes on from an adapter that was taught to think teaches it as that was, unless told otherwise. */
+static int take_style(const struct engine *m, struct train_want *w, struct err *e)
 {
-    const struct train_want *w = r->w;
+    struct adapter *a = NULL;
+    int rc = w->init && !w->cot_given ? adapter_open(&a, m, w->init, e) : 0;
+
+    if (a && adapter_family(a) != engine_info(m)->family) w->style.prompted = false;
+    adapter_free(a);
+    return rc;
+}
+
+static int load(struct run *r, struct train_want *w, struct err *e)
+{
     struct str path = STR_EMPTY;
     struct stat st;
     int rc = model_path_of(&path, w->base, e);
 
     if (!rc) rc = engine_open(&r->m, str_cstr(&path), e);
     str_release(&path);
+    if (!rc) rc = take_style(r->m, w, e);
     if (!rc) rc = train_data_load(&r->train, w->data, "train", r->m, w, e);
     if (!rc && (w->valid || (stat(w->data, &st) == 0 && S_ISDIR(st.st_mode))))
         rc = train_data_load(&r->valid, w->valid ? w->valid : w->data, "valid", r->m, w, e);
-    if (!rc) rc = trainer_new(&r->t, r->m, &w->options, e);
+    struct train_options options = w->options;
+    if (!rc && !w->style.prompted && family_trained(engine_info(r->m)->family) != engine_info(r->m)->family)
+        options.family = family_trained(engine_info(r->m)->family)->name;
+    if (!rc) rc = trainer_new(&r->t, r->m, &options, e);
     r->order = calloc(r->train.n + 1, sizeof(struct train_item *));
     r->valid_items = calloc(r->valid.n + 1, sizeof(struct train_item *));
     if (!rc && (!r->order || !r->valid_items)) rc = err_set(e, ERR_NOMEM, "out of memory");
@@ -482,8 +496,9 @@ static int finish(struct run *r, int rc, struct err *e)
     return cli_finish(0);
 }
 
-int train_run(const struct train_want *w)
+int train_run(const struct train_want *given)
 {
+    struct train_want want = *given, *w = &want;
     const char *term = getenv("TERM");
     struct run r = {.w = w, .log = -1, .epoch = -1, .bar = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0,
                     .ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
@@ -494,7 +509,7 @@ int train_run(const struct train_want *w)
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGHUP, &sa, NULL);
     str_addf(&r.state, "%s.state", w->to);
-    int rc = load(&r, &e);
+    int rc = load(&r, w, &e);
     if (!rc) rc = begin(&r, &e);
     if (!rc) introduce(&r);
     if (!rc) rc = steps(&r, &e);

@@ -23,6 +23,7 @@ struct pair {
 struct adapter {
     const struct engine *m;
     double alpha;       /* 0: the scale is what the user says */
+    const struct family *family; /* that it was taught to be, NULL: the model's own */
     struct pair *pairs; /* [n_layer][ADAPTED_MATRICES] */
     struct str identity; /* of its file, as gguf_add_identity has it */
 };
@@ -55,6 +56,9 @@ static int check_kind(struct adapter *a, const struct gguf *g, struct err *e)
         return err_set(e, ERR_FILE, "%s: is not an adapter for a %s model", path, a->m->w.arch);
     gguf_get_real(g, "adapter.lora.alpha", &a->alpha);
     if (!isfinite(a->alpha)) return err_set(e, ERR_FILE, "%s: adapter.lora.alpha is not a number", path);
+    /* a name is heeded only where it is what comes of this model: another one would break the template */
+    const struct family *trained = family_trained(a->m->info.family);
+    if (trained != a->m->info.family && says(g, ADAPTER_FAMILY_KEY, trained->name)) a->family = trained;
     return 0;
 }
 
@@ -237,6 +241,11 @@ int adapter_pair(const struct adapter *a, int layer, enum adapted which, const f
     *low = p->a;
     *high = p->b;
     return p->a ? p->rank : 0;
+}
+
+const struct family *adapter_family(const struct adapter *a)
+{
+    return a->family ? a->family : a->m->info.family;
 }
 
 double adapter_alpha(const struct adapter *a)

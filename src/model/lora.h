@@ -23,6 +23,8 @@ void lora_add(struct lora *o, int worker, int layer, enum adapted which, const f
 int adapter_pair(const struct adapter *a, int layer, enum adapted which, const float **low, const float **high);
 /* As adapter_open, from a file that is open; it may be closed then. */
 int adapter_take(struct adapter **out, const struct engine *m, const struct gguf *g, struct err *e);
+/* Where a file says what family the adapter was taught to be. */
+#define ADAPTER_FAMILY_KEY "ponder.family"
 /* 0: it says none. */
 double adapter_alpha(const struct adapter *a);
 

@@ -296,6 +296,8 @@ int adapter_open(struct adapter **out, const struct engine *m, const char *path,
 void adapter_free(struct adapter *a);
 /* The same for n bytes of text, "FILE[:SCALE]": what follows the last colon is a scale only if it is a number. */
 int adapter_open_text(struct adapter **out, double *scale, const struct engine *m, const char *text, size_t n, struct err *e);
+/* The family to talk to the engine's model as while the adapter is on: what it was taught to be, where its file says so, else the model's own. */
+const struct family *adapter_family(const struct adapter *a);
 /* Takes these adapters, each with its scale (1: as trained), in place of those the session has; n 0: none. Empties the timeline, which was
  * made with others. ERR_INVALID, ERR_NOMEM: nothing is changed. */
 int session_set_adapters(struct session *s, const struct adapter *const *list, const double *scales, size_t n, struct err *e);
@@ -564,6 +566,7 @@ struct train_options {
     uint64_t seed;              /* of the first values: A uniform in +-1/sqrt(n_in), B zero */
     int n_threads;
     int max_tokens;             /* of a call to trainer_forward, 1 to 65536 */
+    const char *family;         /* what the adapter's file names, see adapter_family; NULL: none. Borrowed */
     uint64_t memory;            /* bytes that a forward pass may keep; beyond, layers are computed twice. 0: half of what is free */
     bool f32;                   /* products in f32 also where bf16 would be faster */
 };
@@ -579,9 +582,11 @@ struct train_text {
 void train_text_release(struct train_text *t);
 struct train_style {
     double thought_weight, answer_weight;   /* of the thought's tokens with its tags, and of the answer's with what ends it */
-    bool prompted, examples;                /* as in render_options: what a chat asks of a model that was not trained to think */
+    bool prompted, examples;                /* as in render_options: what a chat asks of a model that was not trained to think. Without prompted
+                                             * it is taught to think: what stands around a thought is as family_trained has it */
     const char *date;
     size_t slip, n_slip;                    /* bytes of the reply's own thought that are not learnt: something wrong that it goes on to mend */
+    const char *spelled;                    /* a word that the reply and the end of its thought write with a token a letter; NULL: none. Borrowed */
 };
 /* Appends a conversation that ends in a reply: what comes before it as a chat's prompt has it, then the reply as the model would write it and
  * learns it. The thought is m's own, or one in tags at the beginning of the content. What the program puts itself (a prompted mode's first words)

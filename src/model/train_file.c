@@ -145,6 +145,7 @@ static int adapter_bytes(const struct trainer *t, bool f16, struct str *file, st
     put_key_text(&w, "adapter.type", "lora");
     put_key(&w, "adapter.lora.alpha", GGUF_F32);
     str_add_bytes(&w.kv, &alpha, sizeof alpha);
+    if (t->o.family) put_key_text(&w, ADAPTER_FAMILY_KEY, t->o.family);
     put_pairs(&w, t);
     str_add(file, "GGUF");
     put_u32(file, 3);

@@ -37,6 +37,28 @@ static int add_text(struct train_text *t, const struct engine *m, const char *te
     return text ? add(t, m, text, strlen(text), parse, weight, e) : 0;
 }
 
+/* As add, but the word `spelled` gets a token for each of its letters, the first with the blank before it, if there is one. */
+static int add_spelled(struct train_text *t, const struct engine *m, const char *text, size_t n, const char *spelled, double weight, struct err *e)
+{
+    size_t len = spelled ? strlen(spelled) : 0;
+    const char *at = len && len <= n ? memmem(text, n, spelled, len) : NULL;
+    int rc = 0;
+
+    while (at && !rc) {
+        const char *from = at > text && at[-1] == ' ' ? at - 1 : at, *end = at + len;
+        rc = add(t, m, text, (size_t)(from - text), PARSE_NONE, weight, e);
+        for (const char *p = from; p < end && !rc; p = at) {
+            for (at = p + 1 + (*p == ' '); at < end && ((unsigned char)*at & 0xc0) == 0x80; at++) {
+            }
+            rc = add(t, m, p, (size_t)(at - p), PARSE_NONE, weight, e);
+        }
+        n -= (size_t)(end - text);
+        text = end;
+        at = len <= n ? memmem(text, n, spelled, len) : NULL;
+    }
+    return rc ? rc : add(t, m, text, n, PARSE_NONE, weight, e);
+}
+
 /* ---- what stands around a reply ------------------------------------------------------------------------------------------ */
 
 static int render_mark(const struct family *f, const char *mark, struct prompt *p, struct err *e)
@@ -131,12 +153,23 @@ static void unlearn(struct train_text *t, const struct engine *m, size_t from, p
     }
 }
 
-/* The thought from where the prompt leaves off, with its tags. slip: n_slip bytes of it that are not learnt. */
-static int add_thought(struct train_text *out, const struct engine *m, const struct family *f, struct piece thought, bool open, double weight,
-                       const char *slip, size_t n_slip, struct err *e)
+/* Spelled is only what stands in the last line: before it the word may be what is read, not what is written. */
+static int add_end_spelled(struct train_text *t, const struct engine *m, const struct str *text, const char *spelled, double weight, struct err *e)
+{
+    const char *nl = spelled && text->len ? memrchr(text->data, '\n', text->len) : NULL;
+    size_t n = nl ? (size_t)(nl - text->data) + 1 : 0;
+    int rc = add(t, m, str_cstr(text), n, PARSE_NONE, weight, e);
+
+    return rc ? rc : add_spelled(t, m, str_cstr(text) + n, text->len - n, spelled, weight, e);
+}
+
+/* The thought from where the prompt leaves off, with its tags. slip: where the style's bytes that are not learnt begin. */
+static int add_thought(struct train_text *out, const struct engine *m, const struct family *f, struct piece thought, bool open,
+                       const struct train_style *style, const char *slip, struct err *e)
 {
     struct str text = STR_EMPTY;
-    ptrdiff_t skip = n_slip ? slip - thought.p : 0;
+    double weight = style->thought_weight;
+    ptrdiff_t skip = style->n_slip ? slip - thought.p : 0;
     int rc = 0;
 
     if (!open) {
@@ -157,10 +190,16 @@ static int add_thought(struct train_text *out, const struct engine *m, const str
     }
     str_add_bytes(&text, thought.p, thought.n);
     size_t from = out->ids.n;
-    if (!rc) rc = str_ok(&text) ? add(out, m, str_cstr(&text), text.len, PARSE_NONE, weight, e) : err_set(e, ERR_NOMEM, "out of memory");
-    if (!rc && n_slip) unlearn(out, m, from, skip, n_slip);
+    if (!rc) rc = str_ok(&text) ? add_end_spelled(out, m, &text, style->spelled, weight, e) : err_set(e, ERR_NOMEM, "out of memory");
+    if (!rc && style->n_slip) unlearn(out, m, from, skip, style->n_slip);
     str_release(&text);
     return rc ? rc : add_text(out, m, f->close_forced, PARSE_CONTROL, weight, e);
+}
+
+/* Whether the model is asked to think, or taught to. */
+static const struct family *family_of(const struct engine *m, const struct train_style *style)
+{
+    return style->prompted ? m->info.family : family_trained(m->info.family);
 }
 
 int train_text_prompt(struct train_text *out, const struct engine *m, const struct chat_message *messages, size_t n, const struct train_style *style,
@@ -169,7 +208,7 @@ int train_text_prompt(struct train_text *out, const struct engine *m, const stru
     struct render_options o = {.think = think, .prompted = style->prompted, .examples = style->examples, .force_off = true, .date = style->date};
     struct prompt p = {0};
     size_t from = out->ids.n;
-    int rc = family_render(m->info.family, &p, messages, n, &o, e);
+    int rc = family_render(family_of(m, style), &p, messages, n, &o, e);
 
     if (!rc) rc = tokenizer_encode_prompt(m->tokenizer, &p, &out->ids, e);
     if (!rc) rc = weigh(out, from, 0, e);
@@ -181,7 +220,7 @@ int train_text_prompt(struct train_text *out, const struct engine *m, const stru
 int train_text_reply(struct train_text *out, const struct engine *m, const struct chat_message *messages, size_t n, const struct train_style *style,
                      struct err *e)
 {
-    const struct family *f = m->info.family;
+    const struct family *f = family_of(m, style);
     struct str end = STR_EMPTY;
     bool open = false;
 
@@ -193,8 +232,8 @@ int train_text_reply(struct train_text *out, const struct engine *m, const struc
     if (!thought.n) split_thought(f, &answer, &thought);
     thought = trimmed(thought);
     int rc = train_text_prompt(out, m, messages, n - 1, style, thought.n > 0, &open, e);
-    if (!rc && (thought.n || open)) rc = add_thought(out, m, f, thought, open, style->thought_weight, style->n_slip ? reply->thought + style->slip : NULL, style->n_slip, e);
-    if (!rc) rc = add(out, m, answer.p, answer.n, PARSE_NONE, style->answer_weight, e);
+    if (!rc && (thought.n || open)) rc = add_thought(out, m, f, thought, open, style, style->n_slip ? reply->thought + style->slip : NULL, e);
+    if (!rc) rc = add_spelled(out, m, answer.p, answer.n, style->spelled, style->answer_weight, e);
     if (!rc) rc = family_reply_end(f, &end, e);
     if (!rc) rc = str_ok(&end) ? add(out, m, str_cstr(&end), end.len, PARSE_CONTROL, style->answer_weight, e) : err_set(e, ERR_NOMEM, "out of memory");
     str_release(&end);

@@ -24,7 +24,10 @@ tasks --family sum,coin --level 1..3 --count 90 --seed 9 --format questions | fi
 is "no held-out question in training" "$(comm -12 "$T/training" "$T/held" | wc -l)" 0
 is "questions are held-out ones" "$(wc -l <"$T/held")" 90
 is "fast ones have an empty thought" "$(tasks --count 40 --fast 100 | field '"reasoning_content" not in o["messages"][1] and o["messages"][1]["content"].startswith("<think>\n\n</think>\n\n")' | sort -u)" True
-is "cut ones end in the program's words" "$(tasks --count 40 --cut 100 | field 'o["messages"][1]["reasoning_content"].endswith("give the final answer now.")' | sort -u)" True
+is "cut ones end in the program's words" "$(tasks --count 40 --cut 100 | field 'o["messages"][1]["reasoning_content"].endswith("give the final answer now.") or ("Wait, " in o["messages"][1]["reasoning_content"])' | sort -u)" True
+# a slip lies in its thought, whatever became of that
+is "slips" "$(tasks --count 3000 --cut 40 --fast 20 | field '(lambda m, s: "none" if not s else "lost" if "reasoning_content" not in m else "words" if m["reasoning_content"][s[0]:s[0]+s[1]].startswith("\n\nTime is up") else "value" if s[0] + s[1] <= len(m["reasoning_content"]) else "out")(o["messages"][1], o["slip"])' | sort -u | tr '\n' ' ')" "none value words "
+is "words that are spelled say so" "$(tasks --family backward,letters --count 20 | field 'o["family"] + str(o.get("spelled") == o["answer"])' | sort -u | tr '\n' ' ')" "backwardTrue lettersFalse "
 is "some are fast" "$(($(tasks --count 400 --fast 25 | grep -c '<think>') / 20))" 5
 printf '{"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"mixed %s"}]}\n' 1 2 3 >"$T/mix.jsonl"
 tasks --count 30 --mix "$T/mix.jsonl" >"$T/mixed.jsonl"

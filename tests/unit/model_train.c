@@ -625,9 +625,9 @@ static void replies_alone_are_learnt(void **state)
     train_text_release(&t);
     m[1].thought = "Two and two.", m[1].thought_len = strlen(m[1].thought);
 
-    /* not prompted: the model is to write the tags itself */
+    /* not prompted: taught to think, behind the tag that a chat with the adapter puts itself */
     assert_int_equal(train_text_reply(&t, &smol, m, 2, &plain_style, &e), 0);
-    check_text(&smol, &t, "{0}" SYSTEM "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n{0.5}<think>\nTwo and two.\n</think>\n\n{1}4<|im_end|>");
+    check_text(&smol, &t, "{0}" SYSTEM "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n{0.5}Two and two.\n</think>\n\n{1}4<|im_end|>");
 
     /* inline, and by families whose model or template opens the thought */
     m[1] = (struct chat_message){.role = ROLE_ASSISTANT, .content = "<think>\nHm\n</think>\n\nOk", .content_len = 23};
@@ -639,6 +639,32 @@ static void replies_alone_are_learnt(void **state)
     free(text);
     train_text_release(&t);
     assert_int_equal(train_text_reply(&t, &qwen, m, 1, &style, &e), ERR_INVALID);
+
+    /* an answer at once: the very tokens that a budget of 0 makes of a prompt */
+    m[1] = (struct chat_message){.role = ROLE_ASSISTANT, .content = "<think>\n\n</think>\n\n4", .content_len = 20};
+    assert_int_equal(train_text_reply(&t, &smol, m, 2, &plain_style, &e), 0);
+    struct train_text open_one = {0};
+    bool open = false;
+    assert_int_equal(train_text_prompt(&open_one, &smol, m, 1, &plain_style, true, &open, &e), 0);
+    assert_true(open);
+    assert_int_equal(tokenizer_encode_more(tokenizer, "\n</think>\n\n", 11, PARSE_CONTROL, &open_one.ids, &e), 0);
+    assert_int_equal(open_one.ids.n, t.ids.n - 2);
+    assert_memory_equal(open_one.ids.ids, t.ids.ids, open_one.ids.n * sizeof *t.ids.ids);
+    train_text_release(&open_one);
+    check_text(&smol, &t, "{0}" SYSTEM "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n{1}4<|im_end|>");
+
+    /* a word that is spelled has a token for each letter, in the last line of the thought and in the answer alone */
+    m[1] = (struct chat_message){.role = ROLE_ASSISTANT, .content = "there", .content_len = 5, .thought = "Not there.\nSo it is there.", .thought_len = 26};
+    struct train_style spelled = plain_style;
+    size_t n[2];
+    for (int i = 0; i < 2; i++) {
+        spelled.spelled = i ? "there" : NULL;
+        assert_int_equal(train_text_reply(&t, &smol, m, 2, &spelled, &e), 0);
+        n[i] = t.ids.n;
+        check_text(&smol, &t, "{0}" SYSTEM "<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n"
+                   "{0.5}Not there.\nSo it is there.\n</think>\n\n{1}there<|im_end|>");
+    }
+    assert_int_equal(n[1] - n[0], 8);
 
     /* rendered text: its replies, or what is behind a prompt */
     const char *rendered = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n<think>x</think>\nC<|im_end|>\n";
