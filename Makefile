@@ -123,7 +123,7 @@ distill: all model
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ponder/models $(DESTDIR)$(PREFIX)/share/ponder/themes
 	install -m 755 $(PONDER) $(DESTDIR)$(PREFIX)/bin/ponder
-	install -m 644 models/catalogue.ini $(DESTDIR)$(PREFIX)/share/ponder/models/
+	install -m 644 models/catalogue.ini $(wildcard models/smollm2-think-r16.gguf) $(DESTDIR)$(PREFIX)/share/ponder/models/
 	install -m 644 $(wildcard themes/*.ini) $(DESTDIR)$(PREFIX)/share/ponder/themes/
 	@for made in $(MADE); do set -- $$(echo $$made | tr : ' '); install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $$1); \
 	    echo "$(PONDER) $$(echo $$2 | tr , ' ') > $(DESTDIR)$(PREFIX)/share/$$1"; \

@@ -39,7 +39,7 @@ const struct setting settings_table[] = {
     {"think", "", SETTING_CHOICE, SETTING_SHARED, AT(think), "on", 0, 0, "on off", "let the model think before it answers"},
     {"cot", "", SETTING_CHOICE, SETTING_SHARED, AT(cot), "step", 0, 0, "step few off",
      "how models that were not trained to think are asked to: step by step, with worked examples too, or not at all"},
-    {"lora", "", SETTING_TEXT, SETTING_SHARED, AT(lora), "", 0, 0, "FILE[:SCALE],...", "adapters put on the model"},
+    {"lora", "", SETTING_TEXT, SETTING_SHARED, AT(lora), "", 0, 0, "FILE[:SCALE],...", "adapters put on the model, or none"},
     {"db", "", SETTING_TEXT, SETTING_SHARED, AT(db), "", 0, 0, "FILE", "conversations; empty: ponder.db in the data folder"},
     {"kv_disk", "", SETTING_INT, SETTING_SHARED, AT(kv_disk), "2048", 0, 1048576, "MB",
      "disk space for the evaluated beginnings of conversations, so that they go on at once; 0 keeps none"},

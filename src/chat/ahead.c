@@ -88,7 +88,7 @@ void ahead_run(struct worker *w)
     struct err e = {0};
 
     int rc = worker_session(w, &a->set, &e);
-    if (!rc) rc = prompt_ahead(&t, w->engine, &a->set, &a->branch, (size_t)session_ctx(w->session), &e);
+    if (!rc) rc = prompt_ahead(&t, w, &a->set, &a->branch, (size_t)session_ctx(w->session), &e);
     if (!rc && !a->read) {
         kv_read(w, &a->set, a->conversation, t.ids, t.n);
         a->read = true;
@@ -122,7 +122,7 @@ void ahead_leave(struct worker *w)
     int64_t until = clock_mono_ms() + LEAVE_MS;
 
     if (a->due && w->session && kv_allowed(w, &a->set, a->conversation) &&
-        !prompt_ahead(&t, w->engine, &a->set, &a->branch, (size_t)session_ctx(w->session), NULL))
+        !prompt_ahead(&t, w, &a->set, &a->branch, (size_t)session_ctx(w->session), NULL))
         kv_write(w, &a->set, a->conversation, t.ids, t.n, in_time, &until);
     tokens_release(&t);
     clear(a);

@@ -24,6 +24,9 @@ struct chat;
 /* set is copied. store is borrowed and must outlive the chat. The model (settings.model: catalogue name or file, already turned into a path by
  * the caller in model_path) begins to load at once, on the worker. */
 int chat_new(struct chat **out, const struct settings *set, const char *model_path, struct store *store, struct err *e);
+/* Where the adapter is that comes with a model: find appends its path and returns true where there is one. It is put on the model unless the settings
+ * name others, or "none". To be said once, before chats are made; models are used as they are where nothing was said. */
+void chat_find_adapters(bool (*find)(const char *model_path, struct str *out));
 /* Stops what runs (the cut reply is ended as `stopped`) and frees everything. */
 void chat_free(struct chat *c);
 

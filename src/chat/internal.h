@@ -105,9 +105,11 @@ struct worker {
     bool held;                   /* the model was to be held in memory (mlock): tried once */
     struct speculator *speculator;               /* the model's; NULL while it was not wanted yet */
     char *model_path;
-    struct adapter *adapters[MAX_ADAPTERS];      /* those of adapter_list, which is settings.lora as last applied; NULL: none */
+    struct adapter *adapters[MAX_ADAPTERS];      /* those of adapter_list, which is worker_lora as last applied; NULL: none */
     size_t n_adapters;
     char *adapter_list;
+    char *own_adapter;           /* the file that comes with the model; NULL: none */
+    bool own_fails;              /* it cannot be used */
     struct hasher *hasher;
     struct ahead ahead;
 };
@@ -120,6 +122,10 @@ void worker_emit_text(struct worker *w, enum chat_event_kind kind, int64_t messa
 void worker_push(struct worker *w, const struct chat_event *ev);
 /* Makes w->session fit for the settings. */
 int worker_session(struct worker *w, const struct settings *set, struct err *e);
+/* The adapters that the settings ask for, "" none; valid as long as both. */
+const char *worker_lora(const struct worker *w, const struct settings *set);
+/* What the model is talked to as: the first adapter that was taught to be another family says so. */
+const struct family *worker_family(const struct worker *w);
 
 /* Runs one reply to its end; always emits CHAT_ENDED. */
 void turn_run(struct worker *w, struct job *job);
@@ -133,10 +139,10 @@ void samples_run(struct worker *w, struct job *job);
 
 /* The tokens of the branch, whose last message is the prompt to answer. *left_out: how many of its oldest messages are not in it, because they
  * do not fit a context of ctx tokens. date: "YYYY-MM-DD" for templates that print one, "" today. ERR_TOO_LONG. */
-int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const struct engine *engine, const struct settings *set,
-                 const struct branch *branch, const char *date, size_t ctx, struct err *e);
+int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const struct worker *w, const struct settings *set, const struct branch *branch,
+                 const char *date, size_t ctx, struct err *e);
 /* The tokens that the next prompt below the branch begins with, whatever is typed; nearly always all that come before its message. */
-int prompt_ahead(struct tokens *out, const struct engine *engine, const struct settings *set, const struct branch *branch, size_t ctx, struct err *e);
+int prompt_ahead(struct tokens *out, const struct worker *w, const struct settings *set, const struct branch *branch, size_t ctx, struct err *e);
 
 /* ---- ahead --------------------------------------------------------------------------------------------------- */
 

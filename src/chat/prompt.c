@@ -14,6 +14,7 @@
 /* What a branch becomes a prompt with. */
 struct maker {
     const struct engine *engine;
+    const struct family *family;
     const struct settings *set;
     const struct branch *branch;
     const char *next;            /* a message to come, behind the branch; NULL none */
@@ -68,7 +69,7 @@ static int render(struct maker *k, size_t from, struct tokens *out, struct err *
         .date = k->date && k->date[0] ? k->date : date,
     };
     struct prompt p = {0};
-    int rc = family_render(engine_info(k->engine)->family, &p, m, n, &o, e);
+    int rc = family_render(k->family, &p, m, n, &o, e);
     out->n = 0;
     if (!rc) rc = tokenizer_encode_prompt(engine_tokenizer(k->engine), &p, out, e);
     k->thought_open = p.thought_open;
@@ -128,7 +129,7 @@ static size_t kept(size_t total, size_t need, size_t step)
 /* Where the history alone, without the message to come, asks the prompt to begin. history: the branch without its last message. */
 static int history_start(const struct maker *k, const struct branch *history, const struct cut *c, size_t *from, struct tokens *scratch, struct err *e)
 {
-    struct maker h = {.engine = k->engine, .set = k->set, .branch = history, .next = "a", .date = k->date};
+    struct maker h = {.engine = k->engine, .family = k->family, .set = k->set, .branch = history, .next = "a", .date = k->date};
     size_t n_starts = 0, place = 0;
     *from = 0;
     int rc = render(&h, 0, scratch, e);
@@ -139,10 +140,10 @@ static int history_start(const struct maker *k, const struct branch *history, co
     return rc;
 }
 
-int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const struct engine *engine, const struct settings *set,
-                 const struct branch *branch, const char *date, size_t ctx, struct err *e)
+int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const struct worker *w, const struct settings *set, const struct branch *branch,
+                 const char *date, size_t ctx, struct err *e)
 {
-    struct maker k = {.engine = engine, .set = set, .branch = branch, .date = date};
+    struct maker k = {.engine = w->engine, .family = worker_family(w), .set = set, .branch = branch, .date = date};
     struct cut c = cut_of(ctx);
     struct branch history = {.items = branch->items, .n = branch->n - 1};
     size_t from = 0, place = 0, total;
@@ -173,10 +174,10 @@ int prompt_build(struct tokens *out, bool *thought_open, size_t *left_out, const
 
 /* ---- the next prompt --------------------------------------------------------------------------------------------- */
 
-int prompt_ahead(struct tokens *out, const struct engine *engine, const struct settings *set, const struct branch *branch, size_t ctx, struct err *e)
+int prompt_ahead(struct tokens *out, const struct worker *w, const struct settings *set, const struct branch *branch, size_t ctx, struct err *e)
 {
     /* where two messages that begin differently part, the next message begins */
-    struct maker k = {.engine = engine, .set = set, .branch = branch, .next = "a"};
+    struct maker k = {.engine = w->engine, .family = worker_family(w), .set = set, .branch = branch, .next = "a"};
     struct cut c = cut_of(ctx);
     struct tokens other = {0};
     size_t from = 0, n = 0;

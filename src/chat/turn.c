@@ -190,7 +190,7 @@ static void drain(struct turn *t)
 static int build_prompt(struct turn *t, struct err *e)
 {
     size_t ctx = (size_t)session_ctx(t->w->session), left_out = 0;
-    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w->engine, &t->job->set, &t->job->branch, t->job->script.date, ctx, e);
+    int rc = prompt_build(&t->prompt, &t->thought_open, &left_out, t->w, &t->job->set, &t->job->branch, t->job->script.date, ctx, e);
     if (rc || !left_out) return rc;
     struct str line = STR_EMPTY;
     str_addf(&line, "the oldest %zu messages do not fit the context of %zu tokens and are left out", left_out, ctx);
@@ -236,6 +236,23 @@ static void begin_speculation(struct turn *t)
     if (!speculator_begin(t->w->speculator, t->prompt.ids, t->prompt.n, NULL)) t->speculator = t->w->speculator;
 }
 
+/* What the model is talked to as is known once its adapters are on. */
+static void take_family(struct turn *t)
+{
+    const struct settings *set = &t->job->set;
+    struct reply_start *start = &t->rec.start;
+    const char *lora = worker_lora(t->w, set);
+    t->family = worker_family(t->w);
+    t->sampling = sampling(set, t->family, t->sampling.seed);
+    start->family = t->family->name;
+    start->temp = t->sampling.temp;
+    start->top_p = t->sampling.top_p;
+    start->min_p = t->sampling.min_p;
+    start->top_k = t->sampling.top_k;
+    start->repeat_penalty = t->sampling.repeat_penalty;
+    start->adapter = lora[0] ? lora : NULL;
+}
+
 void turn_init(struct turn *t, struct worker *w, struct job *job, int sample, uint64_t seed)
 {
     const struct settings *set = &job->set;
@@ -249,22 +266,16 @@ void turn_init(struct turn *t, struct worker *w, struct job *job, int sample, ui
     if (w->engine) {
         t->info = engine_info(w->engine);
         t->tok = engine_tokenizer(w->engine);
-        t->sampling = sampling(set, t->info->family, seed);
+        t->sampling.seed = seed;
         str_addf(&t->model_name, "%s %s", t->info->name, t->info->quant);
         start.model = str_cstr(&t->model_name);
         start.model_file = w->model_path;
         start.quant = t->info->quant;
-        start.family = t->info->family->name;
         start.seed = (int64_t)seed;
-        start.temp = t->sampling.temp;
-        start.top_p = t->sampling.top_p;
-        start.min_p = t->sampling.min_p;
-        start.top_k = t->sampling.top_k;
-        start.repeat_penalty = t->sampling.repeat_penalty;
         start.threads = set->threads > 0 ? set->threads : engine_default_threads();
-        start.adapter = set->lora[0] ? set->lora : NULL;
     }
     recorder_init(&t->rec, w, job, &start);
+    if (w->engine) take_family(t);
     t->rec.sample = t->sample;
     t->rec.n_samples = t->n_samples;
     t->rec.old_reply = t->rec.reply = job->reply - t->sample;
@@ -291,11 +302,12 @@ int turn_prompt(struct turn *t, struct err *e)
 int turn_controls(struct turn *t, struct err *e)
 {
     const struct settings *set = &t->job->set;
+    take_family(t);
     int left = session_ctx(t->w->session) - (int)t->n_prompt;
     struct think_config c = {
-        .family = t->info->family,
+        .family = t->family,
         .tokenizer = t->tok,
-        .think = !strcmp(set->think, "on") && t->budget.kind != BUDGET_OFF && (t->info->family->start != THOUGHT_PROMPTED || t->thought_open),
+        .think = !strcmp(set->think, "on") && t->budget.kind != BUDGET_OFF && (t->family->start != THOUGHT_PROMPTED || t->thought_open),
         .thought_open = t->thought_open,
         .budget = t->budget,
         .think_min = set->think_min,
@@ -309,7 +321,7 @@ int turn_controls(struct turn *t, struct err *e)
         .given_ending = t->job->given_ending,
     };
     /* examples are part of the prompt and of nothing that was said */
-    if (c.think && t->info->family->start == THOUGHT_PROMPTED && !strcmp(set->cot, "few")) recorder_event(&t->rec, 0, "examples", EXAMPLES_NAME);
+    if (c.think && t->family->start == THOUGHT_PROMPTED && !strcmp(set->cot, "few")) recorder_event(&t->rec, 0, "examples", EXAMPLES_NAME);
     t->rec.start.prompt_tokens = (int)t->n_prompt;
     t->rec.start.context = session_ctx(t->w->session);
     int rc = think_new(&t->think, &c, e);

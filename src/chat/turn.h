@@ -14,6 +14,7 @@ struct turn {
     struct worker *w;
     struct job *job;
     const struct model_info *info;
+    const struct family *family; /* what the model is talked to as */
     const struct tokenizer *tok;
     struct think *think;
     struct sampler *sampler;

@@ -140,6 +140,36 @@ static struct hasher *hasher_start(struct store *store, const char *path)
 
 /* ---- models --------------------------------------------------------------------------------------------------- */
 
+static bool (*find_adapter)(const char *model_path, struct str *out);
+
+void chat_find_adapters(bool (*find)(const char *model_path, struct str *out))
+{
+    find_adapter = find;
+}
+
+static char *own_adapter_of(const char *model_path)
+{
+    struct str path = STR_EMPTY;
+    bool found = find_adapter && find_adapter(model_path, &path);
+    char *text = found && str_ok(&path) ? mem_dup_text(path.data, path.len) : NULL;
+    str_release(&path);
+    return text;
+}
+
+const char *worker_lora(const struct worker *w, const struct settings *set)
+{
+    if (!set->lora[0]) return w->own_adapter && !w->own_fails ? w->own_adapter : "";
+    return strcmp(set->lora, "none") ? set->lora : "";
+}
+
+const struct family *worker_family(const struct worker *w)
+{
+    const struct family *own = engine_info(w->engine)->family;
+    for (size_t i = 0; i < w->n_adapters; i++)
+        if (adapter_family(w->adapters[i]) != own) return adapter_family(w->adapters[i]);
+    return own;
+}
+
 static void drop_adapters(struct worker *w)
 {
     while (w->n_adapters) adapter_free(w->adapters[--w->n_adapters]);
@@ -154,6 +184,8 @@ static void unload(struct worker *w)
     speculator_free(w->speculator);
     w->speculator = NULL;
     drop_adapters(w);
+    free(w->own_adapter);
+    w->own_adapter = NULL;
     engine_free(w->engine);
     w->engine = NULL;
     free(w->model_path);
@@ -174,6 +206,8 @@ static void load(struct worker *w, struct job *job)
     w->held = false;
     w->model_path = job->model_path;
     job->model_path = NULL;
+    w->own_adapter = own_adapter_of(w->model_path);
+    w->own_fails = false;
     struct model_info info = *engine_info(engine);
     info.path = NULL;     /* the owner has its own copy, which outlives the engine */
     struct str warning = STR_EMPTY;
@@ -200,6 +234,20 @@ static int apply_adapters(struct worker *w, const char *list, bool fresh, struct
     }
     if (!rc && w->n_adapters) rc = session_set_adapters(w->session, (const struct adapter *const *)w->adapters, scales, w->n_adapters, e);
     if (!rc && !(w->adapter_list = mem_dup_text(list, strlen(list)))) rc = err_set(e, ERR_NOMEM, "out of memory");
+    return rc;
+}
+
+/* The same for the settings. The model's own adapter is no reason not to answer: where it cannot be used that is told, once. */
+static int put_adapters(struct worker *w, const struct settings *set, bool fresh, struct err *e)
+{
+    struct err why = {0};
+    int rc = apply_adapters(w, worker_lora(w, set), fresh, &why);
+    if (rc && !set->lora[0] && w->own_adapter && !w->own_fails) {
+        w->own_fails = true;
+        worker_emit_text(w, CHAT_NOTICE, 0, why.text);
+        return apply_adapters(w, "", true, e);
+    }
+    if (rc && e) *e = why;
     return rc;
 }
 
@@ -231,7 +279,7 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e)
     int threads = set->threads > 0 ? set->threads : engine_default_threads();
     enum kv_type kv = KV_F16;
     kv_type_by_name(set->kv, &kv);
-    if (w->session && w->session_ctx == ctx && w->session_threads == threads && w->session_kv == kv) return apply_adapters(w, set->lora, false, e);
+    if (w->session && w->session_ctx == ctx && w->session_threads == threads && w->session_kv == kv) return put_adapters(w, set, false, e);
     session_free(w->session);
     w->session = NULL;
     int rc = check_memory(w->engine, ctx, kv, e);
@@ -241,7 +289,7 @@ int worker_session(struct worker *w, const struct settings *set, struct err *e)
     w->session_threads = threads;
     w->session_kv = kv;
     snprintf(w->numerics, sizeof w->numerics, "%s%s%s", engine_kernels(), kv == KV_F16 ? "" : " ", kv == KV_F16 ? "" : kv_type_name(kv));
-    return apply_adapters(w, set->lora, true, e);
+    return put_adapters(w, set, true, e);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------------------------- */

@@ -81,7 +81,7 @@ bool cli_id(const char *text, char letter, int64_t *id);
 
 /* An entry of models/catalogue.ini. Strings live as long as the program. */
 struct catalogue_entry {
-    char *name, *file, *title, *sha256, *licence, *family, *source, *note;
+    char *name, *file, *title, *sha256, *licence, *family, *source, *note, *adapter;
     uint64_t bytes;
 };
 /* The i-th entry, NULL at the end; *e only where the catalogue itself is bad. */
@@ -90,6 +90,8 @@ const struct catalogue_entry *catalogue_find(const char *name);
 /* Turns a catalogue name, the name of a file in the models folder, or a path into a path, appended to out. ERR_FILE says what to do when a
  * catalogue model has not been fetched yet. */
 int model_path_of(struct str *out, const char *name, struct err *e);
+/* Appends the path of the adapter that comes with the program for this model file: one of the catalogue, by its name and size. False: there is none. */
+bool model_adapter_of(const char *model_path, struct str *out);
 /* Names for completion and pickers: catalogue entries, then other .gguf files of the models folder. note: "98 MB, here". */
 bool model_name_at(size_t i, struct str *name, struct str *note);
 

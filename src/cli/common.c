@@ -1,4 +1,5 @@
 /* common.c - what the subcommands share: picking one, settings, error lines, clean output. */
+#include "chat/chat.h"
 #include "cli/cli.h"
 #include "model/model.h"
 
@@ -215,6 +216,7 @@ int cli_main(int argc, char **argv)
     sigaction(SIGBUS, &bus, NULL);
     umask(077);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});      /* a core file would hold the conversation */
+    chat_find_adapters(model_adapter_of);
     static char chat[] = "chat";
     char *none[] = {chat, NULL};
     if (argc < 2) return cmd_chat(1, none);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static int catalogue_value(void *arg, const char *section, const char *name, con
     } keys[] = {{"file", offsetof(struct catalogue_entry, file)},       {"title", offsetof(struct catalogue_entry, title)},
                 {"sha256", offsetof(struct catalogue_entry, sha256)},   {"licence", offsetof(struct catalogue_entry, licence)},
                 {"family", offsetof(struct catalogue_entry, family)},   {"source", offsetof(struct catalogue_entry, source)},
-                {"note", offsetof(struct catalogue_entry, note)}};
+                {"note", offsetof(struct catalogue_entry, note)},       {"adapter", offsetof(struct catalogue_entry, adapter)}};
     if (!*section) return err_set(e, ERR_FILE, "%s stands before the first [model]", name);
     if (!n_entries || strcmp(entries[n_entries - 1].name, section)) {
         if (!mem_grow(&entries, &cap_entries, n_entries + 1, sizeof *entries)) return err_set(e, ERR_NOMEM, "out of memory");
@@ -59,6 +60,8 @@ static int catalogue_value(void *arg, const char *section, const char *name, con
 
 const struct catalogue_entry *catalogue_at(size_t i, struct err *e)
 {
+    static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER; /* the chat's thread asks for adapters */
+    pthread_mutex_lock(&reading);
     if (!catalogue_read) {
         catalogue_read = true;
         struct str path = STR_EMPTY;
@@ -67,6 +70,7 @@ const struct catalogue_entry *catalogue_at(size_t i, struct err *e)
         str_release(&path);
         if (rc) n_entries = 0;
     }
+    pthread_mutex_unlock(&reading);
     return i < n_entries && entries[i].file && entries[i].sha256 && entries[i].source ? &entries[i] : NULL;
 }
 
@@ -117,6 +121,20 @@ int model_path_of(struct str *out, const char *name, struct err *e)
     if (!rc) str_add_bytes(out, path.data, path.len);
     str_release(&path);
     return !rc && !str_ok(out) ? err_set(e, ERR_NOMEM, "out of memory") : rc;
+}
+
+bool model_adapter_of(const char *model_path, struct str *out)
+{
+    const char *slash = strrchr(model_path, '/'), *file = slash ? slash + 1 : model_path;
+    const struct catalogue_entry *c;
+    struct stat st;
+    for (size_t i = 0; (c = catalogue_at(i, NULL)); i++) {
+        if (!c->adapter || strcmp(c->file, file) || stat(model_path, &st) || (uint64_t)st.st_size != c->bytes) continue;
+        char name[256];
+        snprintf(name, sizeof name, "models/%s", c->adapter);
+        return path_shared(out, name, NULL) == 0;
+    }
+    return false;
 }
 
 static bool in_catalogue(const char *file)
@@ -221,13 +239,15 @@ int cmd_models(int argc, char **argv)
     return cli_finish(0);
 }
 
-static void print_info(const struct model_info *m, bool json)
+/* adapter: "" none */
+static void print_info(const struct model_info *m, const char *adapter, bool json)
 {
     if (json) {
         json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}", "name", m->name, "path", m->path, "arch", m->arch, "quant",
                               m->quant, "family", m->family->name, "template_recognised", m->template_recognised, "layers", m->n_layer, "width", m->n_embd, "heads",
                               m->n_head, "kv_heads", m->n_head_kv, "vocabulary", m->n_vocab, "context", m->ctx_train, "parameters", (json_int_t)m->n_params,
                               "bytes", (json_int_t)m->file_bytes);
+        if (o) json_object_set_new(o, "adapter", *adapter ? json_string(adapter) : json_null());
         char *s = o ? json_write(o, JSON_COMPACT) : NULL;
         if (s) puts(s);
         free(s);
@@ -242,6 +262,7 @@ static void print_info(const struct model_info *m, bool json)
     add_size(&t, m->file_bytes);
     str_addf(&t, "\ncontext     %d tokens\ntemplate    %s%s\nthinking    %s\nsampling    temperature %g, top-k %d, top-p %g, min-p %g\n", m->ctx_train, m->family->name,
              m->template_recognised ? "" : " (unknown template, fallback)", start[m->family->start], m->family->temp, m->family->top_k, m->family->top_p, m->family->min_p);
+    if (*adapter) str_addf(&t, "adapter     %s, put on it unless --lora says otherwise\n", adapter);
     cli_put(stdout, str_cstr(&t), t.len);
     str_release(&t);
 }
@@ -266,7 +287,10 @@ int cmd_info(int argc, char **argv)
     struct engine *m = NULL;
     int rc = model_path_of(&path, name, &e);
     if (!rc) rc = engine_open(&m, str_cstr(&path), &e);
-    if (!rc) print_info(engine_info(m), json);
+    struct str adapter = STR_EMPTY;
+    if (!rc) model_adapter_of(str_cstr(&path), &adapter);
+    if (!rc) print_info(engine_info(m), str_cstr(&adapter), json);
+    str_release(&adapter);
     engine_free(m);
     str_release(&path);
     return rc ? cli_fail(&e) : cli_finish(0);

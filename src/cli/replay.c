@@ -68,7 +68,7 @@ static int put_settings(struct replay *r, struct err *e)
     if (!rc) rc = put_setting(r, "budget", b.kind == BUDGET_SECONDS ? "unlimited" : p->budget, e);
     if (!rc) rc = put_setting(r, "seed", seed, e);
     if (!rc) rc = put_setting(r, "system", p->system, e);
-    if (!rc) rc = put_setting(r, "lora", p->adapter, e);
+    if (!rc) rc = put_setting(r, "lora", p->adapter && p->adapter[0] ? p->adapter : "none", e);
     if (!rc) rc = put_setting(r, "think", p->think[0] ? p->think : "on", e);
     if (!rc) rc = put_setting(r, "cot", p->cot[0] ? p->cot : "step", e);
     if (!rc) rc = put_setting(r, "keep_thoughts", p->keep_thoughts ? "on" : "off", e);

@@ -175,6 +175,7 @@ def main():
             os.environ[f"XDG_{name}_HOME"] = os.path.join(folder, name.lower())
         for name in [n for n in os.environ if n.startswith("PONDER_")]:
             del os.environ[name]
+        os.environ["PONDER_LORA"] = "none"
         the_machine_alone()
         keys_while_it_writes()
         long_conversation(folder)

@@ -4,6 +4,8 @@ model_home=${XDG_DATA_HOME:-$HOME/.local/share}/ponder/models
 SMOL=${PONDER_TEST_MODEL:-$model_home/SmolLM2-135M-Instruct.Q4_1.gguf}
 BIG=${PONDER_TEST_MODEL_BIG:-$model_home/Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf}
 unset NO_COLOR $(env | sed -n 's/^\(PONDER_[A-Z_]*\)=.*/\1/p' | grep -vE '^PONDER_(TEST_MODEL|TEST_MODEL_BIG|QUICK|LONG)$')
+# the default model as it is, whatever adapter comes with it
+export PONDER_LORA=none
 T=$(mktemp -d) || exit 1
 trap 'rm -rf "$T"' EXIT
 export HOME="$T/home" XDG_DATA_HOME="$T/data" XDG_CONFIG_HOME="$T/config" XDG_STATE_HOME="$T/state" XDG_CACHE_HOME="$T/cache"

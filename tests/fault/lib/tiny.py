@@ -1,4 +1,4 @@
-"""A random model of some 200 KB whose vocabulary is all bytes and a list of terminal escapes: python3 tiny.py OUT [hostile] [sharp]"""
+"""A random model of some 200 KB whose vocabulary is all bytes and a list of terminal escapes: python3 tiny.py OUT [hostile] [sharp] [smollm]"""
 import array
 import random
 import struct
@@ -6,6 +6,7 @@ import sys
 
 CHATML = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
           "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
+SMOLLM = "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}" + CHATML
 ESCAPES = [
     b"\x1b]0;owned\x07", b"\x1b]52;c;b3duZWQ=\x07", b"\x1b[2J", b"\x1b[31m", b"\x1bc", b"\x1bP$q\"p\x1b\\", b"\x1b[?1049h", b"\x1b[6n", b"\x1b]8;;http://x\x07",
     b"\x1b_Gi=1\x1b\\", b"\x1b^x\x1b\\", b"\x9b31m", b"\x9d0;owned\x9c", b"\x90q\x9c", b"\xc2\x9b31m", b"\xc2\x9d0;owned\xc2\x9c", b"\xc2\x90", b"\xc2\x85",
@@ -59,7 +60,7 @@ class Gguf:
         return head + b"\0" * (-len(head) % 32) + self.data
 
 
-def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=False, sharp=False):
+def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=False, sharp=False, smollm=False):
     g, stand_in, rng = Gguf(), alphabet(), random.Random(7)
     tokens = ["".join(stand_in[b] for b in t) for t in [bytes([b]) for b in range(256)] + (ESCAPES * 3 if hostile else []) + WORDS * 4]
     tokens = [t if tokens.index(t) == i else t + stand_in[33 + i % 90] for i, t in enumerate(tokens)]
@@ -80,7 +81,7 @@ def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=Fals
     g.put("tokenizer.ggml.token_type", 9, struct.pack("<IQ", 5, n) + struct.pack(f"<{n}i", *kinds))
     g.put("tokenizer.ggml.merges", 9, struct.pack("<IQ", 8, 0))
     g.u32("tokenizer.ggml.eos_token_id", n - 2)
-    g.string("tokenizer.chat_template", CHATML)
+    g.string("tokenizer.chat_template", SMOLLM if smollm else CHATML)
 
     def matrix(name, cols, rows, scale):
         g.tensor(name, [cols, rows], [0.0] * (cols * rows) if zero else [rng.uniform(-scale, scale) for _ in range(cols * rows)])
@@ -100,4 +101,4 @@ def model(hostile=False, ctx=4096, layers=2, embd=64, ff=128, heads=4, zero=Fals
 
 if __name__ == "__main__":
     with open(sys.argv[1], "wb") as f:
-        f.write(model(hostile="hostile" in sys.argv[2:], sharp="sharp" in sys.argv[2:]))
+        f.write(model(hostile="hostile" in sys.argv[2:], sharp="sharp" in sys.argv[2:], smollm="smollm" in sys.argv[2:]))
