@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Training data out of replies that `ponder eval --replies` wrote.
 
+    choose.py prompts            > prompts.jsonl     ordinary requests, to be answered by the model as it is
+    choose.py chat  REPLIES.jsonl... > mix.jsonl     its whole answers to them, two of three behind a thought that there is nothing to work out
     choose.py keep  REPLIES.jsonl... > sft.jsonl     right replies: of each question up to two, short and different, thoughts that ended by themselves
     choose.py pairs REPLIES.jsonl... > dpo.jsonl     a short right reply over a wrong one, or over a right one twice as long"""
 import json
@@ -42,7 +44,8 @@ def keep(questions):
         for r in sorted(filter(good, replies), key=lambda r: r["thought_tokens"]):
             ways.setdefault(path_of(r), r)
         for r in list(ways.values())[:KEEP]:
-            print(json.dumps({"messages": [{"role": "user", "content": q}, message(r)], "answer": r["answer"], "family": r["family"]}))
+            spelled = {"spelled": r["answer"]} if r["family"] == "backward" else {}
+            print(json.dumps({"messages": [{"role": "user", "content": q}, message(r)], "answer": r["answer"], "family": r["family"], **spelled}))
 
 
 def pairs(questions):
@@ -56,6 +59,41 @@ def pairs(questions):
             print(json.dumps({"prompt": [{"role": "user", "content": q}], "chosen": [message(right[0])], "rejected": [message(pick.choice(worse))]}))
 
 
-if len(sys.argv) < 3 or sys.argv[1] not in ("keep", "pairs"):
+TOPICS = """the sea|old bridges|rain|a good breakfast|the moon|honey bees|mountains|learning to cook|trees in winter|a long train ride|music|friendship
+a quiet village|how bread is made|cats|libraries|the desert|sleep|gardens|the history of writing|volcanoes|a first day at school|paper|kindness|rivers
+birds|the human heart|saving money|photography|wind|public speaking|tea|the solar system|painting a room|chess|lighthouses|staying healthy|a lost key
+dinosaurs|reading more books|snow""".replace("\n", "|").split("|")
+FORMS = ["Tell me something about {}.", "Write a short poem about {}.", "Write two sentences about {}.", "What should a child know about {}?",
+         "Give me a title for a story about {}.", "Why do people like to talk about {}?", "Write a short message to a friend about {}.", "Name a few words that go with {}."]
+PLAIN = ["Hello!", "Hi, how are you?", "Who are you?", "What can you do?", "Thank you!", "Good morning!", "Tell me a joke.", "I feel a bit sad today.", "What should I cook tonight?",
+         "Can you help me with a letter?", "Write a polite email that asks for a day off.", "How do I make friends in a new town?", "Goodbye!", "What is your name?"]
+NOTHING_TO_WORK_OUT = "There is nothing to work out here. I will answer directly."
+
+
+def prompts():
+    for text in PLAIN + [form.format(topic) for topic in TOPICS for form in FORMS]:
+        print(json.dumps({"question": text, "answer": "-", "check": "text"}))
+
+
+def chat(paths):
+    n = 0
+    for path in paths:
+        for line in open(path, encoding="utf-8"):
+            r = json.loads(line)
+            if r["answer_ended"] != "complete" or not r["reply"].strip():
+                continue
+            reply = {"role": "assistant", "content": r["reply"].strip()}
+            if n % 3:
+                reply["reasoning_content"] = NOTHING_TO_WORK_OUT
+            n += 1
+            print(json.dumps({"messages": [{"role": "user", "content": r["question"]}, reply], "answer": "", "family": "chat"}))
+
+
+if sys.argv[1:] == ["prompts"]:
+    prompts()
+elif len(sys.argv) > 2 and sys.argv[1] == "chat":
+    chat(sys.argv[2:])
+elif len(sys.argv) > 2 and sys.argv[1] in ("keep", "pairs"):
+    {"keep": keep, "pairs": pairs}[sys.argv[1]](load(sys.argv[2:]))
+else:
     sys.exit(__doc__)
-{"keep": keep, "pairs": pairs}[sys.argv[1]](load(sys.argv[2:]))

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The recipe of models/README.md, a step a call: distill.sh data | cold | grpo | sample | final | dpo | all. Each step can be stopped and called again: it
+# The recipe of models/README.md, a step a call: distill.sh chat | data | cold | grpo | sample | final | dpo | all. Each step can be stopped and called again: it
 # goes on where it was, and a step that is done is not done again. A step's adapter becomes the best one only if it scores higher on held-out items.
 # Where it works: DISTILL (build/distill). What it asks: PONDER (build/ponder), THREADS.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
 PONDER=${PONDER:-$root/build/ponder} W=${DISTILL:-$root/build/distill} BASE=${BASE:-smollm2-135m} TEACHER=${TEACHER:-qwen2.5-coder-1.5b}
-mkdir -p "$W"
+mkdir -p "$W" && W=$(cd "$W" && pwd)
 say() { echo "distill: $*" >&2; }
 # The mean over families of what is right at the largest budget, out of a table of `ponder eval`.
 score_of() { awk -F, '$1 == "adapter" && $4 == 1 && $3 == 256 && $2 !~ /:/ { s += $6 / $5; n++ } END { printf "%.4f\n", n ? s / n : 0 }' "$1"; }
@@ -25,7 +25,7 @@ judge() {
 teach() {
     name=$1 kind=$2 data=$3; shift 3
     if [ ! -f "$W/$name.done" ]; then
-        "$PONDER" train "$kind" --base "$BASE" --data "$data" -o "$W/$name.gguf" --resume "$@"
+        "$PONDER" train "$kind" --base "$BASE" --data "$data" -o "$W/$name.gguf" --cot off --resume ${THREADS:+--threads "$THREADS"} "$@"
         : >"$W/$name.done"
     fi
     judge "$name"
@@ -33,17 +33,35 @@ teach() {
 # FILE COMMAND...: makes a file of a command's output, all or nothing.
 make_file() { to=$1; shift; [ -s "$to" ] || { "$@" >"$to.part" && mv "$to.part" "$to"; }; }
 
-data() {
-    make_file "$W/traces.jsonl" "$PONDER" tasks --level 1..3 --count "${ITEMS:-16000}" --seed 1 --cut 6 --fast 6 ${MIX:+--mix "$MIX"}
-    make_file "$W/valid.jsonl" "$PONDER" tasks --level 1..3 --count 300 --seed 2 --half held-out
+# What the model itself says to ordinary requests.
+chat() {
+    make_file "$W/prompts.jsonl" python3 "$root/models/choose.py" prompts
+    { cat "$root/models/chat.ini"; echo "[set chat]"; echo "file = $W/prompts.jsonl"; } >"$W/chat.ini"
+    make_file "$W/chat.raw" replies_of "$W/chat.ini" --only base
+    make_file "$W/chat.jsonl" python3 "$root/models/choose.py" chat "$W/chat.raw"
 }
-cold() { data; teach cold sft "$W/traces.jsonl" --valid "$W/valid.jsonl" --rank 16 --lr 5e-4 --epochs 1 --max-length 384; }
+# INI OPTION...: the replies of an eval.
+replies_of() { "$PONDER" eval "$@" --replies "$W/replies.part" >/dev/null && cat "$W/replies.part" && rm -f "$W/replies.part"; }
+# Most of the easier levels, some of the third; more of what takes long to learn.
+HARD=product,equation,sort,fraction,gcd,lcm,base,calendar,unit,letters,backward,path,sequence
+traces() {
+    n=${ITEMS:-12000}
+    "$PONDER" tasks --level 1..2 --count $((n * 64 / 100)) --seed 1 --fast 8 --cut 5 --mix "$W/chat.jsonl"
+    "$PONDER" tasks --family $HARD --level 1..2 --count $((n * 24 / 100)) --seed 11 --fast 6 --cut 5
+    "$PONDER" tasks --level 3 --count $((n * 12 / 100)) --seed 21 --fast 6 --cut 5
+}
+data() {
+    chat
+    make_file "$W/traces.jsonl" traces
+    make_file "$W/valid.jsonl" "$PONDER" tasks --level 1..3 --count 60 --seed 2 --half held-out
+}
+cold() { data; teach cold sft "$W/traces.jsonl" --valid "$W/valid.jsonl" --rank 16 --lr 1.5e-3 --lowest 0 --warmup 0.03 --batch 1536 --at-once 1536 --epochs 1 --max-length 320; }
 grpo() {
     make_file "$W/questions.jsonl" "$PONDER" tasks --level 1..3 --count 4000 --seed 3 --format questions --half training
     teach grpo grpo "$W/questions.jsonl" --init "$W/best.gguf" --steps "${GRPO_STEPS:-100}"
 }
 sample() {
-    make_file "$W/sampled.jsonl" sample_to "$W/sampled.raw"
+    make_file "$W/sampled.jsonl" replies_of "$root/models/sample.ini" --only adapter --adapter "$W/best.gguf"
     # the teacher, on what is told in words
     sed 's/^families = .*/families = word/; s/^adapter = .*//' "$root/models/sample.ini" >"$W/teacher.ini"
     if "$PONDER" info "$TEACHER" >/dev/null 2>&1; then
@@ -52,7 +70,6 @@ sample() {
         say "the teacher $TEACHER is not there: left out"; : >"$W/taught.raw"
     fi
 }
-sample_to() { "$PONDER" eval "$root/models/sample.ini" --only adapter --adapter "$W/best.gguf" --replies "$1" >/dev/null && cat "$1"; }
 final() {
     sample
     make_file "$W/union.jsonl" union
@@ -65,7 +82,7 @@ dpo() {
     teach dpo dpo "$W/pairs.jsonl" --init "$W/best.gguf" --lr 1e-5 --beta 0.1 --epochs 1 --max-length 384
 }
 case ${1:-all} in
-data | cold | grpo | sample | final | dpo) "$1" ;;
+chat | data | cold | grpo | sample | final | dpo) "$1" ;;
 all) cold; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
 *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
 esac

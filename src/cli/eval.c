@@ -107,7 +107,7 @@ static bool next_reply(void *arg, struct rollout *r)
     job->question = v->question;
     job->index = v->asked;
     *r = (struct rollout){.prompt = &job->prompt, .thought_open = open, .think = think, .family = v->family, .budget = budget, .answer_max = v->c.answer_max, .arg = job};
-    r->sampling = (struct sampler_params){.temp = voice ? v->c.temp : 0, .top_p = 1, .repeat_penalty = 1,
+    r->sampling = (struct sampler_params){.temp = voice ? v->c.temp : v->c.single_temp, .top_p = 1, .repeat_penalty = 1,
                                           .seed = (uint64_t)v->c.seed * 1000003 + v->question * 101 + v->asked};
     if (++v->asked == replies_to_each(v, q)) {
         v->asked = 0;
@@ -122,10 +122,11 @@ static int write_reply(struct eval *v, const struct job *job, const struct rollo
     char budget[32];
     if (!v->out) return 0;
     budget_format(r->rollout->budget, budget);
-    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:i, s:s, s:b}", "run", eval_run_names[v->run], "family", v->q.groups[q->group].name, "budget", budget,
+    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:o, s:o, s:i, s:s, s:s?, s:b}", "run", eval_run_names[v->run], "family", v->q.groups[q->group].name, "budget", budget,
                           "voice", job->index < budgets(v)->n ? 0 : (int)(job->index - budgets(v)->n) + 1, "question", q->q.text, "answer", q->q.answer,
                           "thought", json_stringn_nocheck(str_cstr(&r->thought), r->thought.len), "reply", json_stringn_nocheck(str_cstr(&r->answer), r->answer.len),
-                          "thought_tokens", r->stats.thought_tokens, "ended", thought_ending_name(r->stats.thought_ending), "right", right);
+                          "thought_tokens", r->stats.thought_tokens, "ended", thought_ending_name(r->stats.thought_ending), "answer_ended",
+                          answer_ending_name(r->stats.answer_ending), "right", right);
     char *text = o ? json_write(o, JSON_COMPACT) : NULL;
     bool ok = text && fprintf(v->out, "%s\n", text) > 0;
     free(text);
@@ -272,7 +273,7 @@ static int run(struct eval *v, enum eval_run which, struct err *e)
     const double scales[] = {v->scale};
     int rc = session_set_adapters(v->session, list, scales, which == RUN_ADAPTER, e);
     v->run = which;
-    v->family = which == RUN_ADAPTER && v->c.trained ? family_trained(f) : f;
+    v->family = which == RUN_BASE || v->c.thinks == THINKS_PROMPTED ? f : v->c.thinks == THINKS_TRAINED ? family_trained(f) : adapter_family(v->lora);
     v->question = v->asked = 0;
     if (!rc && v->c.text[0]) rc = measure_text(v, &v->r.perplexity[which], e);
     v->votes = calloc(v->q.n, sizeof *v->votes);

@@ -24,11 +24,11 @@ struct eval_config {
     int level_min, level_max, count;    /* questions of a family, over its levels */
     enum task_half half;                /* held out, or those of training, to sample from */
     long seed;
-    double temp;                        /* of votes; budgets are compared at 0 */
+    double temp, single_temp;           /* of votes; of all other replies, 0 where budgets are compared */
     int votes[RUNS], answer_max;
     struct budget_list budgets[RUNS];
     bool has_base_budgets, has_base_votes;
-    bool trained;                       /* the adapter opens its thoughts without being asked to, see family_trained */
+    enum { THINKS_AS_TAUGHT, THINKS_PROMPTED, THINKS_TRAINED } thinks; /* with the adapter: as its file says; asked to, or taught to, whatever it says */
     struct {
         char *name, *file;
         int limit;

@@ -39,6 +39,13 @@ static int take_int(int *out, const char *name, const char *value, int low, int 
     return 0;
 }
 
+static int take_temp(double *out, const char *name, const char *value, struct err *e)
+{
+    char *end;
+    *out = strtod(value, &end);
+    return end != value && !*end && *out >= 0 && *out <= 5 ? 0 : err_set(e, ERR_FILE, "%s: \"%s\" is no number from 0 to 5", name, value);
+}
+
 static int take_budgets(struct budget_list *out, const char *name, const char *value, struct err *e)
 {
     int rc = budgets_parse(out->items, EVAL_BUDGETS_MAX, &out->n, name, value, e);
@@ -90,8 +97,8 @@ static int on_value(void *arg, const char *section, const char *name, const char
         return c->half == TASK_TRAINING || !strcmp(value, "held-out") ? 0 : err_set(e, ERR_FILE, "half: \"%s\" is none of: held-out, training", value);
     }
     if (!strcmp(name, "adapter_thinks")) {
-        c->trained = !strcmp(value, "trained");
-        return c->trained || !strcmp(value, "prompted") ? 0 : err_set(e, ERR_FILE, "adapter_thinks: \"%s\" is none of: prompted, trained", value);
+        c->thinks = !strcmp(value, "trained") ? THINKS_TRAINED : !strcmp(value, "prompted") ? THINKS_PROMPTED : THINKS_AS_TAUGHT;
+        return c->thinks != THINKS_AS_TAUGHT || !strcmp(value, "taught") ? 0 : err_set(e, ERR_FILE, "adapter_thinks: \"%s\" is none of: taught, prompted, trained", value);
     }
     if (!strcmp(name, "base_budgets")) {
         c->has_base_budgets = true;
@@ -102,11 +109,8 @@ static int on_value(void *arg, const char *section, const char *name, const char
         c->seed = seed;
         return rc;
     }
-    if (!strcmp(name, "temp")) {
-        char *end;
-        c->temp = strtod(value, &end);
-        return end != value && !*end && c->temp >= 0 && c->temp <= 5 ? 0 : err_set(e, ERR_FILE, "temp: \"%s\" is no number from 0 to 5", value);
-    }
+    if (!strcmp(name, "temp")) return take_temp(&c->temp, name, value, e);
+    if (!strcmp(name, "single_temp")) return take_temp(&c->single_temp, name, value, e);
     return err_set(e, ERR_FILE, "there is no setting \"%s\"", name);
 }
 

@@ -47,7 +47,7 @@ static void test_config(void **state)
     assert_string_equal(c.sets[0].name, "more");
     assert_int_equal(c.sets[0].limit, 9);
     assert_int_equal(c.count, 4);
-    assert_true(c.trained);
+    assert_int_equal(c.thinks, THINKS_TRAINED);
     assert_int_equal(c.votes[RUN_ADAPTER], 3);
     assert_int_equal(c.votes[RUN_BASE], 0);
     assert_int_equal(c.budgets[RUN_ADAPTER].n, 3);
@@ -62,7 +62,7 @@ static void test_config(void **state)
     refused("[eval]\nbudgets = 30s\n", "not in seconds");
     refused("[eval]\nlevel_min = 4\nlevel_max = 2\n", "level_min is above level_max");
     refused("[eval]\ntemp = hot\n", "temp:");
-    refused("[eval]\nadapter_thinks = no\n", "none of: prompted, trained");
+    refused("[eval]\nadapter_thinks = no\n", "none of: taught, prompted, trained");
     refused("[eval]\nhalf = both\n", "none of: held-out, training");
     refused("[set a]\nlimit = 3\n", "set a names no file");
     refused("[set a]\ncolor = 3\n", "has no \"color\"");
