@@ -79,7 +79,7 @@ static json_t *message(const struct distill_reply *r)
 
 static int add_line(struct str *out, json_t *o, struct err *e)
 {
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *text = o ? json_write(o, JSON_COMPACT) : NULL;
 
     if (text) str_addf(out, "%s\n", text);
     bool good = text && str_ok(out);

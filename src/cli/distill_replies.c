@@ -50,7 +50,7 @@ static int add(struct distill_replies *all, const struct distill_reply *r, struc
 
 static int put_line(FILE *f, const char *path, json_t *o, struct err *e)
 {
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *text = o ? json_write(o, JSON_COMPACT) : NULL;
     int rc = 0;
 
     if (!text) rc = err_set(e, ERR_NOMEM, "out of memory");
