@@ -80,12 +80,18 @@ static const struct failure {
 } pauses_fail = {"pause", arm_pause, disarm_pause}, one_allocation = {"allocation", arm_allocation, disarm_memory},
   all_allocations = {"no memory from allocation", arm_allocations, disarm_memory};
 
+/* Every place up to this one, then fewer and fewer. */
+static long density(void)
+{
+    return getenv("PONDER_LONG") ? 60 : getenv("PONDER_QUICK") ? 5 : 10;
+}
+
 /* ---- the operations --------------------------------------------------------------------------------------------------- */
 
 /* Returns how often the call was refused. A place whose failure it can do without does not count. */
 static long run(struct store *s, const struct operation *o, int i, const struct failure *f)
 {
-    const long most = getenv("PONDER_QUICK") ? 6 : 40; /* every place up to this one, then fewer and fewer */
+    const long most = density();
     long refused = 0;
     uint64_t before = record_digest(s);
     for (long at = 1;; at += 1 + at / most) {
@@ -201,7 +207,7 @@ static void each_file(void **state, const char *name, const char *source, int (*
     put_file(*state, &bytes);
     int64_t all = messages_in(*state);
     assert_true(all > 0);
-    const long most = getenv("PONDER_QUICK") ? 6 : 40;
+    const long most = density();
     bool reached = true;
     for (long at = 1; reached; at += 1 + at / most) {
         struct err e = {0};

@@ -238,7 +238,7 @@ static const struct operation operations[] = {
     ONE(new_conversation), ONE(set_system), ONE(set_title), ONE(root_prompt), ONE(add_prompt), ONE(begin_reply), ONE(append_reply), ONE(add_event), ONE(add_span),
     SOME(load_branch, 2), ONE(load_message), ONE(load_path), ONE(end_reply), ONE(set_model_hash), ONE(rate_answer), ONE(rate_thought), ONE(rate_other), ONE(tag), ONE(tag_conversation),
     ONE(untag), ONE(edit_answer), ONE(edit_thought), ONE(set_fold), ONE(vote), ONE(add_samples), ONE(good_step), ONE(bad_step), ONE(forget_step), ONE(undo),
-    ONE(select_branch), ONE(set_review_place), ONE(save_draft), ONE(drop_draft), ONE(identity),
+    ONE(select_branch), ONE(set_review_place), ONE(save_draft), ONE(drop_draft), {"identity", operation_identity, 1, true},
     ONE(load_tree), ONE(load_siblings), ONE(load_provenance), ONE(list), ONE(load_conversation), ONE(load_system), ONE(newest), SOME(search, 2), ONE(search_filtered), ONE(unrated),
     ONE(review_place), ONE(rival), ONE(load_vote), ONE(load_samples), ONE(load_steps), ONE(load_ratings), ONE(model_speeds), ONE(load_typed), ONE(load_draft), ONE(check),
     SOME(stats, 6), ONE(totals), SOME(export, 2 * EXPORT_FORMATS), SOME(import, 2 * (int)ARRAY_LEN(operation_files)), ONE(backup), ONE(undo_here), ONE(abandon), ONE(look_to_redact),
