@@ -229,9 +229,50 @@ static void the_majority_wins(void **state)
     }
 }
 
+/* Where the answer stands in the text itself, as the reader sees it. */
+static void answers_have_a_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *place;
+    } cases[] = {{"So \\boxed{42}. The answer is 3.", "42"}, {"I see.\nThe answer is 12.\nBye.", "12"}, {"First.\n\nlast line\n", "last line"}, {"", ""}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t n = 0;
+        const char *p = answer_place(cases[i].text, strlen(cases[i].text), &n);
+        if (n < strlen(cases[i].place) || (n && (p < cases[i].text || p + n > cases[i].text + strlen(cases[i].text)))) fail_msg("case %zu: %zu bytes", i, n);
+        if (n && !memmem(p, n, cases[i].place, strlen(cases[i].place))) fail_msg("case %zu: %.*s", i, (int)n, p);
+    }
+    size_t n = 1;
+    answer_place(NULL, 5, &n);
+    assert_int_equal(n, 0);
+    for (enum answer_form f = FORM_AUTO, g; f <= FORM_TEXT; f++) {
+        assert_true(answer_form_by_name(answer_form_name(f), &g));
+        assert_int_equal(g, f);
+    }
+    assert_string_equal(answer_form_name((enum answer_form)77), "");
+}
+
+/* Numbers at the edges of what is read as one. */
+static void odd_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want;
+    } cases[] = {{"1e", "1"}, {"2E+3", "2000"}, {"5e-1", "0.5"}, {"7e31", "7"}, {"3e5x", "3"}, {"1e999999", "1"}, {"3/0", "0"}, {"1/1000001", "1000001"}, {"1.5/2", "2"}, {"100/7", "100/7"}, {"7/125", "0.056"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) assert_extracts(FORM_NUMBER, cases[i].text, cases[i].want);
+    char digits[200];
+    memset(digits, '7', 199);
+    digits[199] = '\0';
+    struct str got = STR_EMPTY;
+    answer_extract(&got, FORM_NUMBER, digits, 199); /* more digits than any number has here: none */
+    assert_int_equal(got.len, 0);
+    str_release(&got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_have_a_place), cmocka_unit_test(odd_numbers),
         cmocka_unit_test(numbers_are_found),  cmocka_unit_test(answers_of_any_kind_are_found),
         cmocka_unit_test(answers_are_graded), cmocka_unit_test(any_bytes_will_do),
         cmocka_unit_test(the_majority_wins),

@@ -6,7 +6,9 @@
 #include <cmocka.h>
 
 #include "gguf_build.h"
+#include "model/model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -529,6 +531,104 @@ static void test_only_files(void **state)
     str_release(&s);
 }
 
+static void write_file(const char *path, const struct str *s)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(s->data, 1, s->len, f), s->len);
+    fclose(f);
+}
+
+/* A mapped file is told by any address in it, until it is closed; more of them than are kept are only not told. */
+static void test_mappings(void **state)
+{
+    (void)state;
+    struct gguf *g[70];
+    struct err e = {0};
+    char path[] = "/tmp/ponder-gguf-\x1b-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    struct str s = valid_file(3);
+    write_file(path, &s);
+    for (size_t i = 0; i < ARRAY_LEN(g); i++) assert_int_equal(gguf_open(&g[i], path, &e), ERR_OK);
+    const uint8_t *data = gguf_tensor_at(g[0], 0)->data;
+    const char *name = model_file_at(data);
+    assert_non_null(name);
+    assert_non_null(strstr(name, "/tmp/ponder-gguf-\xe2\x90\x9b-")); /* as one clean line */
+    assert_null(model_file_at(&s));
+    assert_null(model_file_at(gguf_tensor_at(g[ARRAY_LEN(g) - 1], 0)->data));
+    assert_int_equal(gguf_lock(g[0], &e), ERR_OK);
+    gguf_rest_header(g[0]); /* its texts come back from the file */
+    struct gguf_string text;
+    assert_true(gguf_get_string(g[0], "general.architecture", &text) && text.n == 5 && !memcmp(text.p, "qwen2", 5));
+    for (size_t i = 0; i < ARRAY_LEN(g); i++) gguf_close(g[i]);
+    assert_null(model_file_at(data));
+    /* what is only in memory has no file */
+    assert_int_equal(open_copy(&g[0], s.data, s.len, &e), ERR_OK);
+    assert_int_equal(gguf_lock(g[0], &e), ERR_OK);
+    gguf_rest_header(g[0]);
+    assert_null(model_file_at(gguf_tensor_at(g[0], 0)->data));
+    close_copy(g[0]);
+    unlink(path);
+    str_release(&s);
+}
+
+/* Every kind of value as a reader sees it, as text and as JSON. */
+static void test_lists(void **state)
+{
+    (void)state;
+    static const char *const text[] = {"u8  u8  200\n", "i8  i8  -7\n", "yes  bool  true\n", "u64  u64  18446744073709551615\n", "f64  f64  3.25\n", "strings  array  [string; 3] one, , three\n",
+                                       "ints  array  [i32; 3] 1, -2, 3\n", "reals  array  [f32; 1] 0.1\n", "none  array  [string; 0]\n", "odd  string  \xef\xbf\xbd\xe2\x90\x9b\n", "... (200 bytes)\n",
+                                       "inf  f32  inf\n", "flags  array  [bool; 10] ?, ?", ", ...\n", "strange  ? (type 99)  64  64 bytes\n"};
+    static const char *const json[] = {"\"key\":\"u64\",\"type\":\"u64\",\"value\":\"18446744073709551615\"", "\"key\":\"yes\",\"type\":\"bool\",\"value\":true", "\"key\":\"inf\",\"type\":\"f32\",\"value\":null",
+                                       "\"of\":\"string\",\"count\":3,\"first\":[\"one\",\"\",\"three\"]", "\"of\":\"i32\",\"count\":3,\"first\":[1,-2,3]", "\"of\":\"bool\",\"count\":10,\"first\":[null,", "\"value\":\"\\uFFFD\\u241B\"",
+                                       "\"type\":\"?\",\"type_id\":99,\"shape\":[64],\"bytes\":64"};
+    const float inf = HUGE_VALF, half = 0.1f;
+    const double pi = 3.25;
+    struct str s = STR_EMPTY, out = STR_EMPTY;
+    struct err e = {0};
+    char path[] = "/tmp/ponder-gguf-XXXXXX", long_text[201];
+    put_header(&s, 3, 1, 14);
+    put_key(&s, "u8", GGUF_U8), str_add_char(&s, (char)200);
+    put_key(&s, "i8", GGUF_I8), str_add_char(&s, (char)-7);
+    put_key(&s, "yes", GGUF_BOOL), str_add_char(&s, 1);
+    put_key(&s, "u64", GGUF_U64), put_u64(&s, UINT64_MAX);
+    put_key(&s, "small", GGUF_U64), put_u64(&s, 5);
+    put_key(&s, "f64", GGUF_F64), str_add_bytes(&s, &pi, 8);
+    put_key(&s, "inf", GGUF_F32), str_add_bytes(&s, &inf, 4);
+    put_kv_array(&s, "strings", GGUF_STRING, 3);
+    put_text(&s, "one", 3), put_text(&s, "", 0), put_text(&s, "three", 5);
+    put_kv_array(&s, "ints", GGUF_I32, 3);
+    put_u32(&s, 1), put_u32(&s, (uint32_t)-2), put_u32(&s, 3);
+    put_kv_array(&s, "reals", GGUF_F32, 1);
+    str_add_bytes(&s, &half, 4);
+    put_kv_array(&s, "none", GGUF_STRING, 0);
+    put_kv_array(&s, "flags", GGUF_BOOL, 10);
+    str_add_bytes(&s, "\1\0\1\0\1\0\1\0\1\0", 10);
+    put_kv_text(&s, "odd", "\xff\x1b");
+    memset(long_text, 'x', 200);
+    long_text[200] = '\0';
+    put_kv_text(&s, "long", long_text);
+    put_text(&s, "strange", 7);
+    put_u32(&s, 1), put_u64(&s, 64), put_u32(&s, 99), put_u64(&s, 0);
+    while (s.len % 32) str_add_char(&s, '\0');
+    for (int i = 0; i < 64; i++) str_add_char(&s, (char)i);
+    close(mkstemp(path));
+    write_file(path, &s);
+    if (model_list_gguf(&out, path, false, &e)) fail_msg("%s", e.text);
+    for (size_t i = 0; i < ARRAY_LEN(text); i++)
+        if (!strstr(out.data, text[i])) fail_msg("\"%s\" is not in\n%s", text[i], out.data);
+    str_clear(&out);
+    if (model_list_gguf(&out, path, true, &e)) fail_msg("%s", e.text);
+    for (size_t i = 0; i < ARRAY_LEN(json); i++)
+        if (!strstr(out.data, json[i])) fail_msg("%s is not in\n%s", json[i], out.data);
+    unlink(path);
+    assert_int_equal(model_list_gguf(&out, path, true, &e), ERR_FILE);
+    str_release(&out);
+    str_release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +644,8 @@ int main(void)
         cmocka_unit_test(test_unknown_types_are_kept),
         cmocka_unit_test(test_vocabulary_only),
         cmocka_unit_test(test_only_files),
+        cmocka_unit_test(test_mappings),
+        cmocka_unit_test(test_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
