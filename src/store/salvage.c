@@ -73,6 +73,7 @@ struct copy {
     bool by_rowid;
     int64_t rows, refused;
     bool broken; /* some of it could not be read */
+    bool again;  /* rows come that may have come before */
     int rc;      /* why nothing more can be put into the new one: its disk, memory */
     struct err *e;
 };
@@ -134,8 +135,11 @@ static bool put_rows(struct copy *c, sqlite3_stmt *in, sqlite3_stmt *out, int64_
         for (int i = 0; i < n; i++) sqlite3_bind_value(out, i + 1, sqlite3_column_value(in, i + 1));
         *last = sqlite3_column_int64(in, 0);
         int done = sqlite3_step(out);
+        int taken = done == SQLITE_DONE ? sqlite3_changes(c->to->db) : 0;
+        c->rows += taken;
+        /* the first time a row is met, one that is not taken breaks a rule of the table; later it may be there already */
         if (done == SQLITE_DONE)
-            c->rows += sqlite3_changes(c->to->db);
+            c->refused += !taken && !c->again;
         else if ((done & 0xff) == SQLITE_CONSTRAINT || (done & 0xff) == SQLITE_MISMATCH)
             c->refused++;
         else
@@ -182,6 +186,7 @@ static void copy_rows(struct copy *c)
     in = NULL;
     if (!whole && c->by_rowid && !c->rc) {
         str_addf(&sql, " DESC");
+        c->again = true;
         if (sqlite3_prepare_v2(c->from, str_cstr(&sql), -1, &in, NULL) == SQLITE_OK) put_rows(c, in, out, &lowest);
         sqlite3_finalize(in);
         put_between(c, out, last + 1, lowest);
