@@ -232,10 +232,52 @@ static void test_openwebui(void **state)
     assert_string_equal(made_of(*state, "[{\"data\":{\"rating\":1},\"meta\":{},\"snapshot\":{\"chat\":{\"chat\":{\"history\":{\"messages\":{\"m1\":{\"role\":\"user\",\"content\":\"q\"}}}}}}}]"), "NULL");
 }
 
+/* ponder's own form with members of other kinds than they should be: taken where they say something, refused as a whole where not. */
+static void test_own(void **state)
+{
+#define OWN(messages) "{\"format\":\"ponder\",\"conversations\":[{\"messages\":[" messages "]}]}"
+#define Q "{\"id\":1,\"role\":\"user\",\"text\":\"q\"}"
+#define A(more) ",{\"id\":2,\"parent\":1,\"role\":\"assistant\",\"thought\":\"abc\",\"text\":\"a\"" more "}"
+    static const char *const taken[] = {
+        OWN(Q A("")), OWN(Q A(",\"reply\":7")), OWN(Q A(",\"reply\":{\"keep_thoughts\":true,\"loop_guard\":false,\"temp\":0.25}")), OWN(Q A(",\"ratings\":[{\"part\":\"answer\",\"value\":1,\"reasons\":null}]")),
+        OWN(Q A(",\"ratings\":[{\"part\":\"answer\",\"value\":1,\"reasons\":\"[]\"}]")), OWN(Q A(",\"created_ms\":\"late\"")), OWN(Q A(",\"spans\":[{\"position\":0,\"byte_offset\":3,\"byte_length\":0,\"kind\":\"say\",\"author\":\"user\"}]")),
+        OWN("{\"id\":1,\"role\":\"user\"}" A("")), OWN("{\"id\":1,\"parent\":\"x\",\"role\":\"user\",\"text\":\"q\"}" A("")),
+        "{\"format\":\"ponder\",\"conversations\":[{\"origin\":\"mine\",\"leaf\":1,\"created_ms\":\"?\",\"updated_ms\":7,\"messages\":[" Q A("") "]}],\"votes\":[{\"a\":2,\"b\":2,\"verdict\":\"a\"},{\"a\":9},5]}"};
+    static const char *const refused[] = {
+        OWN(Q A(",\"ratings\":[{\"part\":\"answer\",\"value\":1,\"reasons\":5}]")), OWN(Q A(",\"ratings\":[{\"part\":\"answer\",\"value\":1,\"reasons\":\"[1]\"}]")), OWN(Q A(",\"ratings\":[{\"part\":\"answer\",\"value\":1,\"reasons\":\"no json\"}]")),
+        OWN(Q A(",\"spans\":[{\"position\":0,\"byte_offset\":-1,\"byte_length\":1,\"kind\":\"say\",\"author\":\"user\"}]")), OWN(Q A(",\"spans\":[{\"position\":0,\"byte_offset\":1,\"byte_length\":-1,\"kind\":\"say\",\"author\":\"user\"}]")),
+        OWN(Q A(",\"steps\":[{\"step\":1,\"unit\":\"sentence\",\"byte_offset\":2,\"byte_length\":2,\"value\":1}]")), OWN(Q ",{\"id\":2,\"parent\":1,\"role\":\"assistant\",\"text\":\"a\",\"spans\":[{\"byte_offset\":1,\"byte_length\":0}]}"),
+        OWN("{\"id\":\"1\",\"role\":\"user\",\"text\":\"q\"}"), OWN("{\"id\":1,\"role\":5,\"text\":\"q\"}"), OWN("5"), OWN(Q ",{\"id\":2,\"role\":\"assistant\",\"text\":\"a\"}"),
+        OWN(Q A("") ",{\"id\":3,\"parent\":2,\"role\":\"assistant\",\"text\":\"on a reply\"}")};
+    for (size_t i = 0; i < ARRAY_LEN(taken) + ARRAY_LEN(refused); i++) {
+        bool good = i < ARRAY_LEN(taken);
+        const char *text = good ? taken[i] : refused[i - ARRAY_LEN(taken)];
+        struct store *s = open_store(NULL);
+        assert_works(import_bytes(*state, s, text, strlen(text), e));
+        if (report.conversations != good || report.refused != !good) fail_msg("%s: %lld taken, %lld refused: %s", text, (long long)report.conversations, (long long)report.refused, str_cstr(&report.notes));
+        assert_string_equal(one(s, "SELECT count(*) FROM messages"), good ? "2" : "0");
+        check_index(s);
+        store_close(s);
+    }
+    /* of many notes the first are kept */
+    struct store *s = open_store(NULL);
+    struct str many = STR_EMPTY;
+    for (int i = 0; i < 40; i++) str_add(&many, "no json\n");
+    str_add(&many, " \r\n\t" OWN(Q) "\n" OWN(Q));
+    assert_works(import_bytes(*state, s, many.data, many.len, e));
+    assert_int_equal(report.refused, 40);
+    int lines = 0;
+    for (const char *p = str_cstr(&report.notes); (p = strchr(p, '\n')); p++) lines++;
+    assert_int_equal(lines, 20);
+    assert_int_equal(report.conversations + report.known, 2);
+    str_release(&many);
+    store_close(s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
-    const struct CMUnitTest tests[] = {T(test_archives), T(test_times), T(test_lists), T(test_chatgpt), T(test_claude), T(test_openwebui)};
+    const struct CMUnitTest tests[] = {T(test_archives), T(test_times), T(test_lists), T(test_chatgpt), T(test_claude), T(test_openwebui), T(test_own)};
     int rc = cmocka_run_group_tests_name("store_import_odd", tests, NULL, NULL);
     import_report_release(&report);
     return rc;
