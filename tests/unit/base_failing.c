@@ -34,6 +34,7 @@ static struct {
     int error;
 } fails;
 
+#if REPLACED
 static bool refused(void)
 {
     if (!fails.on || ++fails.seen != fails.at) return false;
@@ -41,7 +42,6 @@ static bool refused(void)
     return true;
 }
 
-#if REPLACED
 /* One that gives -1 where it fails. */
 #define REPLACE(type, name, declared, given) \
     type name declared \
