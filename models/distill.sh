@@ -60,26 +60,26 @@ grpo() {
     make_file "$W/questions.jsonl" "$PONDER" tasks --level 1..3 --count 4000 --seed 3 --format questions --half training
     teach grpo grpo "$W/questions.jsonl" --init "$W/best.gguf" --steps "${GRPO_STEPS:-100}"
 }
+# NAME MODEL TASKS OPTION...: what is worth learning of eight replies to each question, and pairs
+distilled() {
+    to=$1 model=$2 tasks=$3; shift 3
+    [ -s "$W/$to.jsonl" ] || "$PONDER" distill --teacher "$model" --tasks "$tasks" --level 1..3 --count 40 --samples 8 --seed 31337 --data "$W/$to.jsonl" --pairs "$W/$to.pairs" \
+        --replies "$W/$to.replies" --resume ${THREADS:+--threads "$THREADS"} "$@"
+}
 sample() {
-    make_file "$W/sampled.jsonl" replies_of "$root/models/sample.ini" --only adapter --adapter "$W/best.gguf"
+    distilled sampled "$BASE" all --adapter "$W/best.gguf"
     # the teacher, on what is told in words
-    sed 's/^families = .*/families = word/; s/^adapter = .*//' "$root/models/sample.ini" >"$W/teacher.ini"
-    if "$PONDER" info "$TEACHER" >/dev/null 2>&1; then
-        [ -s "$W/taught.raw" ] || { "$PONDER" eval "$W/teacher.ini" -m "$TEACHER" --only base --replies "$W/taught.part" >/dev/null && mv "$W/taught.part" "$W/taught.raw"; }
-    else
-        say "the teacher $TEACHER is not there: left out"; : >"$W/taught.raw"
-    fi
+    if "$PONDER" info "$TEACHER" >/dev/null 2>&1; then distilled taught "$TEACHER" word; else say "the teacher $TEACHER is not there: left out"; : >"$W/taught.jsonl"; fi
 }
 final() {
     sample
     make_file "$W/union.jsonl" union
     teach final sft "$W/union.jsonl" --valid "$W/valid.jsonl" --init "$W/best.gguf" --lr 2e-4 --epochs 1 --max-length 384
 }
-union() { cat "$W/traces.jsonl"; python3 "$root/models/choose.py" keep "$W/sampled.jsonl" "$W/taught.raw"; }
+union() { cat "$W/traces.jsonl" "$W/sampled.jsonl" "$W/taught.jsonl"; }
 dpo() {
     sample
-    make_file "$W/pairs.jsonl" python3 "$root/models/choose.py" pairs "$W/sampled.jsonl"
-    teach dpo dpo "$W/pairs.jsonl" --init "$W/best.gguf" --lr 1e-5 --beta 0.1 --epochs 1 --max-length 384
+    teach dpo dpo "$W/sampled.pairs" --init "$W/best.gguf" --lr 1e-5 --beta 0.1 --epochs 1 --max-length 384
 }
 case ${1:-all} in
 chat | data | cold | grpo | sample | final | dpo) "$1" ;;

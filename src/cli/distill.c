@@ -25,7 +25,7 @@ struct want {
     struct str data_path, replies_path;
     int level_min, level_max, count, samples, keep, budget, answer_max;
     double temp;
-    bool trained, examples;     /* how the teacher is made to think; neither: asked to, step by step */
+    bool cot_given, trained, examples; /* how the teacher is made to think; not given: as its adapter says, or asked to, step by step */
     struct train_want train;
 };
 
@@ -176,7 +176,7 @@ static int identify(struct sampling *d, struct str *out, struct err *e)
     }
     str_release(&path);
     str_addf(out, "%s %s %llu; adapter %s %g; thinks %s; %zu questions %016llx; seed %llu samples %d temp %g budget %d answer %d", m->name, m->quant,
-             (unsigned long long)m->file_bytes, hex, d->scale, w->trained ? "trained" : w->examples ? "few" : "step", d->q.n, (unsigned long long)h,
+             (unsigned long long)m->file_bytes, hex, d->scale, w->examples ? "few" : d->family->name, d->q.n, (unsigned long long)h,
              (unsigned long long)w->train.seed, w->samples, w->temp, w->budget, w->answer_max);
     return rc || str_ok(out) ? rc : err_set(e, ERR_NOMEM, "out of memory");
 }
@@ -191,8 +191,8 @@ static int open_teacher(struct sampling *d, struct err *e)
     str_release(&path);
     if (rc) return rc;
     const struct family *f = engine_info(d->m)->family;
-    d->family = w->trained ? family_trained(f) : f;
     if (w->adapter && (rc = adapter_open_text(&d->lora, &d->scale, d->m, w->adapter, strlen(w->adapter), e))) return rc;
+    d->family = w->trained ? family_trained(f) : d->lora && !w->cot_given ? adapter_family(d->lora) : f;
     if ((rc = session_new(&d->s, d->m, 2048, w->train.options.n_threads, KV_F16, e))) return rc;
     const struct adapter *list[] = {d->lora};
     return session_set_adapters(d->s, list, &d->scale, d->lora != NULL, e);
@@ -296,6 +296,7 @@ static int take_whole(const struct args *a, int low, int high, int *out, struct 
 
 static int take_thinks(struct want *w, const char *value, struct err *e)
 {
+    w->cot_given = true;
     w->trained = !strcmp(value, "off");
     w->examples = !strcmp(value, "few");
     return w->trained || w->examples || !strcmp(value, "step") ? 0 : err_set(e, ERR_USAGE, "distill: --teacher-cot takes step, few or off, not \"%s\"", value);

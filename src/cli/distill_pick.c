@@ -95,6 +95,7 @@ static int add_kept(struct str *out, const struct eval_questions *q, size_t ques
                           "family", one->family ? one->family : q->groups[q->items[question].group].name);
 
     if (o && one->has_check) json_object_set_new(o, "check", json_string(task_check_name(one->check)));
+    if (o && one->has_check && one->check == TASK_LETTERS) json_object_set_new(o, "spelled", json_string(one->answer));
     return add_line(out, o, e);
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The recipe's scripts: what is chosen from replies, and steps that are done once, go on, and are kept only if they score higher.
+# The recipe's scripts: what ordinary chat becomes, and steps that are done once, go on, and are kept only if they score higher.
 . "$(dirname "$0")/lib/tap.sh"
 root=$(cd "$(dirname "$0")/../.." && pwd)
 r() { printf '{"run":"adapter","family":"sum","question":"%s","answer":"5","thought":"%s","reply":"%s","thought_tokens":%s,"ended":"%s","answer_ended":"complete","right":%s,"voice":1,"budget":"256"}\n' "$@"; }
@@ -9,12 +9,6 @@ r() { printf '{"run":"adapter","family":"sum","question":"%s","answer":"5","thou
   r q1 "2 + 3 = 6" "The answer is 6." 9 natural false
   r q2 "cut" "The answer is 5." 9 budget_hard true
   r q3 "4 + 1 = 5" "5" 8 natural true; } >"$T/replies.jsonl"
-out=$(python3 "$root/models/choose.py" keep "$T/replies.jsonl")
-is "keep: right ones, no way twice, none that was cut" "$(printf '%s\n' "$out" | sed 's/.*"reasoning_content": "\([^"]*\)".*/\1/' | tr '\n' '|')" "2 + 3 = 5|1 + 1 = 2, 2 + 3 = 5, and again 2 + 3 = 5|4 + 1 = 5|"
-out=$(python3 "$root/models/choose.py" pairs "$T/replies.jsonl")
-is "pairs: one, right over wrong" "$(printf '%s\n' "$out" | python3 -c 'import json,sys
-for l in sys.stdin:
-    o=json.loads(l); print(o["prompt"][0]["content"], o["chosen"][0]["reasoning_content"], o["rejected"][0]["reasoning_content"])')" "q1 2 + 3 = 5 2 + 3 = 6"
 sed 's/complete/length/;n' "$T/replies.jsonl" >"$T/half.jsonl"
 is "chat: whole answers, some of them behind a thought" "$(python3 "$root/models/choose.py" chat "$T/half.jsonl" | python3 -c 'import json,sys
 print(*("reasoning_content" in json.loads(l)["messages"][1] for l in sys.stdin))')" "False True True"
@@ -30,6 +24,7 @@ info) exit 1 ;;
 train) [ -n "$FAKE_STOP" ] && exit 130; F=-o; echo adapter >"$(to "$@")" ;;
 eval) F=-o; o=$(to "$@"); [ -z "$o" ] || printf 'run,family,budget,votes,questions,correct\nadapter,sum,256,1,10,%s\nadapter,sum,0,1,10,9\nadapter,gym: lcm,256,1,10,9\n' "$FAKE_SCORE" >"$o"
       F=--replies; o=$(to "$@"); [ -z "$o" ] || cp "$FAKE_REPLIES" "$o" ;;
+distill) F=--data; printf 'kept\nkept\n' >"$(to "$@")"; F=--pairs; echo pair >"$(to "$@")" ;;
 esac
 EOF
 chmod +x "$T/fake"
@@ -46,8 +41,9 @@ is "the best score: own families at the largest budget" "$(cat "$T/w/best.score"
 distill cold; is "done is done" "$(grep -c '^train' "$T/log")$(grep -c '^eval.*/eval.ini' "$T/log")" 21
 FAKE_SCORE=4 distill final; like "a step that is worse is left out" "$(cat "$T/err")" 'final: 0.4000, not better than 0.5000: left out'
 is "and the best stays" "$(cat "$T/w/best.score")" 0.5000
-is "the union has what was kept" "$(wc -l <"$T/w/union.jsonl")" 6
+is "the union has what was kept" "$(wc -l <"$T/w/union.jsonl")" 5
 FAKE_SCORE=6 distill all; like "a better one is kept" "$(cat "$T/err")" 'grpo: 0.6000, better than 0.5000: kept'
 is "what each step came to" "$(tr '\n' ' ' <"$T/w/steps.csv")" "cold,0.5000,0 final,0.4000,0.5000 grpo,0.6000,0.5000 dpo,0.6000,0.6000 "
+is "replies of the best adapter are sampled once, for both" "$(grep '^distill' "$T/log" | grep -c -- '--adapter .*best.gguf') $(grep -c '^train dpo.*sampled.pairs' "$T/log")" "1 1"
 distill nothing; is "no such step" $? 2
 finish

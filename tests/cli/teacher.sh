@@ -70,6 +70,12 @@ distill "$T/taught.gguf" "$T/e.jsonl"
 after=$(count "$T/e.jsonl.replies")
 is "the student is right where the teacher was by chance" "$([ "$after" -ge 90 ] && echo yes || echo "$before % before, $after % after")" yes
 
+python3 tests/fault/lib/tiny.py "$T/smollm.gguf" smollm
+"$PONDER" train sft --base "$T/smollm.gguf" --data "$T/coin.jsonl" -o "$T/own.gguf" --rank 2 --steps 1 --cot off --max-length 300 >/dev/null 2>"$T/err" </dev/null
+ask() { "$PONDER" distill --teacher "$T/smollm.gguf" --adapter "$T/own.gguf" --tasks "$T/toss.jsonl" --data "$T/g.jsonl" --budget 4 --answer-max 2 --samples 1 --restart "$@" >/dev/null 2>&1 </dev/null; }
+ask; like "a teacher thinks as its adapter was taught to" "$(head -n 1 "$T/g.jsonl.replies")" 'thinks smollm2-think;'
+ask --teacher-cot step; like "unless it is told to" "$(head -n 1 "$T/g.jsonl.replies")" 'thinks smollm2;'
+
 is "no question of the held-out half is asked" "$(
     "$PONDER" distill --teacher "$T/sharp.gguf" --tasks coin --level 1 --count 30 --samples 1 --budget 2 --answer-max 2 --data "$T/f.jsonl" >/dev/null 2>&1
     "$PONDER" tasks --family coin --level 1 --count 400 --half held-out --format questions | python3 -c 'import json,sys

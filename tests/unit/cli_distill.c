@@ -146,6 +146,12 @@ static void data_are_written_for_training(void **state)
     assert_string_equal(text, "{\"prompt\":[{\"role\":\"user\",\"content\":\"2 and 3?\"}],\"chosen\":[{\"role\":\"assistant\",\"reasoning_content\":\"2 + 3 = 5\",\"content\":\"5\"}],"
                               "\"rejected\":[{\"role\":\"assistant\",\"reasoning_content\":\"2 + 3 = 6\",\"content\":\"6\"}]}\n");
     free(text);
+    /* letters that were put down one by one stay apart in training */
+    q.items[0].q.check = TASK_LETTERS;
+    if (distill_write(data, NULL, &q, &r, 1, &n, &e)) fail_msg("%s", e.text);
+    text = text_of(data);
+    assert_non_null(strstr(text, "\"check\":\"letters\",\"spelled\":\"5\"}\n"));
+    free(text);
     unlink(data);
     unlink(pairs);
 }
