@@ -3,4 +3,4 @@
 .PHONY: test-train-long
 test-long: test-train-long
 test-train-long: build model
-	@PONDER=$(abspath $(PONDER)) PONDER_LONG=1 tests/run tests/cli/thumbs.sh
+	@PONDER=$(abspath $(PONDER)) PONDER_LONG=1 tests/run tests/cli/thumbs.sh tests/cli/learns.sh
