@@ -83,6 +83,6 @@ teach "idle" "$T/base.gguf" "$T/ratings" $tiny --lr 0 --epochs 1
 is "a rate of nothing teaches nothing" "$(moved "$before" "$(worth "$T/base.gguf" --lora "$T/idle.gguf")" 0.001)" stayed
 if [ -z "$PONDER_LONG" ]; then skip "the default model" "takes a minute (make test-long)"; finish; fi
 if [ ! -f "$SMOL" ]; then skip "the default model" "it is not here (make model)"; finish; fi
-story "the default model" "$SMOL" 10 --epochs 3 --batch 1000
+story "the default model" "$SMOL" 10 --epochs 2 --batch 500 --lr 3e-4
 printf '# it says now: %s\n' "$(head -c 200 "$T/said")"
 finish
