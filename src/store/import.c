@@ -460,12 +460,12 @@ int store_import(struct store *s, const char *path, bool only_look, struct impor
     int rc = db_begin(s, e);
     if (!rc) {
         rc = import_file(&im, path);
+        if (!rc && !str_ok(&out->notes)) rc = err_set(e, ERR_NOMEM, "out of memory");
         int ended = db_end(s, rc ? rc : only_look ? ERR_STOPPED : 0, rc ? NULL : e);
         if (!rc && !(only_look && ended == ERR_STOPPED)) rc = ended;
     }
     store_unlock(s);
     json_decref(im.ids);
     json_decref(im.all_ids);
-    if (!rc && !str_ok(&out->notes)) rc = err_set(e, ERR_NOMEM, "out of memory");
     return rc;
 }
