@@ -584,6 +584,7 @@ static void ended(struct chat *c, const struct chat_event *ev)
         m->saved_text = ev->total;
         m->stats = ev->stats;
     }
+    if (ev->unsaved) save_pending(c, NULL);
     reply_clear(c);
     c->running = 0;
     c->paused = false;

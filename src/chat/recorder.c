@@ -79,15 +79,15 @@ static int save_rows(struct recorder *r, struct err *e)
         r->conversation = r->first->conversation;
         r->prompt = r->first->prompt;
     }
+    /* What an earlier message could not be saved with is the owner's to save, in order: this reply then comes behind it. */
+    if (r->prompt <= 0 && r->parent < 0) return err_set(e, ERR_IO, "an earlier message is not saved yet");
     if (r->conversation <= 0) {
         rc = store_new_conversation(s, r->system, &r->conversation, e);
         if (rc) return rc;
     }
     if (r->prompt <= 0) {
         int64_t id = 0;
-        /* A parent that never reached the disk cannot be named: the prompt becomes a root, its text is what matters. */
-        rc = store_add_prompt(s, r->conversation, r->parent > 0 ? r->parent : 0, str_cstr(&r->prompt_message->text), r->prompt_message->text.len,
-                              &id, e);
+        rc = store_add_prompt(s, r->conversation, r->parent, str_cstr(&r->prompt_message->text), r->prompt_message->text.len, &id, e);
         if (rc) return rc;
         r->prompt = id;
         tell_saved(r, r->old_prompt, id);

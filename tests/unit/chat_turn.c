@@ -394,6 +394,36 @@ static void a_full_disk_loses_nothing_that_memory_holds(void **state)
     finish(&t);
 }
 
+/* Room comes back while a second reply that could not be saved is written: what came first is saved first, and stands above it. */
+static void what_had_to_wait_is_saved_in_order(void **state)
+{
+    (void)state;
+    static const char *const said[] = {"kept", "waits", "waits too"};
+    struct talk t;
+    char db[96];
+    struct rlimit old, tiny = {4096, 0};
+    snprintf(db, sizeof db, "%s/order.db", folder);
+    start_with(&t, db, "200", "2048");
+    pump(&t, 0);
+    say(&t, said[0]);
+    pump(&t, 1);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    tiny.rlim_max = old.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    say(&t, said[1]);
+    pump(&t, 2);
+    say(&t, said[2]);
+    setrlimit(RLIMIT_FSIZE, &old);
+    pump(&t, 3);
+    assert_true(t.trouble.len > 0);
+    struct message_list l = branch(&t);
+    assert_int_equal(l.n, 6);
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) assert_string_equal(l.items[2 * i].text, said[i]);
+    message_list_release(&l);
+    finish(&t);
+}
+
 static void leaving_in_the_middle_ends_the_reply(void **state)
 {
     (void)state;
@@ -497,6 +527,7 @@ int main(void)
         cmocka_unit_test(prompts_wait_their_turn),
         cmocka_unit_test(another_reply_and_another_prompt),
         cmocka_unit_test(a_full_disk_loses_nothing_that_memory_holds),
+        cmocka_unit_test(what_had_to_wait_is_saved_in_order),
         cmocka_unit_test(leaving_in_the_middle_ends_the_reply),
         cmocka_unit_test(a_script_does_what_was_done),
         cmocka_unit_test(a_prompt_without_a_reply_gets_one),
