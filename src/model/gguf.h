@@ -79,6 +79,7 @@ struct gguf_array {
     const uint32_t *index;  /* of strings: where element i begins, relative to p; NULL once next_string consumed one */
 };
 bool gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *out);
+bool gguf_kv_array(const struct gguf *g, size_t i, struct gguf_array *out);     /* by index */
 bool gguf_array_next_string(struct gguf_array *a, struct gguf_string *out);   /* consumes; false at the end or for other types */
 /* Element i in constant time. False behind the end, for other types, and for an array that next_string has consumed from. */
 bool gguf_array_string(const struct gguf_array *a, uint64_t i, struct gguf_string *out);

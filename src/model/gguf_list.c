@@ -18,18 +18,6 @@ enum {
     SHOWN_ELEMENTS = 8, /* of an array */
 };
 
-/* ---- elements of arrays ------------------------------------------------------------------------------------- */
-
-/* The array of entry i; false where it is none. Keys with a NUL inside cannot be asked for and show no elements. */
-static bool array_of(const struct gguf *g, size_t i, struct gguf_array *out)
-{
-    struct gguf_string key = gguf_kv_key(g, i);
-    char *name = gguf_kv_type(g, i) == GGUF_ARRAY ? mem_dup_text(key.p, key.n) : NULL;
-    bool found = name && strlen(name) == key.n && gguf_get_array(g, name, out);
-    free(name);
-    return found;
-}
-
 /* ---- text --------------------------------------------------------------------------------------------------- */
 
 static void add_clean(struct str *line, const char *p, size_t n, size_t max)
@@ -59,7 +47,7 @@ static void add_value(struct str *line, const struct gguf *g, size_t i)
     struct gguf_array a;
     gguf_kv_format(g, i, &value);
     add_clean(line, str_cstr(&value), value.len, SHOWN_BYTES);
-    if (array_of(g, i, &a))
+    if (gguf_kv_array(g, i, &a))
         for (uint64_t k = 0; k < a.n && k <= SHOWN_ELEMENTS; k++) {
             str_add(line, k ? ", " : " ");
             if (k == SHOWN_ELEMENTS)
@@ -148,7 +136,7 @@ static json_t *json_value(const struct gguf *g, size_t i)
     switch (gguf_kv_type(g, i)) {
     case GGUF_STRING: out = json_text(text, value.len); break;
     case GGUF_BOOL: out = json_boolean(strcmp(text, "true") == 0); break;
-    case GGUF_ARRAY: out = array_of(g, i, &a) ? json_array_value(&a) : json_null(); break;
+    case GGUF_ARRAY: out = gguf_kv_array(g, i, &a) ? json_array_value(&a) : json_null(); break;
     case GGUF_F32:
     case GGUF_F64: out = json_number(strtod(text, NULL)); break;
     /* Beyond what a JSON integer holds, the digits as text. */

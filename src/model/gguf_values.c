@@ -234,6 +234,13 @@ bool gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *ou
     return true;
 }
 
+bool gguf_kv_array(const struct gguf *g, size_t i, struct gguf_array *out)
+{
+    if (i >= g->n_kv || g->kvs[i].type != GGUF_ARRAY) return false;
+    *out = g->kvs[i].array;
+    return true;
+}
+
 bool gguf_array_string(const struct gguf_array *a, uint64_t i, struct gguf_string *out)
 {
     if (a->type != GGUF_STRING || i >= a->n || !a->index) return false;

@@ -61,6 +61,8 @@ struct store {
     struct stream *streams;
     size_t n_streams, cap_streams;
     bool hasty;         /* commits do not wait for the disk: only while a draft is written */
+    bool writing;       /* the transaction, or the last one, is one that writes */
+    bool stale;         /* one of these failed for want of memory: what the full-text index keeps in memory is not trusted */
     bool stuck;         /* a transaction that failed could not be taken back yet, for want of memory */
     bool undo_open;     /* changes share undo_batch */
     int64_t undo_batch; /* 0: none yet */

@@ -90,6 +90,10 @@ int db_be_safe(struct store *s, struct err *e)
     if (s->stuck && !sqlite3_get_autocommit(s->db)) rc = db_exec(s, "ROLLBACK", e);
     if (rc) return rc;
     s->stuck = false;
+    /* lets go of all tables; nothing is written */
+    if (s->stale) rc = db_exec(s, "PRAGMA writable_schema = RESET", e);
+    if (rc) return rc;
+    s->stale = false;
     if (s->hasty) rc = db_exec(s, "PRAGMA synchronous = FULL", e);
     if (!rc) s->hasty = false;
     return rc;
@@ -111,11 +115,13 @@ static int begin(struct store *s, const char *sql, struct err *e)
 
 int db_begin(struct store *s, struct err *e)
 {
+    s->writing = true;
     return begin(s, "BEGIN IMMEDIATE", e);
 }
 
 int db_begin_read(struct store *s, struct err *e)
 {
+    s->writing = false;
     return begin(s, "BEGIN", e);
 }
 
@@ -132,6 +138,7 @@ int db_end(struct store *s, int rc, struct err *e)
         query_init(&q, s, rollback, NULL);
         s->stuck = query_run(&q) != 0;
     }
+    s->stale |= rc == ERR_NOMEM && s->writing;
     return rc;
 }
 
@@ -146,7 +153,7 @@ void db_forget_statements(struct store *s)
 void query_init(struct query *q, struct store *s, const char *sql, struct err *e)
 {
     *q = (struct query){.store = s, .err = e};
-    if ((s->hasty || s->stuck) && (q->rc = db_be_safe(s, e))) return;
+    if ((s->hasty || s->stuck || s->stale) && (q->rc = db_be_safe(s, e))) return;
     for (size_t i = 0; i < s->n_cache && !q->stmt; i++)
         if (s->cache[i].sql == sql) q->stmt = s->cache[i].stmt;
     if (q->stmt) return;
