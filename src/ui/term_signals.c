@@ -32,6 +32,7 @@ static char restore_text[RESTORE_MAX];
 static volatile sig_atomic_t restore_len;
 static struct termios restore_modes;
 static int restore_fd = -1;
+static int nowhere = -1; /* /dev/null, open in time: later that may not be allowed */
 static pid_t restore_pid;
 static stack_t crash_stack, old_stack;
 
@@ -57,13 +58,17 @@ static void on_crash(int sig, siginfo_t *info, void *context)
     size_t n = (size_t)restore_len, done = 0;
     if (n > 0 && getpid() == restore_pid) {
         restore_len = 0;
+        /* other threads go on drawing, but from here on nobody sees it */
+        int fd = nowhere >= 0 && restore_fd != STDERR_FILENO ? dup(restore_fd) : -1;
+        if (fd < 0) fd = restore_fd;
+        else dup2(nowhere, restore_fd);
         while (done < n) {
-            ssize_t k = write(restore_fd, restore_text + done, n - done);
+            ssize_t k = write(fd, restore_text + done, n - done);
             if (k < 0 && errno == EINTR) continue;
             if (k <= 0) break;
             done += (size_t)k;
         }
-        tcsetattr(restore_fd, TCSANOW, &restore_modes);
+        tcsetattr(fd, TCSANOW, &restore_modes);
     }
     sigaction(sig, before, NULL);
     /* What the kernel raised for an instruction comes again with it, address and all, for the handler before. */
@@ -90,6 +95,7 @@ int term_signals_install(int fd, const struct termios *modes, struct err *e)
     restore_modes = *modes;
     restore_pid = getpid();
     restore_len = 0;
+    nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     crash_stack = (stack_t){.ss_sp = malloc(CRASH_STACK), .ss_size = CRASH_STACK};
     if (!crash_stack.ss_sp || sigaltstack(&crash_stack, &old_stack) != 0) {
         free(crash_stack.ss_sp); /* crashes other than a full stack still find one */
@@ -123,6 +129,8 @@ void term_signals_remove(void)
         free(crash_stack.ss_sp);
         crash_stack.ss_sp = NULL;
     }
+    if (nowhere >= 0) close(nowhere);
+    nowhere = -1;
     close(wake[0]);
     close(wake[1]);
     wake[0] = wake[1] = -1;

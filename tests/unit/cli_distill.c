@@ -193,7 +193,8 @@ static void replies_are_kept_in_a_file(void **state)
     assert_null(f);
     assert_int_equal(file_write_atomic(path, "no\n", 3, &e), 0);
     assert_int_equal(distill_replies_open(&f, &back, path, "run one", &e), ERR_FILE);
-    assert_int_equal(file_write_atomic(path, "{\"run\":\"run one\"}\n{\"item\":-1}\n", 32, &e), 0);
+    static const char odd[] = "{\"run\":\"run one\"}\n{\"item\":-1}\n";
+    assert_int_equal(file_write_atomic(path, odd, strlen(odd), &e), 0);
     assert_int_equal(distill_replies_open(&f, &back, path, "run one", &e), ERR_FILE);
     assert_non_null(strstr(e.text, "replies:2: is no file of replies"));
     distill_replies_release(&back);

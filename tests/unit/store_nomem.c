@@ -81,6 +81,7 @@ static bool waits_for_the_disk(void *arg, bool worked)
 
 static void drafts_without_memory(void **state)
 {
+    if (!NOMEM_WORKS) skip();
     struct store *s = open_store(path_in(*state, "draft.db"));
     nomem_each(&(struct nomem_operation){.name = "a draft", .run = a_draft, .good = waits_for_the_disk, .arg = s, .blocks_kept = 24});
     store_close(s);
