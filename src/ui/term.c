@@ -248,9 +248,13 @@ static int start_curses(struct term *t, struct err *e)
     /* The size is set below, from the terminal. LINES and COLUMNS may be those of another window, and a size that nobody can have must not
      * be tried; but some descriptions, as that of the Linux console, tell no size to begin with. */
     use_env(FALSE);
+    /* Where SIGTSTP is the default's at this time curses takes it over, and ignores it whenever it draws. */
+    struct sigaction ignored = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGTSTP, &ignored, &before);
     t->screen = newterm(type, stdout, stdin);
     use_env(TRUE);
     if (!t->screen) t->screen = newterm(type, stdout, stdin);
+    sigaction(SIGTSTP, &before, NULL);
     if (!t->screen) return err_set(e, ERR_UNSUPPORTED, "the terminal cannot be used");
     raw();
     noecho();

@@ -535,6 +535,12 @@ static void signals_are_told(void **state)
         kill(s.pid, signals[i]);
         wait_for(&s, signal_word(signals[i]));
     }
+    /* also while it still draws what told of the one before */
+    for (int i = 0; i < 60; i++) {
+        str_clear(&s.out);
+        kill(s.pid, i % 2 ? SIGTSTP : SIGUSR1);
+        wait_for(&s, signal_word(i % 2 ? SIGTSTP : SIGUSR1));
+    }
     kill(s.pid, SIGPIPE); /* ignored */
     struct winsize size = {.ws_col = 100, .ws_row = 30};
     str_clear(&s.out);
