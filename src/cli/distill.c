@@ -66,13 +66,7 @@ static void on_signal(int n)
 
 static void progress(struct sampling *d)
 {
-    struct str line = STR_EMPTY;
-
-    if (!d->bar) return;
-    sweep_progress(d->done, d->total, clock_mono_ms() - d->began, sweep_columns(2), d->ascii, &line);
-    fprintf(stderr, "\r\033[K%s", str_cstr(&line));
-    fflush(stderr);
-    str_release(&line);
+    if (d->bar) sweep_show_progress(d->done, d->total, d->began, d->ascii);
 }
 
 static bool next_reply(void *arg, struct rollout *r)

@@ -66,12 +66,7 @@ static void on_signal(int n)
 
 static void progress(struct eval *v)
 {
-    struct str line = STR_EMPTY;
-    if (!v->bar) return;
-    sweep_progress(v->done, v->total, clock_mono_ms() - v->began, sweep_columns(2), v->ascii, &line);
-    fprintf(stderr, "\r\033[K%s", str_cstr(&line));
-    fflush(stderr);
-    str_release(&line);
+    if (v->bar) sweep_show_progress(v->done, v->total, v->began, v->ascii);
 }
 
 /* ---- replies -------------------------------------------------------------------------------------------------------------- */

@@ -53,12 +53,7 @@ static void on_signal(int n)
 
 static void show_progress(struct sweep *s)
 {
-    struct str line = STR_EMPTY;
-    if (!s->bar) return;
-    sweep_progress(s->done, s->total, clock_mono_ms() - s->began, sweep_columns(2), s->ascii, &line);
-    fprintf(stderr, "\r\033[K%s", str_cstr(&line));
-    fflush(stderr);
-    str_release(&line);
+    if (s->bar) sweep_show_progress(s->done, s->total, s->began, s->ascii);
 }
 
 static void hide_progress(const struct sweep *s)

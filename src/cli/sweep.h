@@ -42,6 +42,8 @@ void sweep_csv(const struct cell *cells, size_t n, struct str *out);
 int sweep_columns(int fd);
 /* One line of progress, without the carriage return. */
 void sweep_progress(size_t done, size_t total, int64_t elapsed_ms, int columns, bool ascii, struct str *out);
+/* Draws it over the last line of standard error; began: clock_mono_ms at the start. */
+void sweep_show_progress(size_t done, size_t total, int64_t began, bool ascii);
 /* 95 % interval (Wilson) of right out of n, as parts of 1. */
 void sweep_interval(int right, int n, double *low, double *high);
 

@@ -83,3 +83,12 @@ void sweep_progress(size_t done, size_t total, int64_t elapsed_ms, int columns, 
     str_add_bytes(out, str_cstr(&tail), tail.len);
     str_release(&tail);
 }
+
+void sweep_show_progress(size_t done, size_t total, int64_t began, bool ascii)
+{
+    struct str line = STR_EMPTY;
+    sweep_progress(done, total, clock_mono_ms() - began, sweep_columns(2), ascii, &line);
+    fprintf(stderr, "\r\033[K%s", str_cstr(&line));
+    fflush(stderr);
+    str_release(&line);
+}

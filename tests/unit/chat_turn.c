@@ -362,21 +362,27 @@ static void another_reply_and_another_prompt(void **state)
 
 /* ---- a record that fails ------------------------------------------------------------------------------------------ */
 
+/* From here on nothing is written; returns what makes room again. */
+static struct rlimit fill_disk(void)
+{
+    struct rlimit old;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, old.rlim_max}), 0);
+    return old;
+}
+
 static void a_full_disk_loses_nothing_that_memory_holds(void **state)
 {
     (void)state;
     struct talk t;
     char db[96];
-    struct rlimit old, tiny = {4096, 0};
     snprintf(db, sizeof db, "%s/full.db", folder);
     start_with(&t, db, "20", "2048");
     pump(&t, 0);
     say(&t, "kept");
     pump(&t, 1);
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &old);
-    tiny.rlim_max = old.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    struct rlimit old = fill_disk();
     clear(&t);
     say(&t, "not saved at first");
     pump(&t, 2);
@@ -401,16 +407,12 @@ static void what_had_to_wait_is_saved_in_order(void **state)
     static const char *const said[] = {"kept", "waits", "waits too"};
     struct talk t;
     char db[96];
-    struct rlimit old, tiny = {4096, 0};
     snprintf(db, sizeof db, "%s/order.db", folder);
     start_with(&t, db, "200", "2048");
     pump(&t, 0);
     say(&t, said[0]);
     pump(&t, 1);
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &old);
-    tiny.rlim_max = old.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    struct rlimit old = fill_disk();
     say(&t, said[1]);
     pump(&t, 2);
     say(&t, said[2]);
