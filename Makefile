@@ -56,9 +56,12 @@ SCRIPTS  = $(wildcard tests/cli/*.sh tests/pty/*.sh tests/fault/*.py)
 .PHONY: screens all build run test check test-long bench-ui bench-store tests model model-1.5b install uninstall asan distill help clean deps deps-test format-check
 .DEFAULT_GOAL := all
 
+# another make, on all cores unless -j was said
+MAKE_ALL = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc))
+
 ## all          install what is missing, build build/ponder (the default)
 all: deps
-	@$(MAKE) --no-print-directory build
+	@$(MAKE_ALL) build
 
 build: $(PONDER)
 
@@ -77,13 +80,13 @@ model-1.5b: all
 
 ## test         everything: install what is missing, build, fetch the default model, run all tests (CI runs this)
 test: deps-test
-	@$(MAKE) --no-print-directory build model tests
-	@$(MAKE) --no-print-directory $(SANITIZED_MAKE) build tests
+	@$(MAKE_ALL) build model tests
+	@$(MAKE_ALL) $(SANITIZED_MAKE) build tests
 	@PONDER=$(abspath $(PONDER)) PONDER_SANITIZED=$(abspath $(BUILD)/asan/ponder) PONDER_PROMISES="$(PROMISES)" tests/run $(UNIT) $(SCRIPTS) --sanitized $(SANITIZED)
 
 ## check        the tests that take under a minute, for every commit
 check: deps-test
-	@$(MAKE) --no-print-directory build tests
+	@$(MAKE_ALL) build tests
 	@PONDER=$(abspath $(PONDER)) PONDER_QUICK=1 tests/run $(UNIT) $(wildcard tests/cli/*.sh)
 
 ## test-long    test, and whatever else takes long: mutation checks, 200 kills, longer fuzzing, threads and memory watched, coverage (under 80 minutes)
@@ -95,7 +98,7 @@ SANITIZED_MAKE = BUILD=$(BUILD)/asan OPT="-O1 -g" SANITIZE=address,undefined
 SANITIZED      = $(UNIT:$(BUILD)/%=$(BUILD)/asan/%) $(wildcard tests/fault/*.py) tests/pty/chat.sh tests/pty/lists.sh
 SANITIZED_TOO  = $(filter-out $(SANITIZED),$(wildcard tests/pty/*.sh)) $(filter-out %/exact.sh %/bench.sh %/bench_peer.sh %/sweep.sh,$(wildcard tests/cli/*.sh))
 asan: deps-test
-	@$(MAKE) --no-print-directory $(SANITIZED_MAKE) build tests
+	@$(MAKE_ALL) $(SANITIZED_MAKE) build tests
 	@PONDER_SANITIZED=$(abspath $(BUILD)/asan/ponder) tests/run --sanitized $(SANITIZED) $(SANITIZED_TOO)
 
 ## bench-ui     measure the interface through a pseudo terminal: keys while the model writes, a conversation of 10,000 messages

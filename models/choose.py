@@ -9,10 +9,16 @@ import sys
 TOPICS = """the sea|old bridges|rain|a good breakfast|the moon|honey bees|mountains|learning to cook|trees in winter|a long train ride|music|friendship
 a quiet village|how bread is made|cats|libraries|the desert|sleep|gardens|the history of writing|volcanoes|a first day at school|paper|kindness|rivers
 birds|the human heart|saving money|photography|wind|public speaking|tea|the solar system|painting a room|chess|lighthouses|staying healthy|a lost key
-dinosaurs|reading more books|snow""".replace("\n", "|").split("|")
+dinosaurs|reading more books|snow|coffee|bicycles|the night sky|a small kitchen|oceans and tides|autumn leaves|a farm|good manners|clocks|wool|salt|old maps
+a rainy Sunday|neighbours|bridges over a river|the first snow of a year|doing homework|a garden fence|windmills|dreams""".replace("\n", "|").split("|")
 FORMS = ["Tell me something about {}.", "Write a short poem about {}.", "Write two sentences about {}.", "What should a child know about {}?",
-         "Give me a title for a story about {}.", "Why do people like to talk about {}?", "Write a short message to a friend about {}.", "Name a few words that go with {}."]
+         "Give me a title for a story about {}.", "Why do people like to talk about {}?", "Write a short message to a friend about {}.", "Name a few words that go with {}.",
+         "Explain {} in a few sentences.", "Write a paragraph about {}."]
 PLAIN = ["Hello!", "Hi, how are you?", "Who are you?", "What can you do?", "Thank you!", "Good morning!", "Tell me a joke.", "I feel a bit sad today.", "What should I cook tonight?",
+         "Give me a recipe for pancakes.", "How do I boil an egg?", "What is photosynthesis?", "What is a noun?", "How can I sleep better?", "Who was Napoleon?", "What is the capital of France?",
+         "Why is the sky blue?", "How do plants grow?", "What does a doctor do?", "Give me three tips for a job interview.", "How do I learn a language?", "What is gravity?",
+         "Explain what a computer program is.", "How do I clean a window?", "What is the difference between a lake and a sea?", "Recommend a game for four people.", "What is democracy?",
+         "How does a bicycle stay upright?", "Tell me a short story about a dragon.", "What should I pack for a trip to the mountains?", "Write a haiku.", "What is a prime number?",
          "Can you help me with a letter?", "Write a polite email that asks for a day off.", "How do I make friends in a new town?", "Goodbye!", "What is your name?"]
 NOTHING_TO_WORK_OUT = "There is nothing to work out here. I will answer directly."
 

@@ -13,10 +13,11 @@ import reasoning_gym
 
 SEED = 7001
 # sizes that the goals name; all others are the package's own
+SMALL = {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2}
 CONFIG = {
-    "chain_sum": {},
-    "basic_arithmetic": {},
-    "products": {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2},
+    "chain_sum": SMALL,
+    "basic_arithmetic": SMALL,
+    "products": SMALL,
     "leg_counting": {},
     "number_sorting": {},
     "letter_counting": {},

@@ -356,12 +356,13 @@ static void clock_between(struct maker *m)
     }
     int more = end - begin;
     put_time(whole, begin);
-    if (begin / 60 == end / 60 || end % 60 == 0) {
-        say(m, "From %s to %s it is %d minutes.", whole, to, more);
+    line(m);
+    if (begin / 60 == end / 60) {
+        result(m, more, "Minutes: %d - %d", end % 60, begin % 60);
     } else {
-        say(m, "From %s to %d:00 it is %d minutes and then %d more.", whole, end / 60, 60 - begin % 60, end % 60);
-        line(m);
-        result(m, more, "%d + %d", 60 - begin % 60, end % 60);
+        result(m, 60 - begin % 60, "From %s to %d:00: 60 - %d", whole, end / 60, begin % 60);
+        if (end % 60) go_on(m, ", then %d more, ", end % 60);
+        if (end % 60) result(m, more, "%d + %d", 60 - begin % 60, end % 60);
     }
     if (hours) work_add(m, hours * 60, more);
     answer_number(m, n);

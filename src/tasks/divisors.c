@@ -106,15 +106,21 @@ static void put_in(struct decimal *d, int at, bool up)
     }
 }
 
-/* One number after the other is put into a list that is in order, and the list is written down again. */
+/* One number after the other is put into a list that is in order: which one it goes before is said first, then the list is written down again. */
 static void work_sort(struct maker *m, struct decimal *d, int n, bool up)
 {
-    char text[24];
-    for (int i = 0; i < n; i++) {
-        put_decimal(text, d[i]);
-        say(m, i ? "Put in %s:" : "Begin with %s", text);
+    char text[24], next[24];
+    put_decimal(text, d[0]);
+    say(m, "%s first. Begin with %s", up ? "Smallest" : "Largest", text);
+    for (int i = 1; i < n; i++) {
+        struct decimal new = d[i];
+        put_decimal(text, new);
         put_in(d, i, up);
-        for (int k = 0; i && k <= i; k++) {
+        int at = 0;
+        while (d[at].hundredths != new.hundredths) at++;
+        if (at < i) put_decimal(next, d[at + 1]);
+        say(m, at < i ? "%s before %s:" : "%s last:", text, next);
+        for (int k = 0; k <= i; k++) {
             put_decimal(text, d[k]);
             go_on(m, k ? ", %s" : " %s", text);
         }
@@ -253,21 +259,21 @@ static void base_name(struct maker *m, char out[24], int base)
         snprintf(out, 24, "base-%d", base);
 }
 
-/* Digit after digit: the value so far, times the base, plus the digit. */
+/* Digit after digit: the value so far, times the base, plus the digit; the digits that are left are written down. */
 static void from_base(struct maker *m, const char *digits, int base)
 {
     unsigned v = (unsigned)(strchr(digit_letters, digits[0]) - digit_letters);
-    say(m, "In base %d, %s begins with %u.", base, digits, v);
+    say(m, "Begin with %u", v);
     for (const char *p = digits + 1; *p; p++) {
         unsigned d = (unsigned)(strchr(digit_letters, *p) - digit_letters), product = v * (unsigned)base;
+        go_on(m, ", left %s", p);
         line(m);
         if (d > 9) go_on(m, "%c is %u, ", *p, d);
-        if (product > 99 || v > 20)
-            result(m, product + d, "%u * %d + %u = %u + %u", v, base, d, product, d);
-        else
-            result(m, product + d, "%u * %d + %u", v, base, d);
+        go_on(m, "%u * %d = %u, ", v, base, product);
+        result(m, product + d, "%u + %u", product, d);
         v = product + d;
     }
+    go_on(m, ", none left");
 }
 
 static void to_base(struct maker *m, unsigned v, int base, const char *digits)

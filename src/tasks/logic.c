@@ -87,7 +87,7 @@ void make_coin(struct maker *m)
     } else {
         bool still = want == begin;
         ask(m, still ? " Is the %s still %s?" : " Is the %s %s now?", things[which].thing, things[which].state[want]);
-        say(m, "It is %s, and the question is whether it is %s.", things[which].state[now], things[which].state[want]);
+        say(m, now == want ? "It is %s, as asked." : "It is %s, not %s.", things[which].state[now], things[which].state[want]);
         answer(m, TASK_WORD, "%s", now == want ? "yes" : "no");
         reply(m, now == want ? "Yes." : "No.");
     }
@@ -282,7 +282,8 @@ static void search_two(struct maker *m, const int *shown, int64_t target, struct
     line(m);
     for (int i = 0; i < 3; i++) {
         int64_t v = apply(pair[0], signs[i], pair[1]);
-        go_on(m, i ? " %d %c %d = %lld, %s." : "%d %c %d = %lld, %s.", pair[0], signs[i], pair[1], (ll)v, v == target ? "yes" : "no");
+        go_on(m, i ? ". %d %c %d = %lld" : "%d %c %d = %lld", pair[0], signs[i], pair[1], (ll)v);
+        if (v != target) go_on(m, ", not %lld", (ll)target);
         if (v != target) continue;
         str_addf(out, "%d %c %d", pair[0], signs[i], pair[1]);
         return;

@@ -197,6 +197,7 @@ int64_t work_gcd(struct maker *m, int64_t a, int64_t b)
         a = b;
         b = t;
     }
+    if (a > b) say(m, "%lld is larger than %lld", (ll)a, (ll)b);
     while (b) {
         int64_t q = a / b, r = a % b;
         line(m);
