@@ -5,6 +5,7 @@
  * work over slices of weights, blocks of rows or tiles of attention. The second part of the last layer is computed only for
  * the tile that holds the last token, unless all states were asked for.
  */
+#include "model/blas.h"
 #include "model/lora.h"
 #include "model/prefill.h"
 
@@ -492,6 +493,7 @@ int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step st
 
     if (!s->prefill && (rc = prefill_new(s, e))) return rc;
     struct prefill *p = s->prefill;
+    if (p->blas && (rc = blas_reserve(p->n_workers, e))) return rc;
     if (s->lora && !fill_rows(p, true)) return err_set(e, ERR_NOMEM, "out of memory for adapters");
     if (p->blas && (rc = gemm_probe(p, n, e))) return rc;
     while (g.done < n) {

@@ -4,6 +4,7 @@
  * Knows models made of norms, causal attention over all positions (with biases, norms of heads, any sharing of keys) and a gated
  * feed-forward: llama, qwen2, qwen3, smollm3. The embedding, norms and the output matrix are not taught.
  */
+#include "model/blas.h"
 #include "model/train.h"
 
 #include <cblas.h>
@@ -230,7 +231,7 @@ static int init(struct trainer *t, struct err *e)
     int rc;
 
     if ((rc = check_options(t, e)) || (rc = pool_new(&t->pool, t->o.n_threads, e)) || (rc = make_groups(t, e)) || (rc = make_kept(t, e)) ||
-        (rc = make_scratch(t, e)))
+        (rc = make_scratch(t, e)) || (rc = blas_reserve(t->o.n_threads, e)))
         return rc;
     if (!t->o.f32 && !strcmp(kernels_name(), "amx") && (rc = train_bf16_new(t, e))) return rc;
     /* our pool is the only one that splits work */

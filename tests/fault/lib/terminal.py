@@ -26,6 +26,8 @@ class Terminal:
                 os.closerange(3, 64)
                 if before:
                     before()
+                for sig in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # a shell that put the tests into the background has them ignored
+                    signal.signal(sig, signal.SIG_DFL)
                 os.execvpe(argv[0], argv, {**os.environ, **(env or {})})
             finally:
                 os._exit(126)
