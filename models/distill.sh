@@ -1,5 +1,5 @@
 #!/bin/sh
-# The recipe of models/README.md, a step a call: distill.sh chat | data | cold | grpo | sample | final | dpo | all. Each step can be stopped and called again: it
+# The recipe of models/README.md, a step a call: distill.sh chat | data | cold | more | grpo | sample | final | dpo | all. Each step can be stopped and called again: it
 # goes on where it was, and a step that is done is not done again. A step's adapter becomes the best one only if it scores higher on held-out items.
 # Where it works: DISTILL (build/distill). What it asks: PONDER (build/ponder), THREADS.
 set -e
@@ -56,6 +56,18 @@ data() {
     make_file "$W/valid.jsonl" "$PONDER" tasks --level 1..3 --count 60 --seed 2 --half held-out
 }
 cold() { data; teach cold sft "$W/traces.jsonl" --valid "$W/valid.jsonl" --rank 16 --lr 1.5e-3 --lowest 0 --warmup 0.03 --batch 1536 --at-once 1536 --epochs 1 --max-length 320; }
+# The same on other exercises, more of what is hard, and twice what the model itself says, so that it keeps that.
+more_traces() {
+    n=${MORE_ITEMS:-18000}
+    "$PONDER" tasks --level 1..2 --count $((n * 50 / 100)) --seed 41 --fast 6 --cut 4 --mix "$W/chat.jsonl"
+    "$PONDER" tasks --family $HARD,clock,countdown,word --level 1..2 --count $((n * 30 / 100)) --seed 51 --fast 6 --cut 4 --mix "$W/chat.jsonl"
+    "$PONDER" tasks --level 3 --count $((n * 20 / 100)) --seed 61 --fast 6 --cut 4
+}
+more() {
+    data
+    make_file "$W/more.jsonl" more_traces
+    teach more sft "$W/more.jsonl" --valid "$W/valid.jsonl" --init "$W/best.gguf" --rank 16 --lr 1.2e-3 --lowest 0 --warmup 0.02 --batch 1536 --at-once 1536 --epochs 1 --max-length 320 --seed 3
+}
 grpo() {
     make_file "$W/questions.jsonl" "$PONDER" tasks --level 1..3 --count 4000 --seed 3 --format questions --half training
     teach grpo grpo "$W/questions.jsonl" --init "$W/best.gguf" --steps "${GRPO_STEPS:-100}"
@@ -82,7 +94,7 @@ dpo() {
     teach dpo dpo "$W/sampled.pairs" --init "$W/best.gguf" --lr 1e-5 --beta 0.1 --epochs 1 --max-length 384
 }
 case ${1:-all} in
-chat | data | cold | grpo | sample | final | dpo) "$1" ;;
-all) cold; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
+chat | data | cold | more | grpo | sample | final | dpo) "$1" ;;
+all) cold; more; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
 *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
 esac
