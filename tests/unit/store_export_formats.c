@@ -253,6 +253,61 @@ static void test_steps(void **state)
     (void)state;
 }
 
+/* Steps of a later reply: what was said before stands in front, by whom; a system text only where there is one. */
+static void test_steps_of_a_conversation(void **state)
+{
+    struct store *s = two_turns();
+    assert_works(store_rate_step(s, 4, 1, -1, e));
+    assert_string_equal(as(s, EXPORT_STEPWISE),
+                        "{\"prompt\":\"Be brief.\\n\\nUser: q\\n\\nAssistant: A\\n\\nUser: r\",\"completions\":[\"tb\"],\"labels\":[false]}\n");
+    sql(s, "UPDATE replies SET system = ''");
+    assert_string_equal(as(s, EXPORT_STEPWISE), "{\"prompt\":\"User: q\\n\\nAssistant: A\\n\\nUser: r\",\"completions\":[\"tb\"],\"labels\":[false]}\n");
+    store_close(s);
+    (void)state;
+}
+
+/* A pair stands or falls with both of its replies: what leaves one of them out leaves the pair out, and says why. */
+static void test_pairs_left_out(void **state)
+{
+    struct store *s = open_store(NULL);
+    int64_t c = conversation(s, ""), p = prompt(s, c, 0, "q"), a = reply(s, c, p, "ta", "A"), b = reply(s, c, p, "tb", "B");
+    vote(s, a, b, VERDICT_A, 1);
+    export(s, (struct export_options){.format = EXPORT_DPO, .weights = true, .weight_none = 0.5, .weight_up = 2, .weight_edited = 3});
+    assert_int_equal(counts.from_votes, 1);
+    assert_non_null(strstr(str_cstr(&sink), "\"weight\":0.5"));
+    export(s, (struct export_options){.format = EXPORT_DPO, .until_ms = 5});
+    assert_int_equal(counts.records + counts.left_filter, 1);
+    export(s, (struct export_options){.format = EXPORT_DPO, .tag = "good"});
+    assert_int_equal(counts.left_filter, 1);
+    assert_works(store_tag(s, b, "good", true, e));
+    export(s, (struct export_options){.format = EXPORT_DPO, .tag = "good"});
+    assert_int_equal(counts.records, 1);
+    sql(s, "UPDATE replies SET ended = 'loop' WHERE message = 4");
+    sql(s, "UPDATE replies SET ended = 'stopped' WHERE message = 3");
+    export(s, (struct export_options){.format = EXPORT_DPO});
+    assert_int_equal(counts.records, 0);
+    assert_int_equal(counts.left_ending, 1);
+    export(s, (struct export_options){.format = EXPORT_DPO, .endings = "all"});
+    assert_int_equal(counts.records, 1);
+    sql(s, "UPDATE replies SET ended = 'natural'; UPDATE messages SET streaming = 1 WHERE id = 3");
+    export(s, (struct export_options){.format = EXPORT_DPO});
+    assert_int_equal(counts.records, 0);
+    assert_int_equal(counts.left_unfinished, 1);
+    sql(s, "UPDATE messages SET streaming = 0");
+    assert_works(store_rate(s, a, PART_THOUGHT, -1, NULL, NULL, e));
+    export(s, (struct export_options){.format = EXPORT_DPO, .bad_thoughts = BAD_THOUGHTS_DROP});
+    assert_int_equal(counts.left_thought, 1);
+    export(s, (struct export_options){.format = EXPORT_DPO, .bad_thoughts = BAD_THOUGHTS_DROP, .reasoning = REASONING_STRIP});
+    assert_int_equal(counts.records, 1);
+    /* a verdict that is none of ours, and a vote on a reply that is gone */
+    sql(s, "PRAGMA ignore_check_constraints = ON; UPDATE votes SET verdict = 'strange'");
+    export(s, (struct export_options){.format = EXPORT_DPO, .pairs = PAIRS_VOTES});
+    assert_int_equal(counts.records, 0);
+    assert_int_equal(counts.left_verdict, 1);
+    store_close(s);
+    (void)state;
+}
+
 static void test_injected(void **state)
 {
     struct store *s = open_store(NULL);
@@ -440,7 +495,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ways),         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_pairs_across), cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_bad_thoughts), cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_bad_thoughts), cmocka_unit_test(test_steps), cmocka_unit_test(test_steps_of_a_conversation), cmocka_unit_test(test_pairs_left_out),
         cmocka_unit_test(test_injected),     cmocka_unit_test(test_text_limits_weights),
         cmocka_unit_test(test_trees),        cmocka_unit_test(test_filters_and_forms),
         cmocka_unit_test(test_documents),
