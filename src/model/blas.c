@@ -9,7 +9,7 @@ extern void *blas_memory_alloc(int position) __attribute__((weak));
 extern void blas_memory_free(void *buffer) __attribute__((weak));
 
 #define BUFFER_BYTES ((size_t)128 << 20) /* what it maps on x86-64, and as much as it maps anywhere */
-#define CALLERS_MAX 64
+#define CALLERS_MAX  64
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int reserved;

@@ -4,9 +4,9 @@
 
 #include "base/base.h"
 
-/* Has OpenBLAS map the work buffers of `callers` products at once, which it keeps until the process ends and takes again for every later product. A call of cblas_sgemm
- * that has no buffer and cannot map one tries again for ever (blas_memory_alloc, OpenBLAS 0.3.21): whoever has reserved never comes to that. Cheap once it is done; the
- * buffers are address space until they are used. ERR_NOMEM. */
+/* Has OpenBLAS map the work buffers of `callers` products at once, which it keeps until the process ends and takes again for every later
+ * product. A call of cblas_sgemm that has no buffer and cannot map one tries again for ever (blas_memory_alloc, OpenBLAS 0.3.21): whoever
+ * has reserved never comes to that. Cheap once it is done; the buffers are address space until they are used. ERR_NOMEM. */
 int blas_reserve(int callers, struct err *e);
 
 #endif

@@ -1,4 +1,5 @@
-/* OpenBLAS without memory: what is to be reserved fails with an error, and what is reserved lets products be made where nothing more can be mapped. */
+/* OpenBLAS without memory: what is to be reserved fails with an error, and what is reserved lets products be made where nothing more can be
+ * mapped. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define N 256
+#define N       256
 #define CALLERS 3
 
 static float a[CALLERS][N * N], b[N * N];
@@ -94,7 +95,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(reserving_again)}; /* a sanitizer needs all the address space */
     (void)reserving_without_room, (void)products_without_room;
 #else
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reserving_without_room), cmocka_unit_test(products_without_room), cmocka_unit_test(reserving_again)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reserving_without_room), cmocka_unit_test(products_without_room),
+                                       cmocka_unit_test(reserving_again)};
 #endif
     return cmocka_run_group_tests_name("model_blas", tests, NULL, NULL);
 }

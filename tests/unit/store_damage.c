@@ -1,4 +1,5 @@
-/* What stands in a record or a log may be of other hands: notes that cannot be read are told, not believed; damaged pages cost their own rows alone. */
+/* What stands in a record or a log may be of other hands: notes that cannot be read are told, not believed; damaged pages cost their own
+ * rows alone. */
 #include "unit/store_help.h"
 
 /* A record with a prompt and two rated replies to it, numbers 2 and 3. */
@@ -30,24 +31,33 @@ static void test_undo_notes(void **state)
     }
     /* values of other kinds than those that were noted: nothing that the tables do not take comes in */
     static const char *const rows[][2] = {
-        {"rating", "[[\"answer\", 7, null, null, 1]]"},       {"rating", "[[\"nothing\", 1, null, null, 1]]"}, {"tag", "[[null, 1]]"},
-        {"steps", "[[0, \"line\", 0, 5, 9, 1]]"},             {"steps", "[null]"},                            {"vote", "[[2, 3, 2, 2, 3, \"x\", null, null, 0, null, 1]]"},
+        {"rating", "[[\"answer\", 7, null, null, 1]]"},
+        {"rating", "[[\"nothing\", 1, null, null, 1]]"},
+        {"tag", "[[null, 1]]"},
+        {"steps", "[[0, \"line\", 0, 5, 9, 1]]"},
+        {"steps", "[null]"},
+        {"vote", "[[2, 3, 2, 2, 3, \"x\", null, null, 0, null, 1]]"},
         {"vote", "[[2, 3, 2, 2, 3, \"a\", 1, 2, 3, 4, 5, 6, 7, 8]]"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char put[256];
-        snprintf(put, sizeof put, "INSERT INTO undo(batch, message, kind, before, made_ms) VALUES(1, 2, '%s', '%s', 1)", rows[i][0], rows[i][1]);
+        snprintf(put, sizeof put, "INSERT INTO undo(batch, message, kind, before, made_ms) VALUES(1, 2, '%s', '%s', 1)", rows[i][0],
+                 rows[i][1]);
         sql(s, put);
         struct err e = {0};
         if (store_undo(s, c, &u, &e) == 0) fail_msg("%s was taken", rows[i][1]);
         assert_true(e.text[0] != '\0');
         sql(s, "DELETE FROM undo");
     }
-    assert_string_equal(one(s, "SELECT group_concat(value) || (SELECT count(*) FROM tags) || (SELECT count(*) FROM steps) || (SELECT count(*) FROM votes) FROM ratings"), "1000");
+    assert_string_equal(one(s, "SELECT group_concat(value) || (SELECT count(*) FROM tags) || (SELECT count(*) FROM steps) || (SELECT "
+                               "count(*) FROM votes) FROM ratings"),
+                        "1000");
     /* a vote whose leaf is gone, and one that points to a reply that is gone: what can be put back is */
-    sql(s, "INSERT INTO undo(batch, message, kind, before, made_ms) VALUES(1, 2, 'vote', '[[2, 3, 99, 2, 3, \"a\", 1, null, 0, null, 1]]', 1)");
+    sql(s, "INSERT INTO undo(batch, message, kind, before, made_ms) VALUES(1, 2, 'vote', '[[2, 3, 99, 2, 3, \"a\", 1, null, 0, null, 1]]', "
+           "1)");
     assert_works(store_undo(s, c, &u, e));
-    sql(s, "INSERT INTO undo(batch, message, kind, before, made_ms) VALUES(1, 2, 'vote', '[[2, 77, 2, 2, 77, \"a\", 1, null, 0, null, 1]]', 1)");
+    sql(s, "INSERT INTO undo(batch, message, kind, before, made_ms) VALUES(1, 2, 'vote', '[[2, 77, 2, 2, 77, \"a\", 1, null, 0, null, "
+           "1]]', 1)");
     assert_works(store_undo(s, c, &u, e));
     assert_string_equal(one(s, "SELECT group_concat(a || verdict || b) FROM votes"), "2a3");
     store_close(s);
@@ -64,7 +74,8 @@ static void test_sample_notes(void **state)
     assert_works(store_load_samples(s, 3, &l, e));
     assert_int_equal(l.n, 2);
     sample_list_release(&l);
-    static const char *const damaged[] = {"'no json'", "'[]'", "'{\"sample\": -4}'", "'{\"sample\": \"one\", \"answer\": 7}'", "NULL", "CAST(x'ff' AS TEXT)"};
+    static const char *const damaged[] = {
+        "'no json'", "'[]'", "'{\"sample\": -4}'", "'{\"sample\": \"one\", \"answer\": 7}'", "NULL", "CAST(x'ff' AS TEXT)"};
     for (size_t i = 0; i < ARRAY_LEN(damaged); i++) {
         char set[128];
         snprintf(set, sizeof set, "UPDATE events SET value = %s WHERE kind = 'vote' AND message = 3", damaged[i]);
@@ -90,8 +101,13 @@ static void test_no_votes(void **state)
     int64_t c, rival = 0;
     struct vote v;
     struct store *s = two_replies(NULL, &c);
-    const struct vote none[] = {{.a = 2, .b = 2},           {.a = 2, .b = 3, .strength = 4}, {.a = 2, .b = 3, .strength = -1}, {.a = 2, .b = 3, .verdict = (enum verdict)99},
-                                {.a = 2, .b = 3, .shown_first = 'c'}, {.a = 2, .b = 1},                {.a = 99, .b = 2}};
+    const struct vote none[] = {{.a = 2, .b = 2},
+                                {.a = 2, .b = 3, .strength = 4},
+                                {.a = 2, .b = 3, .strength = -1},
+                                {.a = 2, .b = 3, .verdict = (enum verdict)99},
+                                {.a = 2, .b = 3, .shown_first = 'c'},
+                                {.a = 2, .b = 1},
+                                {.a = 99, .b = 2}};
     for (size_t i = 0; i < ARRAY_LEN(none); i++) {
         struct err e = {0};
         assert_true(store_vote(s, &none[i], NULL, &e) != 0 && e.text[0]);
@@ -148,22 +164,27 @@ static void make_logs(const char *path, const char *rows)
     sqlite3_close(db);
 }
 
-#define TABLES \
-    "CREATE TABLE conversations(id TEXT PRIMARY KEY, name TEXT, model TEXT);" \
-    "CREATE TABLE responses(id TEXT, model TEXT, prompt TEXT, system TEXT, response TEXT, reasoning TEXT, conversation_id TEXT, datetime_utc TEXT);"
+#define TABLES                                                                                                                             \
+    "CREATE TABLE conversations(id TEXT PRIMARY KEY, name TEXT, model TEXT);"                                                              \
+    "CREATE TABLE responses(id TEXT, model TEXT, prompt TEXT, system TEXT, response TEXT, reasoning TEXT, conversation_id TEXT, "          \
+    "datetime_utc TEXT);"
 
 static void test_odd_logs(void **state)
 {
     const char *path = path_in(*state, "logs.db");
     struct import_report r = {0};
     struct store *s = open_store(NULL);
-    make_logs(path, TABLES "INSERT INTO responses VALUES('r1', 'm', 'a question', '', 'an answer', 'a thought', 'c', NULL), ('r2', NULL, 'more', 'first system', 'of it', NULL, 'c', 'no time'),"
-                           " ('r3', 'm', 'and more', 'second system', 'of that', '', 'c', '2024-05-01T00:00:00'), (NULL, 'm', 'without a name', NULL, 'told', NULL, NULL, NULL), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),"
+    make_logs(path, TABLES "INSERT INTO responses VALUES('r1', 'm', 'a question', '', 'an answer', 'a thought', 'c', NULL), ('r2', NULL, "
+                           "'more', 'first system', 'of it', NULL, 'c', 'no time'),"
+                           " ('r3', 'm', 'and more', 'second system', 'of that', '', 'c', '2024-05-01T00:00:00'), (NULL, 'm', 'without a "
+                           "name', NULL, 'told', NULL, NULL, NULL), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),"
                            " (17, x'ff', x'00ff', 5, 6, 7, 8, 9)");
     assert_works(store_import(s, path, false, &r, e));
     assert_string_equal(r.format, "llm");
-    assert_string_equal(one(s, "SELECT group_concat(prompt || '|' || thought || '|' || answer, ' / ') FROM turns WHERE conversation_id = (SELECT id FROM conversations WHERE system <> '' LIMIT 1)"),
-                        "a question|a thought|an answer / and more||of that / more||of it"); /* in the order of their times; none comes first */
+    assert_string_equal(
+        one(s, "SELECT group_concat(prompt || '|' || thought || '|' || answer, ' / ') FROM turns WHERE conversation_id = (SELECT id FROM "
+               "conversations WHERE system <> '' LIMIT 1)"),
+        "a question|a thought|an answer / and more||of that / more||of it"); /* in the order of their times; none comes first */
     assert_string_equal(one(s, "SELECT system FROM conversations WHERE system <> '' LIMIT 1"), "second system");
     assert_string_equal(one(s, "SELECT count(*) FROM turns WHERE prompt = 'without a name' AND answer = 'told'"), "1");
     check_index(s);
@@ -194,9 +215,10 @@ static void test_damaged_logs(void **state)
     const char *path = path_in(*state, "logs.db");
     struct import_report r = {0};
     struct store *s = open_store(NULL);
-    make_logs(path, "PRAGMA page_size = 4096;" TABLES
-                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)"
-                    " INSERT INTO responses SELECT 'r' || i, 'm', printf('%.500c', 'q'), NULL, printf('%.500c', 'a'), NULL, 'c' || i, NULL FROM n");
+    make_logs(
+        path,
+        "PRAGMA page_size = 4096;" TABLES "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)"
+        " INSERT INTO responses SELECT 'r' || i, 'm', printf('%.500c', 'q'), NULL, printf('%.500c', 'a'), NULL, 'c' || i, NULL FROM n");
     damage(path, 60, 8);
     assert_fails(ERR_INVALID, store_import(s, path, false, &r, e));
     import_report_release(&r);
@@ -241,10 +263,12 @@ static void test_damaged_pages(void **state)
     assert_works(store_tag(s, p, "last", true, e));
     assert_string_equal(one(s, "PRAGMA page_size"), "4096");
     sql(s, "PRAGMA wal_checkpoint(TRUNCATE)");
-    size_t tags = root_of(s, "tags"), names = root_of(s, "tags_by_name"), lowest = (size_t)atol(one(s, "SELECT min(pageno) FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf'"));
+    size_t tags = root_of(s, "tags"), names = root_of(s, "tags_by_name"),
+           lowest = (size_t)atol(one(s, "SELECT min(pageno) FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf'"));
     size_t leaves = (size_t)atol(one(s, "SELECT count(*) FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf'"));
     char middle[256];
-    snprintf(middle, sizeof middle, "SELECT pageno - 1 FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET %zu", leaves / 2);
+    snprintf(middle, sizeof middle,
+             "SELECT pageno - 1 FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET %zu", leaves / 2);
     size_t page = (size_t)atol(one(s, middle));
     assert_true(lowest > 0 && leaves > 20 && page > 0);
     store_close(s);
@@ -273,8 +297,9 @@ static void test_missing_parts(void **state)
     struct str text = STR_EMPTY;
     int64_t c;
     struct store *s = two_replies(path, &c);
-    sql(s, "PRAGMA foreign_keys = OFF; DROP TABLE tags; DROP VIEW IF EXISTS turns; ALTER TABLE conversations RENAME COLUMN title TO headline;"
-           "ALTER TABLE ratings RENAME TO elsewhere; DELETE FROM replies WHERE message = 2");
+    sql(s,
+        "PRAGMA foreign_keys = OFF; DROP TABLE tags; DROP VIEW IF EXISTS turns; ALTER TABLE conversations RENAME COLUMN title TO headline;"
+        "ALTER TABLE ratings RENAME TO elsewhere; DELETE FROM replies WHERE message = 2");
     store_close(s);
     assert_works(salvage(path, &text, e));
     assert_non_null(strstr(str_cstr(&text), "tags: 0 rows, the table cannot be read"));
