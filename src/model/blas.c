@@ -1,6 +1,7 @@
 /* blas.c - see blas.h */
 #include "model/blas.h"
 
+#include <cblas.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -33,6 +34,7 @@ int blas_reserve(int callers, struct err *e)
     int rc = 0;
 
     if (!blas_memory_alloc || !blas_memory_free) return 0;
+    callers += openblas_get_num_procs() - 1; /* each of its own threads takes one when it begins, which may be later */
     if (callers > CALLERS_MAX) callers = CALLERS_MAX;
     pthread_mutex_lock(&lock);
     if (callers > reserved) rc = reserve(callers, e);
