@@ -80,7 +80,8 @@ model-1.5b: all
 
 ## test         everything: install what is missing, build, fetch the default model, run all tests (CI runs this)
 test: deps-test
-	@$(MAKE_ALL) build model tests
+	@$(MAKE_ALL) build tests
+	@$(MAKE_ALL) model # by itself: it makes what build makes
 	@$(MAKE_ALL) $(SANITIZED_MAKE) build tests
 	@PONDER=$(abspath $(PONDER)) PONDER_SANITIZED=$(abspath $(BUILD)/asan/ponder) PONDER_PROMISES="$(PROMISES)" tests/run $(UNIT) $(SCRIPTS) --sanitized $(SANITIZED)
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Right answers by budget, out of the tables of `ponder eval -o`, as a picture: curve.py TABLE.csv... > curve.svg
 
-Tables of several levels are added up. Means over the families, as in the table that eval prints; the sets of other makers are left out."""
+Tables of several levels are added up. Means over the families, as in the table that eval prints; sets of other makers ("SET: NAME") are left out."""
 import collections
 import csv
 import sys
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 320, 56, 24, 24, 48
-SETS = ("reasoning-gym",)
 
 
 def means(paths):
@@ -15,7 +14,7 @@ def means(paths):
     sums = collections.defaultdict(lambda: [0, 0])
     for path in paths:
         for r in csv.DictReader(open(path, encoding="utf-8")):
-            if r["votes"] == "1" and " at " not in r["budget"] and not r["family"].startswith(SETS):
+            if r["votes"] == "1" and " at " not in r["budget"] and ":" not in r["family"]:
                 s = sums[r["run"], r["budget"], r["family"]]
                 s[0] += int(r["correct"])
                 s[1] += int(r["questions"])
@@ -26,7 +25,7 @@ def means(paths):
 
 
 def picture(curves):
-    budgets = [b for b in curves["adapter"]]
+    budgets = list(curves["adapter"])
     x = {b: LEFT + i * (WIDTH - LEFT - RIGHT) / max(len(budgets) - 1, 1) for i, b in enumerate(budgets)}
 
     def y(v):

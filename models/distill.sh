@@ -55,7 +55,9 @@ data() {
     make_file "$W/traces.jsonl" traces
     make_file "$W/valid.jsonl" "$PONDER" tasks --level 1..3 --count 60 --seed 2 --half held-out
 }
-cold() { data; teach cold sft "$W/traces.jsonl" --valid "$W/valid.jsonl" --rank 16 --lr 1.5e-3 --lowest 0 --warmup 0.03 --batch 1536 --at-once 1536 --epochs 1 --max-length 320; }
+# NAME DATA OPTION...: supervised, on exercises
+exercise() { name=$1 from=$2; shift 2; teach "$name" sft "$from" --valid "$W/valid.jsonl" --rank 16 --lowest 0 --batch 1536 --at-once 1536 --epochs 1 --max-length 320 "$@"; }
+cold() { data; exercise cold "$W/traces.jsonl" --lr 1.5e-3 --warmup 0.03; }
 # The same on other exercises, more of what is hard, and twice what the model itself says, so that it keeps that.
 more_traces() {
     n=${MORE_ITEMS:-18000}
@@ -66,7 +68,7 @@ more_traces() {
 more() {
     data
     make_file "$W/more.jsonl" more_traces
-    teach more sft "$W/more.jsonl" --valid "$W/valid.jsonl" --init "$W/best.gguf" --rank 16 --lr 1.2e-3 --lowest 0 --warmup 0.02 --batch 1536 --at-once 1536 --epochs 1 --max-length 320 --seed 3
+    exercise more "$W/more.jsonl" --init "$W/best.gguf" --lr 1.2e-3 --warmup 0.02 --seed 3
 }
 grpo() {
     make_file "$W/questions.jsonl" "$PONDER" tasks --level 1..3 --count 4000 --seed 3 --format questions --half training

@@ -29,10 +29,11 @@ static int reserve(int callers, struct err *e)
     return 0;
 }
 
-int blas_reserve(int callers, struct err *e)
+int blas_prepare(int callers, struct err *e)
 {
     int rc = 0;
 
+    openblas_set_num_threads(1);
     if (!blas_memory_alloc || !blas_memory_free) return 0;
     callers += openblas_get_num_procs() - 1; /* each of its own threads takes one when it begins, which may be later */
     if (callers > CALLERS_MAX) callers = CALLERS_MAX;

@@ -9,7 +9,6 @@
 #include "model/lora.h"
 #include "model/prefill.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -448,8 +447,10 @@ static bool fill(struct prefill *p)
 
 static int prefill_new(struct session *s, struct err *e)
 {
-    struct prefill *p = calloc(1, sizeof(*p));
+    int rc;
 
+    if (needs_blas(&s->m->w) && (rc = blas_prepare(pool_threads(s->pool), e))) return rc;
+    struct prefill *p = calloc(1, sizeof(*p));
     if (p) {
         p->s = s;
         p->rows_cap = rows_cap_of(s->n_ctx);
@@ -458,8 +459,6 @@ static int prefill_new(struct session *s, struct err *e)
         p->blas = needs_blas(&s->m->w);
         if (fill(p)) {
             s->prefill = p;
-            /* our pool is the only one that splits work: a second one inside BLAS would fight it for the processors */
-            openblas_set_num_threads(1);
             return 0;
         }
         prefill_free(p);
@@ -493,7 +492,6 @@ int prefill_run(struct session *s, const int32_t *ids, size_t n, session_step st
 
     if (!s->prefill && (rc = prefill_new(s, e))) return rc;
     struct prefill *p = s->prefill;
-    if (p->blas && (rc = blas_reserve(p->n_workers, e))) return rc;
     if (s->lora && !fill_rows(p, true)) return err_set(e, ERR_NOMEM, "out of memory for adapters");
     if (p->blas && (rc = gemm_probe(p, n, e))) return rc;
     while (g.done < n) {

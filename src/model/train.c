@@ -7,7 +7,6 @@
 #include "model/blas.h"
 #include "model/train.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,11 +230,9 @@ static int init(struct trainer *t, struct err *e)
     int rc;
 
     if ((rc = check_options(t, e)) || (rc = pool_new(&t->pool, t->o.n_threads, e)) || (rc = make_groups(t, e)) || (rc = make_kept(t, e)) ||
-        (rc = make_scratch(t, e)) || (rc = blas_reserve(t->o.n_threads, e)))
+        (rc = make_scratch(t, e)) || (rc = blas_prepare(t->o.n_threads, e)))
         return rc;
     if (!t->o.f32 && !strcmp(kernels_name(), "amx") && (rc = train_bf16_new(t, e))) return rc;
-    /* our pool is the only one that splits work */
-    openblas_set_num_threads(1);
     t->scale = (float)(t->o.alpha / t->o.rank);
     while (t->lowest < t->w->n_layer - 1) {
         const struct train_group *g = t->groups[t->lowest];

@@ -361,8 +361,10 @@ static void clock_between(struct maker *m)
         result(m, more, "Minutes: %d - %d", end % 60, begin % 60);
     } else {
         result(m, 60 - begin % 60, "From %s to %d:00: 60 - %d", whole, end / 60, begin % 60);
-        if (end % 60) go_on(m, ", then %d more, ", end % 60);
-        if (end % 60) result(m, more, "%d + %d", 60 - begin % 60, end % 60);
+        if (end % 60) {
+            go_on(m, ", then %d more, ", end % 60);
+            result(m, more, "%d + %d", 60 - begin % 60, end % 60);
+        }
     }
     if (hours) work_add(m, hours * 60, more);
     answer_number(m, n);

@@ -96,30 +96,35 @@ void make_compare(struct maker *m)
 
 /* ---- sort ------------------------------------------------------------------------------------------------------------ */
 
-/* Puts d[at] among the at sorted ones before it. */
-static void put_in(struct decimal *d, int at, bool up)
+/* Puts d[at] among the at sorted ones before it; returns its new place. */
+static int put_in(struct decimal *d, int at, bool up)
 {
-    for (int k = at; k > 0 && (up ? d[k - 1].hundredths > d[k].hundredths : d[k - 1].hundredths < d[k].hundredths); k--) {
+    int k = at;
+    for (; k > 0 && (up ? d[k - 1].hundredths > d[k].hundredths : d[k - 1].hundredths < d[k].hundredths); k--) {
         struct decimal t = d[k];
         d[k] = d[k - 1];
         d[k - 1] = t;
     }
+    return k;
 }
 
-/* One number after the other is put into a list that is in order: which one it goes before is said first, then the list is written down again. */
+/* One number after the other is put into a list that is in order: which one it goes before is said first, then the list is written down
+ * again. */
 static void work_sort(struct maker *m, struct decimal *d, int n, bool up)
 {
-    char text[24], next[24];
+    char text[24];
     put_decimal(text, d[0]);
     say(m, "%s first. Begin with %s", up ? "Smallest" : "Largest", text);
     for (int i = 1; i < n; i++) {
-        struct decimal new = d[i];
-        put_decimal(text, new);
-        put_in(d, i, up);
-        int at = 0;
-        while (d[at].hundredths != new.hundredths) at++;
-        if (at < i) put_decimal(next, d[at + 1]);
-        say(m, at < i ? "%s before %s:" : "%s last:", text, next);
+        put_decimal(text, d[i]);
+        say(m, "%s ", text);
+        int at = put_in(d, i, up);
+        if (at < i) {
+            put_decimal(text, d[at + 1]);
+            go_on(m, "before %s:", text);
+        } else {
+            go_on(m, "last:");
+        }
         for (int k = 0; k <= i; k++) {
             put_decimal(text, d[k]);
             go_on(m, k ? ", %s" : " %s", text);

@@ -283,8 +283,10 @@ static void search_two(struct maker *m, const int *shown, int64_t target, struct
     for (int i = 0; i < 3; i++) {
         int64_t v = apply(pair[0], signs[i], pair[1]);
         go_on(m, i ? ". %d %c %d = %lld" : "%d %c %d = %lld", pair[0], signs[i], pair[1], (ll)v);
-        if (v != target) go_on(m, ", not %lld", (ll)target);
-        if (v != target) continue;
+        if (v != target) {
+            go_on(m, ", not %lld", (ll)target);
+            continue;
+        }
         str_addf(out, "%d %c %d", pair[0], signs[i], pair[1]);
         return;
     }

@@ -50,9 +50,8 @@ static int child(int callers, bool room)
         pthread_t threads[CALLERS];
         struct err e = {0};
         alarm(60); /* a product that never ends */
-        openblas_set_num_threads(1);
         if (!room) leave((size_t)64 << 20);
-        int rc = blas_reserve(callers, &e);
+        int rc = blas_prepare(callers, &e);
         if (rc) _exit(rc == ERR_NOMEM && strstr(e.text, "address space") ? 1 : 9);
         for (int i = 0; i < N * N; i++) b[i] = 1;
         leave((size_t)40 << 20); /* less than a buffer */
@@ -84,9 +83,9 @@ static void reserving_again(void **state)
 {
     (void)state;
     struct err e = {0};
-    assert_int_equal(blas_reserve(1, &e), 0);
-    assert_int_equal(blas_reserve(CALLERS, &e), 0);
-    assert_int_equal(blas_reserve(2, &e), 0);
+    assert_int_equal(blas_prepare(1, &e), 0);
+    assert_int_equal(blas_prepare(CALLERS, &e), 0);
+    assert_int_equal(blas_prepare(2, &e), 0);
 }
 
 int main(void)

@@ -299,7 +299,7 @@ static void test_pairs_left_out(void **state)
     assert_int_equal(counts.left_thought, 1);
     export(s, (struct export_options){.format = EXPORT_DPO, .bad_thoughts = BAD_THOUGHTS_DROP, .reasoning = REASONING_STRIP});
     assert_int_equal(counts.records, 1);
-    /* a verdict that is none of ours, and a vote on a reply that is gone */
+    /* a verdict that is none of ours */
     sql(s, "PRAGMA ignore_check_constraints = ON; UPDATE votes SET verdict = 'strange'");
     export(s, (struct export_options){.format = EXPORT_DPO, .pairs = PAIRS_VOTES});
     assert_int_equal(counts.records, 0);

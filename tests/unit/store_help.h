@@ -165,6 +165,17 @@ HELPER int64_t reply(struct store *s, int64_t conv, int64_t parent, const char *
     return id;
 }
 
+/* A record with a prompt and two replies to it, numbers 2 and 3. */
+HELPER struct store *two_replies(const char *path, int64_t *c)
+{
+    struct store *s = open_store(path);
+    *c = conversation(s, "S");
+    int64_t p = prompt(s, *c, 0, "which?");
+    reply(s, *c, p, "t", "this");
+    reply(s, *c, p, "u", "that");
+    return s;
+}
+
 HELPER struct str bytes_of(const char *path)
 {
     struct str out = STR_EMPTY;
@@ -195,6 +206,28 @@ HELPER unsigned mode_of(const char *path)
     struct stat st;
     assert_int_equal(lstat(path, &st), 0);
     return st.st_mode & 07777;
+}
+
+/* A database of other programs, made anew. */
+HELPER void make_database(const char *path, const char *rows)
+{
+    sqlite3 *db = NULL;
+    char *why = NULL;
+    unlink(path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, rows, NULL, NULL, &why) != SQLITE_OK) fail_msg("%s", why);
+    sqlite3_close(db);
+}
+
+/* Pages of a file are not what they were. */
+HELPER void spoil_pages(const char *path, size_t page, size_t pages)
+{
+    char noise[4096];
+    memset(noise, 0x5a, sizeof noise);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (size_t i = page; i < page + pages; i++) assert_int_equal(pwrite(fd, noise, sizeof noise, (off_t)(i * sizeof noise)), sizeof noise);
+    close(fd);
 }
 
 /* The full-text index says exactly what the texts say. */

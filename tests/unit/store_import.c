@@ -254,19 +254,14 @@ static void test_hostile(void **state)
 static void test_llm(void **state)
 {
     struct store *s = open_store(NULL);
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path_in(*state, "logs.db"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "CREATE TABLE conversations(id TEXT PRIMARY KEY, name TEXT, model TEXT);"
-                                  "CREATE TABLE responses(id TEXT PRIMARY KEY, model TEXT, prompt TEXT, system TEXT, response TEXT, "
-                                  "conversation_id TEXT, datetime_utc TEXT);"
-                                  "INSERT INTO conversations VALUES('c1', 'Named', 'gpt');"
-                                  "INSERT INTO responses VALUES('r2', 'gpt', 'second', NULL, 'answer 2', 'c1', '2024-05-01T12:34:58'),"
-                                  "('r1', 'gpt', 'first', 'Sys', '<think>hm</think>answer 1', 'c1', '2024-05-01T12:34:56.500000+00:00'),"
-                                  "('r3', 'x', 'alone', NULL, 'yes', NULL, '2024-05-02T00:00:00')",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
+    make_database(path_in(*state, "logs.db"),
+                  "CREATE TABLE conversations(id TEXT PRIMARY KEY, name TEXT, model TEXT);"
+                  "CREATE TABLE responses(id TEXT PRIMARY KEY, model TEXT, prompt TEXT, system TEXT, response TEXT, "
+                  "conversation_id TEXT, datetime_utc TEXT);"
+                  "INSERT INTO conversations VALUES('c1', 'Named', 'gpt');"
+                  "INSERT INTO responses VALUES('r2', 'gpt', 'second', NULL, 'answer 2', 'c1', '2024-05-01T12:34:58'),"
+                  "('r1', 'gpt', 'first', 'Sys', '<think>hm</think>answer 1', 'c1', '2024-05-01T12:34:56.500000+00:00'),"
+                  "('r3', 'x', 'alone', NULL, 'yes', NULL, '2024-05-02T00:00:00')");
     assert_works(store_import(s, path_in(*state, "logs.db"), false, &report, e));
     assert_string_equal(report.format, "llm");
     assert_int_equal(report.conversations, 2);

@@ -274,10 +274,63 @@ static void test_own(void **state)
     store_close(s);
 }
 
+/* ---- logs of llm ------------------------------------------------------------------------------------------------------- */
+
+#define TABLES                                                                                                                             \
+    "CREATE TABLE conversations(id TEXT PRIMARY KEY, name TEXT, model TEXT);"                                                              \
+    "CREATE TABLE responses(id TEXT, model TEXT, prompt TEXT, system TEXT, response TEXT, reasoning TEXT, conversation_id TEXT, "          \
+    "datetime_utc TEXT);"
+
+static void test_odd_logs(void **state)
+{
+    const char *path = path_in(*state, "logs.db");
+    struct import_report r = {0};
+    struct store *s = open_store(NULL);
+    make_database(path, TABLES "INSERT INTO responses VALUES('r1', 'm', 'a question', '', 'an answer', 'a thought', 'c', NULL), ('r2', NULL, "
+                           "'more', 'first system', 'of it', NULL, 'c', 'no time'),"
+                           " ('r3', 'm', 'and more', 'second system', 'of that', '', 'c', '2024-05-01T00:00:00'), (NULL, 'm', 'without a "
+                           "name', NULL, 'told', NULL, NULL, NULL), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),"
+                           " (17, x'ff', x'00ff', 5, 6, 7, 8, 9)");
+    assert_works(store_import(s, path, false, &r, e));
+    assert_string_equal(r.format, "llm");
+    assert_string_equal(
+        one(s, "SELECT group_concat(prompt || '|' || thought || '|' || answer, ' / ') FROM turns WHERE conversation_id = (SELECT id FROM "
+               "conversations WHERE system <> '' LIMIT 1)"),
+        "a question|a thought|an answer / and more||of that / more||of it"); /* in the order of their times; none comes first */
+    assert_string_equal(one(s, "SELECT system FROM conversations WHERE system <> '' LIMIT 1"), "second system");
+    assert_string_equal(one(s, "SELECT count(*) FROM turns WHERE prompt = 'without a name' AND answer = 'told'"), "1");
+    check_index(s);
+    import_report_release(&r);
+    make_database(path, TABLES);
+    assert_works(store_import(s, path, false, &r, e));
+    assert_int_equal(r.conversations, 0);
+    import_report_release(&r);
+    make_database(path, "CREATE TABLE other(x)");
+    assert_fails(ERR_INVALID, store_import(s, path, false, &r, e));
+    import_report_release(&r);
+    store_close(s);
+}
+
+static void test_damaged_logs(void **state)
+{
+    const char *path = path_in(*state, "logs.db");
+    struct import_report r = {0};
+    struct store *s = open_store(NULL);
+    make_database(
+        path,
+        "PRAGMA page_size = 4096;" TABLES "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)"
+        " INSERT INTO responses SELECT 'r' || i, 'm', printf('%.500c', 'q'), NULL, printf('%.500c', 'a'), NULL, 'c' || i, NULL FROM n");
+    spoil_pages(path, 60, 8);
+    assert_fails(ERR_INVALID, store_import(s, path, false, &r, e));
+    import_report_release(&r);
+    assert_string_equal(one(s, "SELECT count(*) FROM messages"), "0");
+    store_close(s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
-    const struct CMUnitTest tests[] = {T(test_archives), T(test_times), T(test_lists), T(test_chatgpt), T(test_claude), T(test_openwebui), T(test_own)};
+    const struct CMUnitTest tests[] = {T(test_archives), T(test_times), T(test_lists), T(test_chatgpt), T(test_claude), T(test_openwebui), T(test_own), T(test_odd_logs), T(test_damaged_logs)};
     int rc = cmocka_run_group_tests_name("store_import_odd", tests, NULL, NULL);
     import_report_release(&report);
     return rc;

@@ -4,11 +4,14 @@
 #include <sys/wait.h>
 #include <time.h>
 
+static char aside[320]; /* where the last one put the damaged file */
+
 static int salvage(const char *path, struct str *text, struct err *e)
 {
     struct salvage_report r;
     int rc = store_salvage(path, &r, e);
     if (text) str_add_bytes(text, str_cstr(&r.text), r.text.len);
+    snprintf(aside, sizeof aside, "%s", r.aside ? r.aside : "");
     salvage_report_release(&r);
     return rc;
 }
@@ -101,9 +104,92 @@ static void test_names(void **state)
     close(here);
 }
 
+/* Number in the file of the page that a table begins on, from 0. */
+static size_t root_of(struct store *s, const char *table)
+{
+    char q[128];
+    snprintf(q, sizeof q, "SELECT rootpage - 1 FROM sqlite_schema WHERE name = '%s'", table);
+    return (size_t)atol(one(s, q));
+}
+
+static void test_damaged_pages(void **state)
+{
+    const char *path = path_in(*state, "r.db");
+    struct str text = STR_EMPTY;
+    int64_t c;
+    struct store *s = two_replies(path, &c);
+    int64_t p = 2;
+    char words[3000];
+    memset(words, 'w', sizeof words - 1);
+    words[sizeof words - 1] = '\0';
+    for (int i = 0; i < 120; i++) p = reply(s, c, prompt(s, c, p, words), "", words);
+    assert_works(store_tag(s, p, "last", true, e));
+    assert_string_equal(one(s, "PRAGMA page_size"), "4096");
+    sql(s, "PRAGMA wal_checkpoint(TRUNCATE)");
+    size_t tags = root_of(s, "tags"), names = root_of(s, "tags_by_name");
+    size_t leaves = (size_t)atol(one(s, "SELECT count(*) FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf'"));
+    char middle[256];
+    snprintf(middle, sizeof middle,
+             "SELECT pageno - 1 FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET %zu", leaves / 2);
+    size_t page = (size_t)atol(one(s, middle));
+    assert_true(leaves > 20 && page > 0);
+    store_close(s);
+    spoil_pages(path, page, 1);
+    spoil_pages(path, tags, 1);
+    spoil_pages(path, names, 1); /* which has all that the table has */
+    assert_works(salvage(path, &text, e));
+    assert_non_null(strstr(str_cstr(&text), "rows, some of it cannot be read"));
+    assert_non_null(strstr(str_cstr(&text), "tags: 0 rows, some of it cannot be read"));
+    s = open_store(path);
+    long kept = atol(one(s, "SELECT count(*) FROM messages WHERE text <> '(lost: the record was damaged here)'"));
+    if (kept < 230 || kept >= 243) fail_msg("%ld of 243 messages", kept);
+    assert_string_equal(one(s, "SELECT count(*) FROM pragma_foreign_key_check"), "0");
+    assert_string_equal(one(s, "SELECT text FROM messages WHERE id = 3"), "that");
+    check_index(s);
+    store_close(s);
+    str_release(&text);
+}
+
+/* Where tables or columns are missing the others are saved; a file that is no database at all is set aside whole. */
+static void test_missing_parts(void **state)
+{
+    const char *path = path_in(*state, "r.db");
+    struct str text = STR_EMPTY;
+    int64_t c;
+    struct store *s = two_replies(path, &c);
+    sql(s,
+        "PRAGMA foreign_keys = OFF; DROP TABLE tags; DROP VIEW IF EXISTS turns; ALTER TABLE conversations RENAME COLUMN title TO headline;"
+        "ALTER TABLE ratings RENAME TO elsewhere; DELETE FROM replies WHERE message = 2");
+    store_close(s);
+    assert_works(salvage(path, &text, e));
+    assert_non_null(strstr(str_cstr(&text), "tags: 0 rows, the table cannot be read"));
+    s = open_store(path);
+    assert_string_equal(one(s, "SELECT group_concat(text, '/') FROM messages"), "which?/this/that");
+    assert_string_equal(one(s, "SELECT group_concat(ended) FROM replies ORDER BY message"), "error,natural");
+    check_index(s);
+    store_close(s);
+    struct str old = bytes_of(aside);
+    assert_true(old.len > 4096);
+    str_release(&old);
+    assert_int_equal(truncate(path, 0), 0);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(write(fd, "this is no database, but quite long enough to be one of the small ones that there are", 85), 85);
+    close(fd);
+    str_clear(&text);
+    usleep(1100000); /* the name tells the second */
+    assert_works(salvage(path, &text, e));
+    s = open_store(path);
+    assert_string_equal(one(s, "SELECT count(*) FROM messages"), "0");
+    store_close(s);
+    old = bytes_of(aside);
+    assert_int_equal(old.len, 85);
+    str_release(&old);
+    str_release(&text);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
-    const struct CMUnitTest tests[] = {T(test_refused), T(test_damaged_rows), T(test_names)};
+    const struct CMUnitTest tests[] = {T(test_refused), T(test_damaged_rows), T(test_damaged_pages), T(test_missing_parts), T(test_names)};
     return cmocka_run_group_tests_name("store_salvage", tests, NULL, NULL);
 }
