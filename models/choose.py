@@ -2,7 +2,8 @@
 """Training data out of replies that `ponder eval --replies` wrote.
 
     choose.py prompts            > prompts.jsonl     ordinary requests, to be answered by the model as it is
-    choose.py chat  REPLIES.jsonl... > mix.jsonl     its whole answers to them, two of three behind a thought that there is nothing to work out"""
+    choose.py chat  REPLIES.jsonl... > mix.jsonl     its whole answers to them, two of three behind a thought that there is nothing to work out
+    choose.py keep  REPLIES.jsonl... > keep.jsonl    all answers as ordinary text, where an adapter is to say what the model alone says"""
 import json
 import sys
 
@@ -28,23 +29,33 @@ def prompts():
         print(json.dumps({"question": text, "answer": "-", "check": "text"}))
 
 
-def chat(paths):
-    n = 0
+def replies(paths):
     for path in paths:
         for line in open(path, encoding="utf-8"):
             r = json.loads(line)
-            if r["answer_ended"] != "complete" or not r["reply"].strip():
-                continue
-            reply = {"role": "assistant", "content": r["reply"].strip()}
-            if n % 3:
-                reply["reasoning_content"] = NOTHING_TO_WORK_OUT
-            n += 1
-            print(json.dumps({"messages": [{"role": "user", "content": r["question"]}, reply], "answer": "", "family": "chat"}))
+            if r["reply"].strip():
+                yield r
+
+
+def chat(paths):
+    whole = (r for r in replies(paths) if r["answer_ended"] == "complete")
+    for n, r in enumerate(whole):
+        reply = {"role": "assistant", "content": r["reply"].strip()}
+        if n % 3:
+            reply["reasoning_content"] = NOTHING_TO_WORK_OUT
+        print(json.dumps({"messages": [{"role": "user", "content": r["question"]}, reply], "answer": "", "family": "chat"}))
+
+
+def keep(paths):
+    for r in replies(paths):
+        print(json.dumps({"text": r["reply"].strip(), "keep": True}))
 
 
 if sys.argv[1:] == ["prompts"]:
     prompts()
 elif len(sys.argv) > 2 and sys.argv[1] == "chat":
     chat(sys.argv[2:])
+elif len(sys.argv) > 2 and sys.argv[1] == "keep":
+    keep(sys.argv[2:])
 else:
     sys.exit(__doc__)

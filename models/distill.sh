@@ -1,6 +1,6 @@
 #!/bin/sh
-# The recipe of models/README.md, a step a call: distill.sh chat | data | cold | more | grpo | sample | final | dpo | all. Each step can be stopped and called again: it
-# goes on where it was, and a step that is done is not done again. A step's adapter becomes the best one only if it scores higher on held-out items.
+# The recipe of models/README.md, a step a call: distill.sh chat | data | cold | more | keep | grpo | sample | final | dpo | all. Each step can be stopped and called
+# again: it goes on where it was, and a step that is done is not done again. A step's adapter becomes the best one only if it scores higher on held-out items.
 # Where it works: DISTILL (build/distill). What it asks: PONDER (build/ponder), THREADS.
 set -e
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -70,6 +70,20 @@ more() {
     make_file "$W/more.jsonl" more_traces
     exercise more "$W/more.jsonl" --init "$W/best.gguf" --lr 1.2e-3 --warmup 0.02 --seed 3
 }
+# Once more, with what is slow to learn; and ordinary text, where the adapter is led back to what the model alone says.
+keep_traces() {
+    n=${KEEP_ITEMS:-10000}
+    "$PONDER" tasks --level 1..2 --count $((n * 45 / 100)) --seed 71 --fast 6 --cut 4 --mix "$W/chat.jsonl"
+    "$PONDER" tasks --family $HARD,clock,countdown,word --level 1..2 --count $((n * 28 / 100)) --seed 81 --fast 6 --cut 4
+    "$PONDER" tasks --family sort,base,backward,letters --level 1..2 --count $((n * 10 / 100)) --seed 91 --fast 6 --cut 4
+    "$PONDER" tasks --level 3 --count $((n * 17 / 100)) --seed 101 --fast 6 --cut 4
+    python3 "$root/models/choose.py" keep "$W/chat.raw" "$W/chat.raw"
+}
+keep() {
+    data
+    make_file "$W/keep.jsonl" keep_traces
+    exercise keep "$W/keep.jsonl" --init "$W/best.gguf" --lr 1e-3 --warmup 0.02 --seed 5
+}
 grpo() {
     make_file "$W/questions.jsonl" "$PONDER" tasks --level 1..3 --count 4000 --seed 3 --format questions --half training
     teach grpo grpo "$W/questions.jsonl" --init "$W/best.gguf" --steps "${GRPO_STEPS:-100}"
@@ -96,7 +110,7 @@ dpo() {
     teach dpo dpo "$W/sampled.pairs" --init "$W/best.gguf" --lr 1e-5 --beta 0.1 --epochs 1 --max-length 384
 }
 case ${1:-all} in
-chat | data | cold | more | grpo | sample | final | dpo) "$1" ;;
-all) cold; more; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
+chat | data | cold | more | keep | grpo | sample | final | dpo) "$1" ;;
+all) cold; more; keep; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
 *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
 esac

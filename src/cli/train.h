@@ -15,6 +15,7 @@ struct train_item {
     double reference[2];        /* weighed log-probability of what is learnt, by the model as the run began; dpo and kto */
     double weight;
     bool good;                  /* kto */
+    bool keep;                  /* sft: not the text is learnt, but to say there what the model alone says */
     char *answer;               /* grpo: the first text is a question's prompt */
     enum task_check check;
     bool thought_open;

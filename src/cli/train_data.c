@@ -2,7 +2,7 @@
  * train_data.c - what `ponder export` writes, as tokens to learn. The file is untrusted: every line is checked.
  *
  * Records: {"messages"}, {"prompt", "completion"}, {"prompt", "chosen", "rejected"} with lists of messages or with text, {"text"};
- * a key "weight", and for kto a key "label". Of {"messages"} every reply is learnt, each behind the prompt that a chat would have had for it.
+ * a key "weight", for kto a key "label", for sft a key "keep": what the adapter is to leave as the model alone has it. Of {"messages"} every reply is learnt, each behind the prompt that a chat would have had for it.
  */
 #include "cli/train.h"
 
@@ -142,14 +142,14 @@ static void take_slip(struct reader *r, const json_t *slip)
 }
 
 /* Every reply of the conversation; one that the next prompt holds as it was written is learnt together with the next. */
-static int put_conversation(struct reader *r, double weight, struct err *e)
+static int put_conversation(struct reader *r, double weight, bool keep, struct err *e)
 {
-    struct train_item last = {.weight = weight};
+    struct train_item last = {.weight = weight, .keep = keep};
     bool has = false;
     int rc = 0;
 
     for (size_t i = 0; i < r->n && !rc; i++) {
-        struct train_item item = {.weight = weight};
+        struct train_item item = {.weight = weight, .keep = keep};
         struct train_style style = r->w->style;
         if (r->messages[i].role != ROLE_ASSISTANT) continue;
         if (i + 1 == r->n) {
@@ -208,15 +208,18 @@ static int put_texts(struct reader *r, const json_t *prompt, const json_t *first
 
 static int put_sft(struct reader *r, const json_t *o, double weight, struct err *e)
 {
-    const json_t *messages = json_object_get(o, "messages"), *text = json_object_get(o, "text");
-    struct train_item item = {.weight = weight};
+    const json_t *messages = json_object_get(o, "messages"), *text = json_object_get(o, "text"), *keep = json_object_get(o, "keep");
+    struct train_item item = {.weight = weight, .keep = json_is_true(keep)};
 
+    if (keep && !json_is_boolean(keep)) r->reason = "its \"keep\" is neither true nor false";
+    else if (item.keep && !messages && !text) r->reason = "its \"keep\" wants \"messages\" or a \"text\"";
+    if (r->reason) return 0;
     if (messages) {
         r->n = 0;
         take_slip(r, json_object_get(o, "slip"));
         r->spelled = json_string_value(json_object_get(o, "spelled"));
         if (!json_is_array(messages)) r->reason = "its \"messages\" are no list";
-        return r->reason || !take_messages(r, messages) ? 0 : put_conversation(r, weight, e);
+        return r->reason || !take_messages(r, messages) ? 0 : put_conversation(r, weight, item.keep, e);
     }
     if (!text) return put_texts(r, json_object_get(o, "prompt"), json_object_get(o, "completion"), NULL, weight, true, e);
     if (!json_is_string(text)) {

@@ -4,7 +4,7 @@
  * A loss needs the log-probabilities of what is learnt and gives back its derivative by each of them; everything else is the trainer's. What
  * a text's policy and reference say are sums over its learnt tokens, each times its weight.
  *
- *   sft   -sum w logp / sum w
+ *   sft   -sum w logp / sum w, where a token of what is kept counts KL(model alone || adapted) instead
  *   grpo  the same with w the reply's advantage, divided by the number of tokens: one step on what was sampled by the values of now, where the
  *         ratio of policies is 1 and nothing is there to be clipped
  *   dpo   -log s(z), z = beta ((policy - reference) of the chosen - the same of the rejected); Rafailov et al. 2023
@@ -91,7 +91,7 @@ static int forward(struct pass *p, int from, int to, bool keep, struct train_sum
     for (size_t i = 0; i < p->n; i++)
         for (int k = from; k < to; k++) {
             const struct train_text *text = &p->items[i]->texts[k];
-            p->sequences[n++] = (struct train_sequence){text->ids.ids, p->learn + at, text->ids.n};
+            p->sequences[n++] = (struct train_sequence){text->ids.ids, p->learn + at, text->ids.n, p->items[i]->keep};
             for (size_t j = 0; j < text->ids.n; j++) {
                 p->learn[at++] = j && text->weights[j] != 0;
                 if (s) s->learnt += j && text->weights[j] != 0;

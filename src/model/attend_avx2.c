@@ -97,8 +97,9 @@ static float tile_weights(float scores[ATTEND_TILE], int n, float *max, float *s
     return keep;
 }
 
-ALWAYS_INLINE void tile_values(int G, const struct attend_args *t, const uint16_t *v, int n, float scores[][ATTEND_TILE], const float *keep,
-                               float *out)
+/* What lies at next, keys to come, is fetched meanwhile. */
+ALWAYS_INLINE void tile_values(int G, const struct attend_args *t, const uint16_t *v, uintptr_t next, int n, float scores[][ATTEND_TILE],
+                               const float *keep, float *out)
 {
     __m256 acc[HEADS_MAX][4];
     UNROLL for (int g = 0; g < G; g++)
@@ -106,6 +107,8 @@ ALWAYS_INLINE void tile_values(int G, const struct attend_args *t, const uint16_
     for (int p = 0; p < n; p++) {
         const uint16_t *row = v + p * t->kv_stride;
         __m256 x[4];
+        _mm_prefetch((const char *)next, _MM_HINT_T0);
+        next += (uintptr_t)t->kv_stride * sizeof *row;
         UNROLL for (int j = 0; j < 4; j++) x[j] = widen(row + 8 * j);
         UNROLL for (int g = 0; g < G; g++) {
             __m256 w = _mm256_broadcast_ss(&scores[g][p]);
@@ -142,10 +145,11 @@ ALWAYS_INLINE void attend_heads(int G, const struct attend_args *t, int g0)
     for (int64_t p = t->p0; p < t->p1; p += ATTEND_TILE) {
         const int n = t->p1 - p < ATTEND_TILE ? (int)(t->p1 - p) : ATTEND_TILE;
         const uint16_t *v = t->v + p * t->kv_stride;
+        const uintptr_t next = (uintptr_t)(t->k + p * t->kv_stride) + (uintptr_t)(ATTEND_TILE * t->kv_stride) * sizeof *v;
         tile_scores(G, t, t->q + g0 * t->dim, t->k + p * t->kv_stride, v, n, scores);
         for (int g = 0; g < G; g++) keep[g] = tile_weights(scores[g], n, max + g, sum + g);
         int i = 0;
-        for (; i + 32 <= t->dim; i += 32) tile_values(G, t, v + i, n, scores, keep, acc + i);
+        for (; i + 32 <= t->dim; i += 32) tile_values(G, t, v + i, next + 2 * (uintptr_t)i, n, scores, keep, acc + i);
         if (i < t->dim)
             for (int g = 0; g < G; g++) rest_of_values(t, v + i, n, t->dim - i, scores[g], keep[g], acc + g * t->dim + i);
     }

@@ -1,8 +1,9 @@
 /*
  * attend_avx512.c - attention of the heads of one group with AVX-512: keys and values are widened once for up to 6 heads.
  *
- * Per tile of ATTEND_TILE positions: all scores, then their maximum and exponentials, then the values. What is done for one head and
- * one position does not depend on how many heads go together. See attend.c for what a partial result is.
+ * Per tile of ATTEND_TILE positions: all scores, then their maximum and exponentials, then the values. Memory is kept busy all the while:
+ * scores fetch the tile's values, and values the keys of the next tile, be it another piece of the context or the end. What is done for
+ * one head and one position does not depend on how many heads go together. See attend.c for what a partial result is.
  */
 #include "model/kernels_impl.h"
 
@@ -107,9 +108,10 @@ static float tile_weights(float scores[ATTEND_TILE], int n, float *max, float *s
     return keep;
 }
 
-/* Adds the weighted values of n positions to 16 * V dimensions of G heads, of which `dims` are there. */
-ALWAYS_INLINE void tile_values(int G, int V, const struct attend_args *t, const uint16_t *v, int n, int dims, float scores[][ATTEND_TILE],
-                               const float *keep, float *out)
+/* Adds the weighted values of n positions to 16 * V dimensions of G heads, of which `dims` are there. What lies at next is fetched
+ * meanwhile. */
+ALWAYS_INLINE void tile_values(int G, int V, const struct attend_args *t, const uint16_t *v, uintptr_t next, int n, int dims,
+                               float scores[][ATTEND_TILE], const float *keep, float *out)
 {
     __m512 acc[HEADS_MAX][4];
     __mmask16 some[4];
@@ -120,6 +122,8 @@ ALWAYS_INLINE void tile_values(int G, int V, const struct attend_args *t, const 
     for (int p = 0; p < n; p++) {
         const uint16_t *row = v + p * t->kv_stride;
         __m512 x[4];
+        for (int j = 0; j < V; j += 2) _mm_prefetch((const char *)next + 32 * j, _MM_HINT_T0);
+        next += (uintptr_t)t->kv_stride * sizeof *row;
         UNROLL for (int j = 0; j < V; j++) x[j] = V == 4 ? widen(row + 16 * j) : widen_some(row + 16 * j, some[j]);
         UNROLL for (int g = 0; g < G; g++) {
             __m512 w = _mm512_set1_ps(scores[g][p]);
@@ -142,11 +146,12 @@ ALWAYS_INLINE void attend_heads(int G, const struct attend_args *t, int g0)
     for (int64_t p = t->p0; p < t->p1; p += ATTEND_TILE) {
         const int n = t->p1 - p < ATTEND_TILE ? (int)(t->p1 - p) : ATTEND_TILE;
         const uint16_t *v = t->v + p * t->kv_stride;
+        const uintptr_t next = (uintptr_t)(t->k + p * t->kv_stride) + (uintptr_t)(ATTEND_TILE * t->kv_stride) * sizeof *v;
         tile_scores(G, t, t->q + g0 * t->dim, t->k + p * t->kv_stride, v, n, scores);
         for (int g = 0; g < G; g++) keep[g] = tile_weights(scores[g], n, max + g, sum + g);
         int i = 0;
-        for (; i + 64 <= t->dim; i += 64) tile_values(G, 4, t, v + i, n, 64, scores, keep, acc + i);
-        for (; i < t->dim; i += 32) tile_values(G, 2, t, v + i, n, t->dim - i, scores, keep, acc + i);
+        for (; i + 64 <= t->dim; i += 64) tile_values(G, 4, t, v + i, next + 2 * (uintptr_t)i, n, 64, scores, keep, acc + i);
+        for (; i < t->dim; i += 32) tile_values(G, 2, t, v + i, next + 2 * (uintptr_t)i, n, t->dim - i, scores, keep, acc + i);
     }
 }
 

@@ -615,8 +615,10 @@ struct train_sequence {
     const int32_t *ids;
     const uint8_t *learn;
     size_t n;
+    bool as_alone;  /* what is learnt is not the token but what the model alone says there: in place of the token's log-probability comes
+                     * -KL(alone || adapted) in nats, 0 where nothing has changed */
 };
-/* logp gets the natural-log probability of each learnt token, in order. adapted false: by the model alone. keep: trainer_backward may follow.
+/* logp gets the natural-log probability of each learnt token, in order. adapted false: by the model alone, of the tokens always. keep: trainer_backward may follow.
  * ERR_TOO_LONG when the sequences have more than max_tokens together. */
 int trainer_forward(struct trainer *t, const struct train_sequence *s, size_t n, bool adapted, bool keep, float *logp, struct err *e);
 /* coef: derivative of the loss by each of the log-probabilities that the last forward gave. */

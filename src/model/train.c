@@ -171,9 +171,9 @@ static int make_scratch(struct trainer *t, struct err *e)
         {&t->weights, operand},        {&t->in, tokens * (size_t)in},
         {&t->out, tokens * (n + (size_t)t->o.rank)}, {&t->dx, tokens * n},
         {&t->dy, tokens * (size_t)rows}, {&t->din, tokens * (size_t)in},
-        {&t->head, tokens * n},        {&t->unit, tokens * n},
-        {&t->logits, tokens * HEAD_SLICE}, {&t->max, tokens},
-        {&t->sum, tokens},             {&t->target, tokens},
+        {&t->head, 2 * tokens * n},    {&t->unit, 2 * tokens * n},
+        {&t->logits, 2 * tokens * HEAD_SLICE}, {&t->max, 2 * tokens},
+        {&t->sum, 2 * tokens},         {&t->target, tokens},
         {&t->cos_sin, tokens * (size_t)w->n_rot}, {&t->values, t->n_values},
         {&t->grads, t->n_values},      {&t->first, t->n_values},
         {&t->second, t->n_values},
@@ -183,9 +183,10 @@ static int make_scratch(struct trainer *t, struct err *e)
     t->ids = calloc(tokens, sizeof *t->ids);
     t->label_row = calloc(tokens, sizeof *t->label_row);
     t->label_id = calloc(tokens, sizeof *t->label_id);
+    t->base_row = calloc(tokens, sizeof *t->base_row);
     t->begins = calloc(tokens + 1, sizeof *t->begins);
     t->workers = calloc((size_t)t->o.n_threads, sizeof *t->workers);
-    if (!t->ids || !t->label_row || !t->label_id || !t->begins || !t->workers) return err_set(e, ERR_NOMEM, "out of memory for training");
+    if (!t->ids || !t->label_row || !t->label_id || !t->base_row || !t->begins || !t->workers) return err_set(e, ERR_NOMEM, "out of memory for training");
     for (int i = 0; i < t->o.n_threads; i++) {
         struct train_worker *own = &t->workers[i];
         own->scores = floats_new(ATTEND_ROWS * tokens);
@@ -269,7 +270,7 @@ void trainer_free(struct trainer *t)
         free(t->workers[i].row);
     }
     train_bf16_free(t);
-    void *all[] = {t->workers, t->ids,  t->label_row, t->label_id, t->begins, t->weights, t->in,      t->out,    t->dx,    t->dy,   t->din,    t->head,
+    void *all[] = {t->workers, t->ids,  t->label_row, t->label_id, t->base_row, t->begins, t->weights, t->in,      t->out,    t->dx,    t->dy,   t->din,    t->head,
                    t->unit,    t->logits, t->max,   t->sum,      t->target, t->cos_sin, t->values, t->grads, t->first, t->second, t->layers, t->memory,
                    t->groups};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) free(all[i]);
@@ -294,10 +295,14 @@ const char *trainer_precision(const struct trainer *t)
 
 /* ---- passes ------------------------------------------------------------------------------------------------------------- */
 
-static int take_sequences(struct trainer *t, const struct train_sequence *s, size_t n, struct err *e)
+/* kept_only: none but those that are to be as the model alone. */
+static int take_sequences(struct trainer *t, const struct train_sequence *s, size_t n, bool kept_only, struct err *e)
 {
+    int n_kept = 0;
+
     t->n = t->n_sequences = t->n_labels = 0;
     for (size_t i = 0; i < n; i++) {
+        if (kept_only && !s[i].as_alone) continue;
         if (s[i].n > (size_t)(t->o.max_tokens - t->n))
             return err_set(e, ERR_TOO_LONG, "sequences of more than %d tokens together", t->o.max_tokens);
         if (!s[i].n) continue;
@@ -307,6 +312,7 @@ static int take_sequences(struct trainer *t, const struct train_sequence *s, siz
             if (id < 0 || id >= t->w->n_vocab) return err_set(e, ERR_INVALID, "token %d is not in the vocabulary of %d", id, t->w->n_vocab);
             if (k && s[i].learn[k]) {
                 t->label_row[t->n_labels] = t->n - 1;
+                t->base_row[t->n_labels] = s[i].as_alone && t->adapted ? n_kept++ : -1;
                 t->label_id[t->n_labels++] = id;
             }
             rope_angles(t->w->rope_freq, t->w->n_rot, t->w->rope_size, (int64_t)k, t->cos_sin + (size_t)t->n * (size_t)t->w->n_rot);
@@ -327,17 +333,30 @@ static void embed_rows(struct trainer *t, void *arg, int lo, int hi, int worker)
         dequant_row(w->type, w->data + (size_t)t->ids[r] * w->row_bytes, t->layers[0].x + (size_t)r * (size_t)w->n_in, w->n_in);
 }
 
-int trainer_forward(struct trainer *t, const struct train_sequence *s, size_t n, bool adapted, bool keep, float *logp, struct err *e)
+/* What comes out of the last layer. */
+static const float *forward_layers(struct trainer *t)
 {
-    int rc = take_sequences(t, s, n, e);
-
-    t->ready = false;
-    if (rc) return rc;
-    t->adapted = adapted;
-    t->kept = keep;
     train_by_rows(t, t->n, embed_rows, NULL);
     for (int i = 0; i < t->w->n_layer; i++) train_layer_forward(t, i, t->layers[i + 1].x);
-    train_head_forward(t, t->layers[t->w->n_layer].x, logp);
+    return t->layers[t->w->n_layer].x;
+}
+
+int trainer_forward(struct trainer *t, const struct train_sequence *s, size_t n, bool adapted, bool keep, float *logp, struct err *e)
+{
+    bool any = false;
+    int rc = 0;
+
+    t->ready = t->adapted = t->kept = false;
+    t->n_base = 0;
+    for (size_t i = 0; i < n; i++) any |= s[i].as_alone && s[i].n;
+    if (any && adapted) {
+        if ((rc = take_sequences(t, s, n, true, e))) return rc;
+        train_head_base(t, forward_layers(t));
+    }
+    t->adapted = adapted;
+    if ((rc = take_sequences(t, s, n, false, e))) return rc;
+    t->kept = keep;
+    train_head_forward(t, forward_layers(t), logp);
     t->ready = keep && adapted;
     return 0;
 }

@@ -77,6 +77,8 @@ struct trainer {
     int n_labels;
     int *label_row;             /* the token that a learnt one follows */
     int32_t *label_id;
+    int n_base;                 /* states of the model alone, the first rows of head */
+    int *base_row;              /* [max_tokens] which of them a label is to be like; -1: none, the token itself is learnt */
     bool adapted, kept, ready;  /* of the last forward; ready: a backward may follow */
 
     bool recompute;             /* one set of what is kept for all layers */
@@ -88,10 +90,11 @@ struct trainer {
     float *dx;                  /* [T][n_embd] */
     float *dy;                  /* [T][widest rows] */
     float *din;                 /* [T][widest n_in] */
-    float *head;                /* [labels][n_embd] */
-    float *unit;                /* [labels][n_embd]: gradient of a label's log-probability */
-    float *logits;              /* [labels][HEAD_SLICE] */
-    float *max, *sum, *target;  /* [labels] */
+    float *head;                /* [n_base + labels][n_embd] */
+    float *unit;                /* [n_base + labels][n_embd]: gradient of a label's log-probability */
+    float *logits;              /* [n_base + labels][HEAD_SLICE] */
+    float *max, *sum;           /* [n_base + labels] */
+    float *target;              /* [labels] */
     struct train_worker *workers;
     struct train_bf16 *bf16;    /* NULL: products in f32 */
 };
@@ -147,6 +150,8 @@ void train_attend_backward(struct trainer *t, int layer, const float *dout, floa
 /* ---- train_head.c ----------------------------------------------------------------------------------------------------- */
 
 #define HEAD_SLICE 2048
+/* The labels' states of x [T][n_embd], by the model alone, become the first rows of head. */
+void train_head_base(struct trainer *t, const float *x);
 /* Log-probabilities of the labels from x [T][n_embd], and with t->kept what a gradient takes. */
 void train_head_forward(struct trainer *t, const float *x, float *logp);
 /* dx [T][n_embd] from coefficients of the labels' log-probabilities. */

@@ -52,7 +52,7 @@ static size_t larger(size_t a, size_t b)
 int train_bf16_new(struct trainer *t, struct err *e)
 {
     const int n = t->w->n_embd, tokens = t->o.max_tokens, low = 3 * t->o.rank;
-    size_t left = train_amx_size(tokens, HEAD_SLICE), right = train_amx_size(HEAD_SLICE, n), low_right = 0, across = train_amx_size(n, HEAD_SLICE);
+    size_t left = larger(train_amx_size(2 * tokens, HEAD_SLICE), train_amx_size(2 * tokens, n)), right = train_amx_size(HEAD_SLICE, n), low_right = 0, across = train_amx_size(n, HEAD_SLICE);
     int widest = n;
 
     for (int k = 0; k < TRAIN_GROUPS; k++) {
@@ -320,20 +320,20 @@ void train_bf16_backward(struct trainer *t, const struct train_group *g, const f
 void train_bf16_scores(struct trainer *t, int first, int n)
 {
     struct train_bf16 *b = t->bf16;
-    const int width = t->w->n_embd;
-    struct pack p = {.t = t, .left = {.x = t->head, .stride = width, .m = t->n_labels, .k = width, .out = b->left},
+    const int width = t->w->n_embd, rows = t->n_base + t->n_labels;
+    struct pack p = {.t = t, .left = {.x = t->head, .stride = width, .m = rows, .k = width, .out = b->left},
                      .made = {.row = vocabulary_row, .first = first, .n = n, .width = width, .columns = b->right, .rows = t->kept ? b->across : NULL}};
 
     pack(&p);
-    multiply(t, (struct product){.left = b->left, .right = b->right, .m = t->n_labels, .n = n, .k = width, .c = t->logits, .ldc = HEAD_SLICE});
+    multiply(t, (struct product){.left = b->left, .right = b->right, .m = rows, .n = n, .k = width, .c = t->logits, .ldc = HEAD_SLICE});
 }
 
 void train_bf16_sums(struct trainer *t, int n)
 {
     struct train_bf16 *b = t->bf16;
-    const int width = t->w->n_embd;
-    struct pack p = {.t = t, .left = {.x = t->logits, .stride = HEAD_SLICE, .m = t->n_labels, .k = n, .out = b->left}};
+    const int width = t->w->n_embd, rows = t->n_base + t->n_labels;
+    struct pack p = {.t = t, .left = {.x = t->logits, .stride = HEAD_SLICE, .m = rows, .k = n, .out = b->left}};
 
     pack(&p);
-    multiply(t, (struct product){.left = b->left, .right = b->across, .m = t->n_labels, .n = width, .k = n, .c = t->unit, .ldc = width, .add = true});
+    multiply(t, (struct product){.left = b->left, .right = b->across, .m = rows, .n = width, .k = n, .c = t->unit, .ldc = width, .add = true});
 }

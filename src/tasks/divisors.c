@@ -108,23 +108,22 @@ static int put_in(struct decimal *d, int at, bool up)
     return k;
 }
 
-/* One number after the other is put into a list that is in order: which one it goes before is said first, then the list is written down
- * again. */
+/* One number after the other is put into a list that is in order: it is compared from the front until its place is found, then the list is
+ * written down again. */
 static void work_sort(struct maker *m, struct decimal *d, int n, bool up)
 {
-    char text[24];
+    char text[24], other[24];
     put_decimal(text, d[0]);
     say(m, "%s first. Begin with %s", up ? "Smallest" : "Largest", text);
     for (int i = 1; i < n; i++) {
         put_decimal(text, d[i]);
-        say(m, "%s ", text);
+        say(m, "%s:", text);
         int at = put_in(d, i, up);
-        if (at < i) {
-            put_decimal(text, d[at + 1]);
-            go_on(m, "before %s:", text);
-        } else {
-            go_on(m, "last:");
+        for (int k = 0; k <= at && k < i; k++) {
+            put_decimal(other, d[k < at ? k : k + 1]);
+            go_on(m, " %s %c %s,", text, (k < at) == up ? '>' : '<', other);
         }
+        go_on(m, at == i ? " last:" : at ? " so:" : " first:");
         for (int k = 0; k <= i; k++) {
             put_decimal(text, d[k]);
             go_on(m, k ? ", %s" : " %s", text);
@@ -264,14 +263,14 @@ static void base_name(struct maker *m, char out[24], int base)
         snprintf(out, 24, "base-%d", base);
 }
 
-/* Digit after digit: the value so far, times the base, plus the digit; the digits that are left are written down. */
+/* Digit after digit: the value so far, times the base, plus the digit; the digits that are left are counted and written down. */
 static void from_base(struct maker *m, const char *digits, int base)
 {
     unsigned v = (unsigned)(strchr(digit_letters, digits[0]) - digit_letters);
     say(m, "Begin with %u", v);
     for (const char *p = digits + 1; *p; p++) {
         unsigned d = (unsigned)(strchr(digit_letters, *p) - digit_letters), product = v * (unsigned)base;
-        go_on(m, ", left %s", p);
+        go_on(m, ", left %zu: %s", strlen(p), p);
         line(m);
         if (d > 9) go_on(m, "%c is %u, ", *p, d);
         go_on(m, "%u * %d = %u, ", v, base, product);
@@ -281,16 +280,15 @@ static void from_base(struct maker *m, const char *digits, int base)
     go_on(m, ", none left");
 }
 
+/* Every rest goes in front of those before it. */
 static void to_base(struct maker *m, unsigned v, int base, const char *digits)
 {
-    line(m);
-    for (bool first = true; v || first; first = false) {
+    for (const char *p = digits + strlen(digits); p-- > digits; v /= (unsigned)base) {
         unsigned rest = v % (unsigned)base;
-        go_on(m, "%s%u / %d is %u rest %u", first ? "" : ", ", v, base, v / (unsigned)base, rest);
+        say(m, "%u / %d is %u rest %u", v, base, v / (unsigned)base, rest);
         if (rest > 9) go_on(m, " (%c)", digit_letters[rest]);
-        v /= (unsigned)base;
+        go_on(m, ", so %s", p);
     }
-    say(m, "The rests from the last to the first: %s", digits);
 }
 
 void make_base(struct maker *m)

@@ -12,6 +12,9 @@ r() { printf '{"run":"adapter","family":"sum","question":"%s","answer":"5","thou
 sed 's/complete/length/;n' "$T/replies.jsonl" >"$T/half.jsonl"
 is "chat: whole answers, some of them behind a thought" "$(python3 "$root/models/choose.py" chat "$T/half.jsonl" | python3 -c 'import json,sys
 print(*("reasoning_content" in json.loads(l)["messages"][1] for l in sys.stdin))')" "False True True"
+is "keep: all replies, as text that is to stay" "$(python3 "$root/models/choose.py" keep "$T/half.jsonl" | python3 -c 'import json,sys
+rows=[json.loads(l) for l in sys.stdin]
+print(len(rows), all(r["keep"] for r in rows), rows[0]["text"])')" "6 True The answer is 5."
 is "prompts: none twice" "$(python3 "$root/models/choose.py" prompts | sort | uniq -d | wc -l)" 0
 # a program that takes the same arguments and notes them
 cat >"$T/fake" <<'EOF'
@@ -43,7 +46,7 @@ FAKE_SCORE=4 distill final; like "a step that is worse is left out" "$(cat "$T/e
 is "and the best stays" "$(cat "$T/w/best.score")" 0.5000
 is "the union has what was kept" "$(wc -l <"$T/w/union.jsonl")" 5
 FAKE_SCORE=6 distill all; like "a better one is kept" "$(cat "$T/err")" 'more: 0.6000, better than 0.5000: kept'
-is "what each step came to" "$(tr '\n' ' ' <"$T/w/steps.csv")" "cold,0.5000,0 final,0.4000,0.5000 more,0.6000,0.5000 grpo,0.6000,0.6000 dpo,0.6000,0.6000 "
+is "what each step came to" "$(tr '\n' ' ' <"$T/w/steps.csv")" "cold,0.5000,0 final,0.4000,0.5000 more,0.6000,0.5000 keep,0.6000,0.6000 grpo,0.6000,0.6000 dpo,0.6000,0.6000 "
 is "replies of the best adapter are sampled once, for both" "$(grep '^distill' "$T/log" | grep -c -- '--adapter .*best.gguf') $(grep -c '^train dpo.*sampled.pairs' "$T/log")" "1 1"
 distill nothing; is "no such step" $? 2
 finish

@@ -20,6 +20,7 @@ put("folder/train.jsonl", [{"messages": [ask(i), say("yes." if i % 2 else "no!",
 put("folder/valid.jsonl", [{"messages": [ask(i), say("yes." if i % 2 else "no!", "odd" if i % 2 else "even")]} for i in range(40, 48)])
 put("one.jsonl", [{"prompt": [ask(1)], "completion": [say("abc")]}])
 put("text.jsonl", [{"text": "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nabcd<|im_end|>\n"}])
+put("keep.jsonl", [{"text": f"{i} and so on and {i * i}", "keep": True} for i in range(40)])
 put("dpo.jsonl", [{"prompt": [ask(i)], "chosen": [say("good")], "rejected": [say("poor")]} for i in range(16)])
 put("kto.jsonl", [{"prompt": [ask(i)], "completion": [say("good" if i % 2 else "poor")], "label": bool(i % 2)} for i in range(16)])
 put("coin.jsonl", [{"messages": [{"role": "user", "content": "toss"}, say("1" if i % 2 else "2", "x")]} for i in range(64)])
@@ -56,6 +57,16 @@ a=$(field "$T/b.gguf.jsonl" learnt 0)
 train sft --data "$T/folder" -o "$T/b.gguf" --steps 1 --cot off
 b=$(field "$T/b.gguf.jsonl" learnt 0)
 is "a weight of 0 leaves thoughts out" "$((40 * 4 + 20)) $([ "$b" -gt "$a" ] && echo more)" "$a more"
+
+train sft --data "$T/keep.jsonl" -o "$T/b.gguf" --steps 1
+is "an adapter that changes nothing keeps all" "$(field "$T/b.gguf.jsonl" loss 0 | grep -cE '^(-?0\.0|-?[0-9.]+e-)')" 1
+train sft --data "$T/keep.jsonl" -o "$T/b.gguf" --init "$T/a.gguf" --epochs 8 --batch 300
+python3 - "$T/b.gguf.jsonl" >"$T/kept" <<'P'
+import json, sys
+loss = [r["loss"] for r in map(json.loads, open(sys.argv[1])) if "loss" in r]
+print("yes" if loss[0] > 0.01 and 0 <= loss[-1] < 0.5 * loss[0] else loss)
+P
+is "one that was taught something else is led back to what the model alone says" "$(cat "$T/kept")" yes
 
 train sft --data "$T/folder" -o "$T/whole.gguf" --steps 8 --f32-file
 "$PONDER" train sft --base "$T/tiny.gguf" --rank 4 --batch 900 --at-once 600 --max-length 300 --lr 0.01 --threads 1 --data "$T/folder" -o "$T/cut.gguf" --steps 8 --f32-file \
@@ -123,6 +134,8 @@ train kto --data "$T/bad4.jsonl" -o "$T/x.gguf"; like "no label" "$? $(cat "$T/e
 train sft --data "$T/folder" -o "$T/x.gguf" --max-length 5; like "nothing short enough" "$? $(cat "$T/err")" "^3 .*nothing to learn .40 records, 40 longer"
 train sft --data "$T/folder" -o "$T/x.gguf" --targets router; like "an unknown matrix" "$? $(cat "$T/err")" "^2 .*router"
 train sft --data "$T/folder" -o "$T/x.gguf" --rank 0; like "a rank of 0" "$? $(cat "$T/err")" "^2 .*--rank takes"
+printf '{"text":"one two three","keep":"yes"}\n' >"$T/bad6.jsonl"
+train sft --data "$T/bad6.jsonl" -o "$T/x.gguf"; like "what is to be kept is a yes or no" "$? $(cat "$T/err")" "^3 .*bad6.jsonl:1: its \"keep\""
 train sft -o "$T/x.gguf"; like "no data" "$? $(cat "$T/err")" "^2 .*--data"
 train rl; like "an unknown kind" "$? $(cat "$T/err")" "^2 .*rl is none"
 is "and nothing was written" "$(ls "$T"/x.gguf* 2>/dev/null)" ""

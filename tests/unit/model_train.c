@@ -86,8 +86,27 @@ static void merge(struct tiny_model *m, const struct trainer *t, int layer, cons
             for (int c = 0; c < n_in; c++) to[r * n_in + c] += t->o.alpha / rank * b[r * rank + j] * a[j * n_in + c];
 }
 
-/* -sum of weight times log-probability of the labels, by the model as it is. */
-static double loss_of(const struct tiny_model *m, const struct train_sequence *s, size_t n, const double *weights, double *logp)
+/* log of the sum of exponentials */
+static double all_of(const double *row, int n)
+{
+    double max = row[0], sum = 0;
+
+    for (int v = 0; v < n; v++) max = row[v] > max ? row[v] : max;
+    for (int v = 0; v < n; v++) sum += exp(row[v] - max);
+    return max + log(sum);
+}
+
+/* -KL(alone || row) of two rows of logits */
+static double likeness(const double *row, const double *alone, int n)
+{
+    double all = all_of(row, n), all_alone = all_of(alone, n), sum = 0;
+
+    for (int v = 0; v < n; v++) sum += exp(alone[v] - all_alone) * ((row[v] - all) - (alone[v] - all_alone));
+    return sum;
+}
+
+/* -sum of weight times log-probability of the labels, by the model as it is; alone: each sequence's logits before it was adapted. */
+static double loss_of(const struct tiny_model *m, const struct train_sequence *s, size_t n, const double *weights, double *logp, double *const alone[])
 {
     double loss = 0;
 
@@ -95,11 +114,8 @@ static double loss_of(const struct tiny_model *m, const struct train_sequence *s
         double *logits = tiny_forward(m, s[q].ids, (int)s[q].n);
         for (size_t i = 1; i < s[q].n; i++) {
             if (!s[q].learn[i]) continue;
-            const double *row = logits + (i - 1) * (size_t)m->s.n_vocab;
-            double max = row[0], sum = 0;
-            for (int v = 0; v < m->s.n_vocab; v++) max = row[v] > max ? row[v] : max;
-            for (int v = 0; v < m->s.n_vocab; v++) sum += exp(row[v] - max);
-            double l = row[s[q].ids[i]] - max - log(sum);
+            const size_t at = (i - 1) * (size_t)m->s.n_vocab;
+            double l = s[q].as_alone ? likeness(logits + at, alone[q] + at, m->s.n_vocab) : logits[at + (size_t)s[q].ids[i]] - all_of(logits + at, m->s.n_vocab);
             if (logp) *logp++ = l;
             loss -= *weights++ * l;
         }
@@ -110,18 +126,22 @@ static double loss_of(const struct tiny_model *m, const struct train_sequence *s
 
 static const int32_t ids_a[N_IDS] = {5, 90, 17, 3, 44, 44, 8, 61, 29, 70, 12, 1}, ids_b[7] = {33, 5, 6, 80, 2, 91, 4};
 static const uint8_t learn_a[N_IDS] = {1, 0, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1}, learn_b[7] = {0, 1, 1, 1, 0, 0, 1};
-static const struct train_sequence sequences[2] = {{ids_a, learn_a, N_IDS}, {ids_b, learn_b, 7}};
+static const struct train_sequence sequences[2] = {{ids_a, learn_a, N_IDS, false}, {ids_b, learn_b, 7, false}};
+/* the first is to stay as the model alone has it, the second is learnt; and both */
+static const struct train_sequence one_kept[2] = {{ids_a, learn_a, N_IDS, true}, {ids_b, learn_b, 7, false}};
+static const struct train_sequence all_kept[2] = {{ids_a, learn_a, N_IDS, true}, {ids_b, learn_b, 7, true}};
 enum { N_LABELS = 11 };
 static const double label_weights[N_LABELS] = {1, 0.5, 2, 1, 1, 0.25, 1, 1, 3, -1, 1};
 
 /* Every value's gradient against central differences of the double-precision loss. */
-static void check_gradients(struct bench *b, const char *name)
+static void check_gradients(struct bench *b, const char *name, const struct train_sequence s[2])
 {
     struct trainer *t = b->t;
     float logp[N_LABELS], coef[N_LABELS];
     double want_logp[N_LABELS], *values = tiny_alloc(t->n_values * sizeof(double)), step = 1e-4;
     const size_t every = getenv("PONDER_QUICK") ? 7 : 1;
     size_t checked = 0;
+    double *alone[2] = {tiny_forward(&b->m, s[0].ids, (int)s[0].n), tiny_forward(&b->m, s[1].ids, (int)s[1].n)};
 
     keep_originals(&b->m);
     for (int i = 0; i < b->m.s.n_layer; i++)
@@ -138,8 +158,8 @@ static void check_gradients(struct bench *b, const char *name)
         for (int k = 0; k < TRAIN_GROUPS; k++)
             for (int p = 0; p < t->groups[i][k].n_parts; p++)
                 if (t->groups[i][k].parts[p].low_at >= 0) merge(&b->m, t, i, &t->groups[i][k], &t->groups[i][k].parts[p], values);
-    loss_of(&b->m, sequences, 2, label_weights, want_logp);
-    run_forward(t, sequences, 2, true, true, logp);
+    loss_of(&b->m, s, 2, label_weights, want_logp, alone);
+    run_forward(t, s, 2, true, true, logp);
     for (int i = 0; i < N_LABELS; i++) {
         if (!(fabs(want_logp[i] - (double)logp[i]) < 1e-5 * (1 + fabs(want_logp[i])))) fail_msg("%s: label %d: %g, not %g", name, i, (double)logp[i], want_logp[i]);
         coef[i] = (float)-label_weights[i];
@@ -160,10 +180,10 @@ static void check_gradients(struct bench *b, const char *name)
                         double was = values[v], up, down;
                         values[v] = was + step;
                         merge(&b->m, t, i, g, part, values);
-                        up = loss_of(&b->m, sequences, 2, label_weights, NULL);
+                        up = loss_of(&b->m, s, 2, label_weights, NULL, alone);
                         values[v] = was - step;
                         merge(&b->m, t, i, g, part, values);
-                        down = loss_of(&b->m, sequences, 2, label_weights, NULL);
+                        down = loss_of(&b->m, s, 2, label_weights, NULL, alone);
                         values[v] = was;
                         double want = (up - down) / (2 * step), off = fabs(want - (double)t->grads[v]);
                         largest = fabs(want) > largest ? fabs(want) : largest;
@@ -183,6 +203,8 @@ static void check_gradients(struct bench *b, const char *name)
             b->m.layers[i].m[k] = originals[i][k];
         }
     free(values);
+    free(alone[0]);
+    free(alone[1]);
 }
 
 static void gradients_match_differences(void **state)
@@ -191,9 +213,32 @@ static void gradients_match_differences(void **state)
     for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
         struct bench b;
         bench_init(&b, &specs[i], &plain);
-        check_gradients(&b, specs[i].name);
+        check_gradients(&b, specs[i].name, i == 0 ? one_kept : sequences);
         bench_release(&b);
     }
+}
+
+/* What is to stay costs nothing where nothing has changed, and something where the adapter says something else. */
+static void what_is_kept_is_measured_against_the_model_alone(void **state)
+{
+    (void)state;
+    struct bench b;
+    float logp[N_LABELS], plain_logp[N_LABELS], alone[N_LABELS];
+
+    bench_init(&b, &specs[1], &plain);
+    run_forward(b.t, all_kept, 2, true, false, logp);
+    for (int i = 0; i < N_LABELS; i++) assert_true(logp[i] < -1e-4f && logp[i] > -20);
+    run_forward(b.t, one_kept, 2, true, false, alone);
+    run_forward(b.t, sequences, 2, true, false, plain_logp);
+    for (int i = 0; i < 7; i++) assert_true(fabsf(alone[i] - logp[i]) < 1e-5f);
+    for (int i = 7; i < N_LABELS; i++) assert_true(fabsf(alone[i] - plain_logp[i]) < 1e-5f);
+    run_forward(b.t, sequences, 2, false, false, plain_logp);
+    run_forward(b.t, all_kept, 2, false, false, alone);
+    assert_memory_equal(alone, plain_logp, sizeof alone);
+    for (size_t i = 0; i < b.t->n_values; i++) b.t->values[i] = 0;
+    run_forward(b.t, all_kept, 2, true, false, logp);
+    for (int i = 0; i < N_LABELS; i++) assert_true(fabsf(logp[i]) < 1e-5f);
+    bench_release(&b);
 }
 
 /* ---- beside PyTorch and PEFT --------------------------------------------------------------------------------------------- */
@@ -213,7 +258,7 @@ static size_t peft_batch(int step, int32_t ids[2][32], uint8_t learn[2][32], str
             learn[s][i] = i > 0 && (i + step + s) % 4 != 0;
             labels += learn[s][i];
         }
-        out[s] = (struct train_sequence){ids[s], learn[s], (size_t)n};
+        out[s] = (struct train_sequence){ids[s], learn[s], (size_t)n, false};
     }
     return labels;
 }
@@ -307,7 +352,7 @@ static void bits_do_not_depend_on_threads_or_memory(void **state)
 
     bench_init(&b, &specs[0], &plain);
     for (int i = 0; i < N_LABELS; i++) coef[i] = (float)label_weights[i];
-    run_forward(b.t, sequences, 2, true, true, want);
+    run_forward(b.t, one_kept, 2, true, true, want);
     assert_int_equal(trainer_backward(b.t, coef, NULL), 0);
     for (int i = 0; i < 3; i++) {
         struct train_options o = plain;
@@ -316,7 +361,7 @@ static void bits_do_not_depend_on_threads_or_memory(void **state)
         struct trainer *t = new_trainer(b.engine, &o);
         assert_int_equal(trainer_recomputes(t), i == 1);
         fill_values(t, 11);
-        run_forward(t, sequences, 2, true, true, got);
+        run_forward(t, one_kept, 2, true, true, got);
         assert_memory_equal(got, want, sizeof want);
         assert_int_equal(trainer_backward(t, coef, NULL), 0);
         assert_memory_equal(t->grads, b.t->grads, t->n_values * sizeof(float));
@@ -346,8 +391,8 @@ static void bf16_is_near_f32(void **state)
         assert_string_equal(trainer_precision(b.t), "f32");
         fill_values(t, 11);
         fill_values(same, 11);
-        run_forward(b.t, sequences, 2, true, true, want);
-        run_forward(t, sequences, 2, true, true, got);
+        run_forward(b.t, one_kept, 2, true, true, want);
+        run_forward(t, one_kept, 2, true, true, got);
         for (int i = 0; i < N_LABELS; i++)
             if (!(fabsf(got[i] - want[i]) < 0.02f * (1 + fabsf(want[i])))) fail_msg("%s: label %d: %g, not %g", specs[k].name, i, (double)got[i], (double)want[i]);
         assert_int_equal(trainer_backward(b.t, coef, NULL), 0);
@@ -358,7 +403,7 @@ static void bf16_is_near_f32(void **state)
             all += (double)b.t->grads[i] * (double)b.t->grads[i];
         }
         if (!(sqrt(off / all) < 0.05)) fail_msg("%s: the gradient is off by %g of %g", specs[k].name, sqrt(off), sqrt(all));
-        run_forward(same, sequences, 2, true, true, want);
+        run_forward(same, one_kept, 2, true, true, want);
         assert_memory_equal(got, want, sizeof got);
         assert_int_equal(trainer_backward(same, coef, NULL), 0);
         assert_memory_equal(t->grads, same->grads, t->n_values * sizeof(float));
@@ -528,7 +573,7 @@ static void what_cannot_be_is_refused(void **state)
     struct err e = {0};
     float logp[128];
     const int32_t outside[2] = {1, 5000};
-    const struct train_sequence bad = {outside, learn_a, 2}, twice[6] = {sequences[0], sequences[0], sequences[0], sequences[0], sequences[0], sequences[0]};
+    const struct train_sequence bad = {outside, learn_a, 2, false}, twice[6] = {sequences[0], sequences[0], sequences[0], sequences[0], sequences[0], sequences[0]};
 
     bench_init(&b, &specs[0], &plain);
     assert_int_equal(trainer_backward(b.t, logp, &e), ERR_INVALID);
@@ -682,6 +727,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_match_differences),
+        cmocka_unit_test(what_is_kept_is_measured_against_the_model_alone),
         cmocka_unit_test(ten_steps_match_pytorch),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_memory),
         cmocka_unit_test(bf16_is_near_f32),

@@ -12,7 +12,7 @@
 
 #include "tasks/tasks.h"
 
-#define DIGEST UINT64_C(0x2a702480f7c21898) /* of the items that test_same_on_every_machine makes */
+#define DIGEST UINT64_C(0x7dc3151bdeb5ad0d) /* of the items that test_same_on_every_machine makes */
 #define SEEDS 200 /* a family and level */
 
 typedef void (*item_check)(const struct task_item *it, const char *name);
