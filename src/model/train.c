@@ -295,14 +295,14 @@ const char *trainer_precision(const struct trainer *t)
 
 /* ---- passes ------------------------------------------------------------------------------------------------------------- */
 
-/* kept_only: none but those that are to be as the model alone. */
-static int take_sequences(struct trainer *t, const struct train_sequence *s, size_t n, bool kept_only, struct err *e)
+/* alone_only: none but those that are to be as the model alone. */
+static int take_sequences(struct trainer *t, const struct train_sequence *s, size_t n, bool alone_only, struct err *e)
 {
-    int n_kept = 0;
+    int n_alone = 0;
 
     t->n = t->n_sequences = t->n_labels = 0;
     for (size_t i = 0; i < n; i++) {
-        if (kept_only && !s[i].as_alone) continue;
+        if (alone_only && !s[i].as_alone) continue;
         if (s[i].n > (size_t)(t->o.max_tokens - t->n))
             return err_set(e, ERR_TOO_LONG, "sequences of more than %d tokens together", t->o.max_tokens);
         if (!s[i].n) continue;
@@ -312,7 +312,7 @@ static int take_sequences(struct trainer *t, const struct train_sequence *s, siz
             if (id < 0 || id >= t->w->n_vocab) return err_set(e, ERR_INVALID, "token %d is not in the vocabulary of %d", id, t->w->n_vocab);
             if (k && s[i].learn[k]) {
                 t->label_row[t->n_labels] = t->n - 1;
-                t->base_row[t->n_labels] = s[i].as_alone && t->adapted ? n_kept++ : -1;
+                t->base_row[t->n_labels] = s[i].as_alone && t->adapted ? n_alone++ : -1;
                 t->label_id[t->n_labels++] = id;
             }
             rope_angles(t->w->rope_freq, t->w->n_rot, t->w->rope_size, (int64_t)k, t->cos_sin + (size_t)t->n * (size_t)t->w->n_rot);
