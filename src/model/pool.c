@@ -197,14 +197,18 @@ int64_t pool_waited_us(const struct pool *p)
     return p->waited_us;
 }
 
-/* Signals are for the threads that wait for them: workers take none. Returns 0 or the error, also in errno. */
+/* Signals are for the threads that wait for them: workers take none but those of their own faults. One of these that is blocked ends the
+ * program without its handler, which would have told what happened (a model file cut short) and restored the terminal. Returns 0 or the error,
+ * also in errno. */
 static int start_workers(struct pool *p)
 {
-    sigset_t all, before;
+    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigset_t others, before;
     int rc = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigfillset(&others);
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++) sigdelset(&others, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
     for (int i = 1; i < p->n_threads && !rc; i++) {
         struct worker *w = &p->workers[i];
         w->pool = p;

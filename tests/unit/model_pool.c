@@ -7,6 +7,9 @@
 
 #include "model/pool.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -188,13 +191,47 @@ static void waits_are_counted_where_wanted(void **state)
     pool_free(p);
 }
 
+struct masks {
+    atomic_int begun;
+    sigset_t of[2]; /* by worker */
+};
+
+/* Both items are held until both have begun, so that each worker has one. */
+static void mask_item(void *arg, int item, int worker)
+{
+    struct masks *m = arg;
+
+    (void)item;
+    pthread_sigmask(SIG_BLOCK, NULL, &m->of[worker]);
+    atomic_fetch_add(&m->begun, 1);
+    while (atomic_load(&m->begun) < 2) nap(1);
+}
+
+/* A fault whose signal is blocked ends a program at once, past the handler that restores the terminal. */
+static void workers_take_the_signals_of_their_own_faults_alone(void **state)
+{
+    (void)state;
+    static const int theirs[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT}, others[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP};
+    struct masks m = {0};
+    struct pool *p;
+
+    assert_int_equal(pool_new(&p, 2, NULL), 0);
+    pool_run(p, mask_item, &m, 2);
+    for (size_t i = 0; i < ARRAY_LEN(theirs); i++) assert_int_equal(sigismember(&m.of[1], theirs[i]), 0);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        assert_int_equal(sigismember(&m.of[1], others[i]), 1);
+        assert_int_equal(sigismember(&m.of[0], others[i]), 0);
+    }
+    pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_runs_once),        cmocka_unit_test(rounds_follow_each_other),
         cmocka_unit_test(workers_wake_after_a_pause),  cmocka_unit_test(idle_workers_cost_nothing),
         cmocka_unit_test(a_late_worker_is_waited_for), cmocka_unit_test(impossible_counts_are_refused),
-        cmocka_unit_test(waits_are_counted_where_wanted),
+        cmocka_unit_test(waits_are_counted_where_wanted), cmocka_unit_test(workers_take_the_signals_of_their_own_faults_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
