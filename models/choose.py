@@ -53,9 +53,7 @@ def keep(paths):
 
 if sys.argv[1:] == ["prompts"]:
     prompts()
-elif len(sys.argv) > 2 and sys.argv[1] == "chat":
-    chat(sys.argv[2:])
-elif len(sys.argv) > 2 and sys.argv[1] == "keep":
-    keep(sys.argv[2:])
+elif len(sys.argv) > 2 and sys.argv[1] in ("chat", "keep"):
+    {"chat": chat, "keep": keep}[sys.argv[1]](sys.argv[2:])
 else:
     sys.exit(__doc__)

@@ -2,7 +2,8 @@
  * train_data.c - what `ponder export` writes, as tokens to learn. The file is untrusted: every line is checked.
  *
  * Records: {"messages"}, {"prompt", "completion"}, {"prompt", "chosen", "rejected"} with lists of messages or with text, {"text"};
- * a key "weight", for kto a key "label", for sft a key "keep": what the adapter is to leave as the model alone has it. Of {"messages"} every reply is learnt, each behind the prompt that a chat would have had for it.
+ * a key "weight", for kto a key "label", for sft a key "keep": what the adapter is to leave as the model alone has it. Of {"messages"} every
+ * reply is learnt, each behind the prompt that a chat would have had for it.
  */
 #include "cli/train.h"
 

@@ -283,11 +283,11 @@ static void from_base(struct maker *m, const char *digits, int base)
 /* Every rest goes in front of those before it. */
 static void to_base(struct maker *m, unsigned v, int base, const char *digits)
 {
-    for (const char *p = digits + strlen(digits); p-- > digits; v /= (unsigned)base) {
+    for (size_t at = strlen(digits); at-- > 0; v /= (unsigned)base) {
         unsigned rest = v % (unsigned)base;
         say(m, "%u / %d is %u rest %u", v, base, v / (unsigned)base, rest);
         if (rest > 9) go_on(m, " (%c)", digit_letters[rest]);
-        go_on(m, ", so %s", p);
+        go_on(m, ", so %s", digits + at);
     }
 }
 
