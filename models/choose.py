@@ -2,6 +2,7 @@
 """Training data out of replies that `ponder eval --replies` wrote.
 
     choose.py prompts            > prompts.jsonl     ordinary requests, to be answered by the model as it is
+    choose.py texts              > texts.jsonl       requests for longer texts of many kinds
     choose.py chat  REPLIES.jsonl... > mix.jsonl     its whole answers to them, two of three behind a thought that there is nothing to work out
     choose.py keep  REPLIES.jsonl... > keep.jsonl    all answers as ordinary text, where an adapter is to say what the model alone says"""
 import json
@@ -15,6 +16,9 @@ a rainy Sunday|neighbours|bridges over a river|the first snow of a year|doing ho
 FORMS = ["Tell me something about {}.", "Write a short poem about {}.", "Write two sentences about {}.", "What should a child know about {}?",
          "Give me a title for a story about {}.", "Why do people like to talk about {}?", "Write a short message to a friend about {}.", "Name a few words that go with {}.",
          "Explain {} in a few sentences.", "Write a paragraph about {}."]
+KINDS = ["Write the first page of a novel about {}.", "Write a short newspaper report about {}.", "Write an entry on {} for an encyclopedia.",
+         "Describe {} in detail for someone who has never seen anything like it.", "Write a page of a diary that mentions {}.", "Write a talk between two people about {}.",
+         "Write a letter to a city council about {}.", "Write an essay on what {} means to people."]
 PLAIN = ["Hello!", "Hi, how are you?", "Who are you?", "What can you do?", "Thank you!", "Good morning!", "Tell me a joke.", "I feel a bit sad today.", "What should I cook tonight?",
          "Give me a recipe for pancakes.", "How do I boil an egg?", "What is photosynthesis?", "What is a noun?", "How can I sleep better?", "Who was Napoleon?", "What is the capital of France?",
          "Why is the sky blue?", "How do plants grow?", "What does a doctor do?", "Give me three tips for a job interview.", "How do I learn a language?", "What is gravity?",
@@ -24,9 +28,13 @@ PLAIN = ["Hello!", "Hi, how are you?", "Who are you?", "What can you do?", "Than
 NOTHING_TO_WORK_OUT = "There is nothing to work out here. I will answer directly."
 
 
-def prompts():
-    for text in PLAIN + [form.format(topic) for topic in TOPICS for form in FORMS]:
+def requests(texts):
+    for text in texts:
         print(json.dumps({"question": text, "answer": "-", "check": "text"}))
+
+
+def about(forms):
+    return [form.format(topic) for topic in TOPICS for form in forms]
 
 
 def replies(paths):
@@ -52,7 +60,9 @@ def keep(paths):
 
 
 if sys.argv[1:] == ["prompts"]:
-    prompts()
+    requests(PLAIN + about(FORMS))
+elif sys.argv[1:] == ["texts"]:
+    requests(about(KINDS))
 elif len(sys.argv) > 2 and sys.argv[1] in ("chat", "keep"):
     {"chat": chat, "keep": keep}[sys.argv[1]](sys.argv[2:])
 else:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The recipe of models/README.md, a step a call: distill.sh chat | data | cold | more | keep | grpo | sample | final | dpo | all. Each step can be stopped and called
+# The recipe of models/README.md, a step a call: distill.sh chat | data | cold | more | keep | wide | grpo | sample | final | dpo | all. Each step can be stopped and called
 # again: it goes on where it was, and a step that is done is not done again. A step's adapter becomes the best one only if it scores higher on held-out items.
 # Where it works: DISTILL (build/distill). What it asks: PONDER (build/ponder), THREADS.
 set -e
@@ -84,6 +84,27 @@ keep() {
     make_file "$W/keep.jsonl" keep_traces
     exercise keep "$W/keep.jsonl" --init "$W/best.gguf" --lr 1e-3 --warmup 0.02 --seed 5
 }
+# Further up: the fourth level where a thought stays short, spelling by itself, and much more text of more kinds to be held to.
+texts() {
+    make_file "$W/texts.jsonl" python3 "$root/models/choose.py" texts
+    { sed 's/^single_temp.*/single_temp = 1/; s/^seed.*/seed = 10/' "$root/models/chat.ini"; echo "[set texts]"; echo "file = $W/texts.jsonl"; } >"$W/texts.ini"
+    make_file "$W/texts.raw" replies_of "$W/texts.ini" --only base
+}
+wide_traces() {
+    n=${WIDE_ITEMS:-12000}
+    "$PONDER" tasks --level 1..2 --count $((n * 34 / 100)) --seed 111 --fast 6 --cut 4 --mix "$W/chat.jsonl"
+    "$PONDER" tasks --level 3 --count $((n * 24 / 100)) --seed 121 --fast 6 --cut 4
+    "$PONDER" tasks --family sum,arithmetic,product,equation,gcd,lcm,fraction,base,calendar,letters,backward,legs --level 4 --count $((n * 14 / 100)) --seed 131 --fast 6 --cut 4
+    "$PONDER" tasks --family letters,backward --level 1..4 --count $((n * 18 / 100)) --seed 141 --fast 8 --cut 4
+    "$PONDER" tasks --family compare,gcd,countdown,path,sort --level 2..3 --count $((n * 10 / 100)) --seed 151 --fast 6 --cut 4
+    python3 "$root/models/choose.py" keep "$W/chat.raw" "$W/texts.raw" "$W/texts.raw"
+}
+wide() {
+    data
+    texts
+    make_file "$W/wide.jsonl" wide_traces
+    exercise wide "$W/wide.jsonl" --init "$W/best.gguf" --lr 1e-3 --warmup 0.02 --seed 7
+}
 grpo() {
     make_file "$W/questions.jsonl" "$PONDER" tasks --level 1..3 --count 4000 --seed 3 --format questions --half training
     teach grpo grpo "$W/questions.jsonl" --init "$W/best.gguf" --steps "${GRPO_STEPS:-100}"
@@ -110,7 +131,7 @@ dpo() {
     teach dpo dpo "$W/sampled.pairs" --init "$W/best.gguf" --lr 1e-5 --beta 0.1 --epochs 1 --max-length 384
 }
 case ${1:-all} in
-chat | data | cold | more | keep | grpo | sample | final | dpo) "$1" ;;
-all) cold; more; keep; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
+chat | data | cold | more | keep | wide | grpo | sample | final | dpo) "$1" ;;
+all) cold; more; keep; wide; grpo; final; dpo; say "the best adapter: $W/best.gguf, $(cat "$W/best.score")"; cat "$W/steps.csv" ;;
 *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
 esac

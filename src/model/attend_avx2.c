@@ -32,11 +32,6 @@ ALWAYS_INLINE __m256 widen_some(const uint16_t *p, int n)
 
 ALWAYS_INLINE __m256i lanes_below(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0)); }
 
-ALWAYS_INLINE void fetch_row(const uint16_t *p, int dim)
-{
-    for (int i = 0; i < dim; i += 32) _mm_prefetch((const char *)(p + i), _MM_HINT_T0);
-}
-
 ALWAYS_INLINE void tile_scores(int G, const struct attend_args *t, const float *q, const uint16_t *k, const uint16_t *v, int n,
                                float scores[][ATTEND_TILE])
 {
@@ -47,7 +42,7 @@ ALWAYS_INLINE void tile_scores(int G, const struct attend_args *t, const float *
         UNROLL for (int j = 0; j < 4; j++) {
             int64_t at = (p + j < n ? p + j : n - 1) * t->kv_stride;
             row[j] = k + at;
-            fetch_row(v + at, dim);
+            attend_fetch(t, (uintptr_t)v, p + j, n, dim);
         }
         UNROLL for (int g = 0; g < G; g++)
             UNROLL for (int j = 0; j < 4; j++) acc[g][j] = _mm256_setzero_ps();
@@ -107,8 +102,7 @@ ALWAYS_INLINE void tile_values(int G, const struct attend_args *t, const uint16_
     for (int p = 0; p < n; p++) {
         const uint16_t *row = v + p * t->kv_stride;
         __m256 x[4];
-        _mm_prefetch((const char *)next, _MM_HINT_T0);
-        next += (uintptr_t)t->kv_stride * sizeof *row;
+        attend_fetch(t, next, p, ATTEND_TILE, 32);
         UNROLL for (int j = 0; j < 4; j++) x[j] = widen(row + 8 * j);
         UNROLL for (int g = 0; g < G; g++) {
             __m256 w = _mm256_broadcast_ss(&scores[g][p]);

@@ -2,8 +2,9 @@
  * attend_avx512.c - attention of the heads of one group with AVX-512: keys and values are widened once for up to 6 heads.
  *
  * Per tile of ATTEND_TILE positions: all scores, then their maximum and exponentials, then the values. Memory is kept busy all the while:
- * scores fetch the tile's values, and values the keys of the next tile, be it another piece of the context or the end. What is done for
- * one head and one position does not depend on how many heads go together. See attend.c for what a partial result is.
+ * scores fetch the tile's values, and values the keys of the next tile, be it another piece of the context or the end; both from four
+ * places of the tile in turn. What is done for one head and one position does not depend on how many heads go together. See attend.c for
+ * what a partial result is.
  */
 #include "model/kernels_impl.h"
 
@@ -29,11 +30,6 @@ ALWAYS_INLINE __m512 widen_some(const uint16_t *p, __mmask16 k) { return _mm512_
 
 ALWAYS_INLINE __mmask16 lanes_below(int n) { return n >= 16 ? 0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0; }
 
-ALWAYS_INLINE void fetch_row(const uint16_t *p, int dim)
-{
-    for (int i = 0; i < dim; i += 32) _mm_prefetch((const char *)(p + i), _MM_HINT_T0);
-}
-
 ALWAYS_INLINE __m128 sum_lanes_4(__m512 a, __m512 b, __m512 c, __m512 d)
 {
     __m256 a8 = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -56,7 +52,7 @@ ALWAYS_INLINE void tile_scores(int G, const struct attend_args *t, const float *
         UNROLL for (int j = 0; j < 4; j++) {
             int64_t at = (p + j < n ? p + j : n - 1) * t->kv_stride;
             row[j] = k + at;
-            fetch_row(v + at, dim);
+            attend_fetch(t, (uintptr_t)v, p + j, n, dim);
         }
         UNROLL for (int g = 0; g < G; g++)
             UNROLL for (int j = 0; j < 4; j++) acc[g][j] = _mm512_setzero_ps();
@@ -122,8 +118,7 @@ ALWAYS_INLINE void tile_values(int G, int V, const struct attend_args *t, const 
     for (int p = 0; p < n; p++) {
         const uint16_t *row = v + p * t->kv_stride;
         __m512 x[4];
-        for (int j = 0; j < V; j += 2) _mm_prefetch((const char *)next + 32 * j, _MM_HINT_T0);
-        next += (uintptr_t)t->kv_stride * sizeof *row;
+        attend_fetch(t, next, p, ATTEND_TILE, 16 * V);
         UNROLL for (int j = 0; j < V; j++) x[j] = V == 4 ? widen(row + 16 * j) : widen_some(row + 16 * j, some[j]);
         UNROLL for (int g = 0; g < G; g++) {
             __m512 w = _mm512_set1_ps(scores[g][p]);

@@ -46,7 +46,7 @@ FAKE_SCORE=4 distill final; like "a step that is worse is left out" "$(cat "$T/e
 is "and the best stays" "$(cat "$T/w/best.score")" 0.5000
 is "the union has what was kept" "$(wc -l <"$T/w/union.jsonl")" 5
 FAKE_SCORE=6 distill all; like "a better one is kept" "$(cat "$T/err")" 'more: 0.6000, better than 0.5000: kept'
-is "what each step came to" "$(tr '\n' ' ' <"$T/w/steps.csv")" "cold,0.5000,0 final,0.4000,0.5000 more,0.6000,0.5000 keep,0.6000,0.6000 grpo,0.6000,0.6000 dpo,0.6000,0.6000 "
+is "what each step came to" "$(tr '\n' ' ' <"$T/w/steps.csv")" "cold,0.5000,0 final,0.4000,0.5000 more,0.6000,0.5000 keep,0.6000,0.6000 wide,0.6000,0.6000 grpo,0.6000,0.6000 dpo,0.6000,0.6000 "
 is "replies of the best adapter are sampled once, for both" "$(grep '^distill' "$T/log" | grep -c -- '--adapter .*best.gguf') $(grep -c '^train dpo.*sampled.pairs' "$T/log")" "1 1"
 distill nothing; is "no such step" $? 2
 finish
