@@ -92,10 +92,10 @@ texts() {
 }
 wide_traces() {
     n=${WIDE_ITEMS:-12000}
-    "$PONDER" tasks --level 1..2 --count $((n * 34 / 100)) --seed 111 --fast 6 --cut 4 --mix "$W/chat.jsonl"
-    "$PONDER" tasks --level 3 --count $((n * 24 / 100)) --seed 121 --fast 6 --cut 4
-    "$PONDER" tasks --family sum,arithmetic,product,equation,gcd,lcm,fraction,base,calendar,letters,backward,legs --level 4 --count $((n * 14 / 100)) --seed 131 --fast 6 --cut 4
-    "$PONDER" tasks --family letters,backward --level 1..4 --count $((n * 18 / 100)) --seed 141 --fast 8 --cut 4
+    "$PONDER" tasks --level 1..2 --count $((n * 30 / 100)) --seed 111 --fast 6 --cut 4 --mix "$W/chat.jsonl"
+    "$PONDER" tasks --level 3 --count $((n * 20 / 100)) --seed 121 --fast 6 --cut 4
+    "$PONDER" tasks --family sum,arithmetic,product,equation,gcd,lcm,fraction,base,bits,calendar,letters,backward,legs --level 4 --count $((n * 24 / 100)) --seed 131 --fast 6 --cut 4
+    "$PONDER" tasks --family letters,backward --level 1..4 --count $((n * 16 / 100)) --seed 141 --fast 8 --cut 4
     "$PONDER" tasks --family compare,gcd,countdown,path,sort --level 2..3 --count $((n * 10 / 100)) --seed 151 --fast 6 --cut 4
     python3 "$root/models/choose.py" keep "$W/chat.raw" "$W/texts.raw" "$W/texts.raw"
 }

@@ -100,7 +100,7 @@ coverage: deps-test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT="-O0 -g --coverage -fprofile-update=atomic" HARDEN=-fPIE build tests
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@mkdir -p $(BUILD)/coverage/open # a chat behind its walls could not write its counters
-	@printf '#!/bin/sh\nPONDER_SANDBOX=off exec %s "$$@"\n' $(abspath $(BUILD)/coverage/ponder) >$(BUILD)/coverage/open/ponder
+	@printf '#!/bin/sh\nPONDER_SANDBOX=off PONDER_DATADIR=$${PONDER_DATADIR:-%s} exec %s "$$@"\n' $(CURDIR) $(abspath $(BUILD)/coverage/ponder) >$(BUILD)/coverage/open/ponder
 	@chmod +x $(BUILD)/coverage/open/ponder
 	@PONDER=$(abspath $(BUILD)/coverage/open/ponder) tests/run $(UNIT:$(BUILD)/%=$(BUILD)/coverage/%) $(COVERING) || true
 	@python3 tests/coverage.py $(BUILD)/coverage

@@ -68,6 +68,11 @@ static json_t *table_json(const struct stats_table *t)
     return list;
 }
 
+static void put_count(int64_t n, const char *one, const char *more, const char *behind)
+{
+    printf("%lld %s%s", (long long)n, n == 1 ? one : more, behind);
+}
+
 static int stats(struct store *s, bool json, struct err *e)
 {
     struct stats_totals t;
@@ -84,11 +89,16 @@ static int stats(struct store *s, bool json, struct err *e)
             {"answer_tokens", t.answer_tokens}, {"thought_ms", t.thought_ms}};
         for (size_t i = 0; i < ARRAY_LEN(totals); i++) json_object_set_new(o, totals[i].key, json_integer(totals[i].n));
     } else if (!rc) {
-        printf("%lld conversations, %lld prompts, %lld replies\n", (long long)t.conversations, (long long)t.prompts, (long long)t.replies);
-        printf("%lld tokens of thought in %.0f s, %lld tokens of answers\n", (long long)t.thought_tokens, (double)t.thought_ms / 1000,
-               (long long)t.answer_tokens);
-        printf("%lld votes on pairs, %lld corrected replies, %lld steps rated, %lld tags\n", (long long)t.votes, (long long)t.edits,
-               (long long)t.step_ratings, (long long)t.tags);
+        put_count(t.conversations, "conversation", "conversations", ", ");
+        put_count(t.prompts, "prompt", "prompts", ", ");
+        put_count(t.replies, "reply", "replies", "\n");
+        put_count(t.thought_tokens, "token", "tokens", " of thought in ");
+        printf("%.0f s, ", (double)t.thought_ms / 1000);
+        put_count(t.answer_tokens, "token", "tokens", " of answers\n");
+        put_count(t.votes, "vote", "votes", " on pairs, ");
+        put_count(t.edits, "corrected reply", "corrected replies", ", ");
+        put_count(t.step_ratings, "step", "steps", " rated, ");
+        put_count(t.tags, "tag", "tags", "\n");
     }
     for (size_t i = 0; i < ARRAY_LEN(tables) && !rc; i++) {
         struct stats_table table;

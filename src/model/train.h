@@ -99,6 +99,9 @@ struct trainer {
     struct train_bf16 *bf16;    /* NULL: products in f32 */
 };
 
+/* Rows of head, which have their sums: those of the model alone in front, then a label each. */
+static inline int train_head_rows(const struct trainer *t) { return t->n_base + t->n_labels; }
+
 /* ---- train_gemm.c ---------------------------------------------------------------------------------------------------- */
 
 /* c[m][n] = alpha * a b + beta * c; ta: a is [k][m], tb: b is [n][k]. */

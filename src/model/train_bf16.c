@@ -320,7 +320,7 @@ void train_bf16_backward(struct trainer *t, const struct train_group *g, const f
 void train_bf16_scores(struct trainer *t, int first, int n)
 {
     struct train_bf16 *b = t->bf16;
-    const int width = t->w->n_embd, rows = t->n_base + t->n_labels;
+    const int width = t->w->n_embd, rows = train_head_rows(t);
     struct pack p = {.t = t, .left = {.x = t->head, .stride = width, .m = rows, .k = width, .out = b->left},
                      .made = {.row = vocabulary_row, .first = first, .n = n, .width = width, .columns = b->right, .rows = t->kept ? b->across : NULL}};
 
@@ -331,7 +331,7 @@ void train_bf16_scores(struct trainer *t, int first, int n)
 void train_bf16_sums(struct trainer *t, int n)
 {
     struct train_bf16 *b = t->bf16;
-    const int width = t->w->n_embd, rows = t->n_base + t->n_labels;
+    const int width = t->w->n_embd, rows = train_head_rows(t);
     struct pack p = {.t = t, .left = {.x = t->logits, .stride = HEAD_SLICE, .m = rows, .k = n, .out = b->left}};
 
     pack(&p);

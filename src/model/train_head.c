@@ -22,12 +22,6 @@ struct head_step {
     int first, n; /* the slice of the vocabulary */
 };
 
-/* Rows of head, which have their sums: those of the model alone in front, then a label each. */
-static int head_rows(const struct trainer *t)
-{
-    return t->n_base + t->n_labels;
-}
-
 static void gather_rows(struct trainer *t, void *arg, int lo, int hi, int worker)
 {
     const struct head_step *s = arg;
@@ -119,7 +113,7 @@ static float result(const struct trainer *t, int i)
 static void score_slice(struct trainer *t, int first, int n)
 {
     const int width = t->w->n_embd;
-    struct train_product p = {.tb = true, .m = head_rows(t), .n = n, .k = width, .alpha = 1, .a = t->head, .b = t->weights, .c = t->logits, .lda = width,
+    struct train_product p = {.tb = true, .m = train_head_rows(t), .n = n, .k = width, .alpha = 1, .a = t->head, .b = t->weights, .c = t->logits, .lda = width,
                               .ldb = width, .ldc = HEAD_SLICE};
 
     if (t->bf16) {
@@ -134,7 +128,7 @@ static void score_slice(struct trainer *t, int first, int n)
 static void sum_slice(struct trainer *t, int n)
 {
     const int width = t->w->n_embd;
-    struct train_product p = {.m = head_rows(t), .n = width, .k = n, .alpha = 1, .beta = 1, .a = t->logits, .b = t->weights, .c = t->unit, .lda = HEAD_SLICE,
+    struct train_product p = {.m = train_head_rows(t), .n = width, .k = n, .alpha = 1, .beta = 1, .a = t->logits, .b = t->weights, .c = t->unit, .lda = HEAD_SLICE,
                               .ldb = width, .ldc = width};
 
     if (t->bf16) train_bf16_sums(t, n);
@@ -152,7 +146,7 @@ void train_head_forward(struct trainer *t, const float *x, float *logp)
     struct head_step s = {.x = x};
 
     train_by_rows(t, t->n_labels, gather_rows, &s);
-    train_by_rows(t, head_rows(t), clear_rows, NULL);
+    train_by_rows(t, train_head_rows(t), clear_rows, NULL);
     for (s.first = 0; s.first < t->w->n_vocab && t->n_labels; s.first += HEAD_SLICE) {
         s.n = t->w->n_vocab - s.first < HEAD_SLICE ? t->w->n_vocab - s.first : HEAD_SLICE;
         score_slice(t, s.first, s.n);
