@@ -111,7 +111,7 @@ fuzz-more:
 
 # in this order, one after the other, whatever -j says; branches are told at the end, what is short of its share does not end the run
 test-long: test
-	@for t in mutate test-kill asan tsan valgrind fuzz-more; do echo "== make $$t" && $(MAKE) --no-print-directory $$t || exit 1; done
+	@for t in lint mutate test-kill asan tsan valgrind fuzz-more; do echo "== make $$t" && $(MAKE) --no-print-directory $$t || exit 1; done
 	@$(MAKE) --no-print-directory coverage || true
 
 # ---- release --------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ lint:
 	@command -v cppcheck >/dev/null && command -v clang-tidy >/dev/null && command -v shellcheck >/dev/null && command -v codespell >/dev/null || \
 	    $(MAKE) --no-print-directory apt WANT="$(LINT_APT)"
 	@shellcheck -x -e $(SHELLCHECK_OFF) tests/run tests/mutate.sh tests/fuzz/run tests/cli/*.sh tests/pty/*.sh tests/pty/lib && echo "shellcheck: clean"
-	@codespell -q 3 -L nothink,crate,iif README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs src tests/cli tests/fault && echo "codespell: clean"
+	@codespell -q 3 -L nothink,crate,iif,dout,nd,sheeps README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs src tests/cli tests/fault && echo "codespell: clean"
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr --suppress=missingIncludeSystem --library=posix -D_GNU_SOURCE -Isrc src/base src/store && \
 	    echo "cppcheck: clean"
 	@for f in src/base/*.c src/store/*.c; do $(CC) $(CFLAGS_ALL) -fanalyzer -Werror -Wno-analyzer-malloc-leak -O1 -MF /dev/null -c $$f -o /dev/null || exit 1; done; echo "gcc -fanalyzer: clean"

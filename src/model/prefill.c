@@ -138,8 +138,9 @@ static void adapt_item(void *arg, int item, int worker)
 /* y += what the session's adapters make of x, for the chunk's tokens among rows lo to hi. */
 static void adapt(struct prefill *p, enum adapted which, const struct matrix *w, const float *x, float *y, int lo, int hi)
 {
-    struct adapt_job j = {p, which, x, y, (int)w->n_in, (int)w->n_out, lo > p->first ? lo : p->first, hi < p->end ? hi : p->end};
+    struct adapt_job j = {p, which, x, y, (int)w->n_in, (int)w->n_out, lo, hi};
 
+    prefill_wanted(p, &j.lo, &j.hi);
     if (p->s->lora && j.lo < j.hi) pool_run(p->s->pool, adapt_item, &j, (j.hi - j.lo + DECODE_MAX - 1) / DECODE_MAX);
 }
 
@@ -154,9 +155,10 @@ static void activate_row(struct prefill *p, int row, const float *unused)
 /* Adapters part gate and up, and read the whole of what is between the products: it goes through f32. */
 static void gate_up_adapted(struct prefill *p, const struct layer *y)
 {
-    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end;
+    int lo = p->lo, hi = p->hi;
     float *ff = p->middle.rows;
 
+    prefill_wanted(p, &lo, &hi);
     gemm_run(p, &p->in, &y->gate, ff);
     gemm_run(p, &p->in, &y->up, p->up);
     adapt(p, ADAPT_GATE, &y->gate, p->in.rows, ff, p->lo, p->hi);
@@ -168,6 +170,7 @@ static void gate_up_adapted(struct prefill *p, const struct layer *y)
 struct add_job {
     struct prefill *p;
     const float *bias, *norm;
+    int lo, hi;
 };
 
 static void add_item(void *arg, int item, int worker)
@@ -177,7 +180,7 @@ static void add_item(void *arg, int item, int worker)
     const struct weights *w = &p->s->m->w;
 
     (void)worker;
-    for (int r = p->lo + item * BLOCK_ROWS; r < p->hi && r < p->lo + (item + 1) * BLOCK_ROWS; r++)
+    for (int r = j->lo + item * BLOCK_ROWS; r < j->hi && r < j->lo + (item + 1) * BLOCK_ROWS; r++)
         residual_add(w, row_of(p->x, r, w->n_embd), row_of(p->t, r, w->n_embd), j->bias, j->norm);
 }
 
@@ -185,7 +188,7 @@ static void add_item(void *arg, int item, int worker)
 static void add_half(struct prefill *p, struct operand *o, const struct matrix *w, enum adapted which, const float *bias, const float *norm,
                      enum session_stage stage)
 {
-    struct add_job j = {p, bias, norm};
+    struct add_job j = {p, bias, norm, p->lo, p->hi};
 
     if (!norm && !p->s->lora) {
         gemm_run_add(p, o, w, bias, p->x);
@@ -195,7 +198,8 @@ static void add_half(struct prefill *p, struct operand *o, const struct matrix *
     gemm_run(p, o, w, p->t);
     adapt(p, which, w, o->rows, p->t, p->lo, p->hi);
     mark(p->s, stage);
-    if (p->lo < p->hi) pool_run(p->s->pool, add_item, &j, (p->hi - p->lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
+    prefill_wanted(p, &j.lo, &j.hi);
+    if (j.lo < j.hi) pool_run(p->s->pool, add_item, &j, (j.hi - j.lo + BLOCK_ROWS - 1) / BLOCK_ROWS);
 }
 
 static void attention_half(struct prefill *p, const struct layer *y, int rows)

@@ -81,6 +81,13 @@ struct prefill {
     const int32_t *ids;             /* of row `first` */
 };
 
+/* Leaves those of rows *lo to *hi that are tokens of the chunk: padding is nobody's. *lo >= *hi where there are none. */
+static inline void prefill_wanted(const struct prefill *p, int *lo, int *hi)
+{
+    if (*lo < p->first) *lo = p->first;
+    if (*hi > p->end) *hi = p->end;
+}
+
 /* prefill_gemm.c */
 /* Whether the quantised core multiplies with w; else BLAS does. */
 bool gemm_in_core(const struct matrix *w);

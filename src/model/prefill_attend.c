@@ -213,7 +213,8 @@ static void clear_rows(struct prefill *p, int lo, int hi)
 void prefill_attend(struct prefill *p)
 {
     const struct weights *w = &p->s->m->w;
-    int lo = p->lo > p->first ? p->lo : p->first, hi = p->hi < p->end ? p->hi : p->end;
+    int lo = p->lo, hi = p->hi;
+    prefill_wanted(p, &lo, &hi);
     struct attend_job j = {.p = p, .first = p->base + lo, .end = p->base + hi};
     const bool in_core = p->in.in_core, odd = w->n_head / w->n_head_kv * w->head_dim % 32 != 0;
 

@@ -87,8 +87,9 @@ bool gemm_in_core(const struct matrix *w)
 /* The rows of the chunk's tokens among [lo, hi): the core needs no padding. */
 static void core_slice(const struct gemm_job *j, const struct matrix *w, int64_t r0, int n, int lo, int hi, void *panel, float *y, int y_stride)
 {
-    int from = lo > j->p->first ? lo : j->p->first, to = hi < j->p->end ? hi : j->p->end;
+    int from = lo, to = hi;
 
+    prefill_wanted(j->p, &from, &to);
     if (from < to)
         gemm_rows(j->x->core, from, to, w->type, w->data, w->row_bytes, r0, r0 + n, y + (size_t)(from - lo) * (size_t)y_stride, y_stride, panel);
 }
@@ -119,8 +120,8 @@ static void gemm_item(void *arg, int item, int worker)
 
     if (core) core_slice(j, w, r0, n, lo, hi, own->panel, y, y_stride);
     else multiply_slice(j, w, r0, n, lo, hi, own->weights, y, y_stride);
-    /* tokens: padding is nobody's */
-    int from = p->first > lo ? p->first : lo, to = p->end < hi ? p->end : hi;
+    int from = lo, to = hi;
+    prefill_wanted(p, &from, &to);
     if (j->end == END_STORE || from >= to) return;
     float *out = own->out + (size_t)(from - lo) * (size_t)n;
     if (j->end == END_ADD) {

@@ -25,9 +25,9 @@ items = [json.loads(l) for l in open(sys.argv[1])]
 print(len({i["family"] for i in items}), all(i["check"] in checks and i["question"] and i["answer"] for i in items))
 EOF
 )" "14 True"
-out=$(cat "$root/models/reasoning-gym.jsonl" | python3 -c 'import json,sys
+out=$(python3 -c 'import json,sys
 for l in sys.stdin:
-    o=json.loads(l); o["reply"]="The answer is "+o["answer"]+"."; print(json.dumps(o))' | "$PONDER" tasks verify 2>&1 >/dev/null)
+    o=json.loads(l); o["reply"]="The answer is "+o["answer"]+"."; print(json.dumps(o))' <"$root/models/reasoning-gym.jsonl" | "$PONDER" tasks verify 2>&1 >/dev/null)
 is "its answers are right" "$out" "112 of 112 right"
 if [ ! -r "$SMOL" ]; then skip "a measurement" "the default model is not there"; finish; fi
 head -c 1500 "$root/models/eval-text.txt" >"$T/text.txt"

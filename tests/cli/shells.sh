@@ -66,7 +66,7 @@ if make -s install all= DESTDIR="$T/root" PREFIX=/usr deps= -o all >"$T/log" 2>&
     is "and completions for three shells" "$(ls "$T"/root/usr/share/bash-completion/completions/ponder "$T"/root/usr/share/zsh/site-functions/_ponder \
         "$T"/root/usr/share/fish/vendor_completions.d/ponder.fish | wc -l)" 3
     is "the installed program finds its catalogue" "$(cd / && "$T/root/usr/bin/ponder" models | grep -c smollm2)" 1
-    is "and the adapter comes along" "$(cd "$T/root/usr/share/ponder/models" && ls *.gguf 2>/dev/null)" "$(cd models && ls *.gguf 2>/dev/null)"
+    is "and the adapter comes along" "$(cd "$T/root/usr/share/ponder/models" && ls ./*.gguf 2>/dev/null)" "$(cd models && ls ./*.gguf 2>/dev/null)"
     make -s uninstall DESTDIR="$T/root" PREFIX=/usr >/dev/null 2>&1
     is "uninstalling takes everything away" "$(find "$T/root" -type f)" ""
 else

@@ -47,7 +47,8 @@ is "replies and data are for the user alone" "$(stat -c %a "$T/a.jsonl" "$T/a.js
 
 # a run that was killed: some replies are there, the last half written
 cp "$T/a.jsonl.replies" "$T/b.jsonl.replies"
-head -c "$(($(wc -c <"$T/b.jsonl.replies") * 2 / 5))" "$T/a.jsonl.replies" >"$T/b.jsonl.replies"
+size=$(wc -c <"$T/b.jsonl.replies")
+head -c $((size * 2 / 5)) "$T/a.jsonl.replies" >"$T/b.jsonl.replies"
 distill "$T/coin.gguf" "$T/b.jsonl"
 like "replies of before are not thrown away unasked" "$? $(cat "$T/err")" '^2 .*--resume.*--restart'
 distill "$T/coin.gguf" "$T/b.jsonl" --resume --seed 2
@@ -59,7 +60,7 @@ distill "$T/coin.gguf" "$T/b.jsonl" --restart --seed 2
 is "another seed, other replies" "$? $(cmp -s "$T/a.jsonl.replies" "$T/b.jsonl.replies" || echo other)" "0 other"
 "$PONDER" distill --teacher "$T/sharp.gguf" --adapter "$T/coin.gguf" --tasks "$T/toss.jsonl" --data "$T/c.jsonl" --temp 1 --budget 60 --samples 64 --keep 2 --threads 1 >/dev/null 2>"$T/err" </dev/null &
 pid=$!
-while kill -0 $pid 2>/dev/null && [ "$(cat "$T/c.jsonl.replies" 2>/dev/null | wc -l)" -lt 20 ]; do sleep 0.01; done
+while kill -0 $pid 2>/dev/null && [ "$({ wc -l <"$T/c.jsonl.replies"; } 2>/dev/null || echo 0)" -lt 20 ]; do sleep 0.01; done
 kill -INT $pid 2>/dev/null; wait $pid; code=$?
 if [ -f "$T/c.jsonl" ]; then skip "Ctrl-C" "the run was over before it"; else like "Ctrl-C keeps what is there" "$code $(cat "$T/err")" '^130 [1-9][0-9]* replies are kept; --resume goes on'; fi
 

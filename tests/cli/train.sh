@@ -92,7 +92,7 @@ for kind in dpo kto; do
 done
 train sft --base "$T/sharp.gguf" --data "$T/coin.jsonl" -o "$T/coin.gguf" --epochs 12 --rank 8
 train grpo --base "$T/sharp.gguf" --data "$T/toss.jsonl" -o "$T/toss.gguf" --init "$T/coin.gguf" --rank 8 --epochs 2 --prompts 4 --reply-max 40 --lr 0.001
-is "grpo ends well" "$? $(cat "$T/err" | grep -c error)" "0 0"
+is "grpo ends well" "$? $(grep -c error "$T/err")" "0 0"
 python3 - "$T/toss.gguf.jsonl" >"$T/rose" <<'P'
 import json, sys
 right = [r["right"] for r in map(json.loads, open(sys.argv[1])) if "right" in r]

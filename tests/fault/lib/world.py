@@ -1,6 +1,7 @@
 """What the tests of this folder stand on: a home of their own, the program, tiny models, TAP."""
 import atexit
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 PONDER = os.path.abspath(os.environ.get("PONDER", os.path.join(ROOT, "build/ponder")))
 LONG = bool(os.environ.get("PONDER_LONG"))
 with open(PONDER, "rb") as _f:
-    SANITIZED = b"__asan_init" in _f.read()
+    SANITIZED = bool(re.search(rb"__[at]san_init", _f.read()))
 ENDLESS = ["--budget", "unlimited", "--think-min", "100000", "--no-loop-guard"]    # with a long context, no reply comes to its end by itself
 WORK = tempfile.mkdtemp(prefix="ponder-fault-")
 atexit.register(shutil.rmtree, WORK, ignore_errors=True)
