@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         ids[i] = (int32_t)(((int64_t)i * 7919 + i / 7) % (engine_info(m)->n_vocab - 1000) + 100);
         learn[i] = i % length > length / 2;
     }
-    for (int i = 0; i < n && !rc; i++) s[i] = (struct train_sequence){ids + i * length, learn + i * length, (size_t)length};
+    for (int i = 0; i < n && !rc; i++) s[i] = (struct train_sequence){ids + i * length, learn + i * length, (size_t)length, false};
     if (!rc) rc = run(t, s, (size_t)n, n * length, &e);
     if (rc) fprintf(stderr, "%s\n", e.text);
     trainer_free(t);
