@@ -179,7 +179,7 @@ $(BUILD)/lib$(1).a: $$(OBJS_$(1))
 $(BUILD)/obj/$(1)/%.o: src/$(1)/%.c Makefile
 	@mkdir -p $$(@D)
 	@echo "  CC   src/$(1)/$$*.c"
-	@$(CC) $(CFLAGS_ALL) $(EXTRA_$(1)) -c $$< -o $$@
+	@$(CC) $(CFLAGS_ALL) $(EXTRA_$(1)) $$(OPT_OF_FILE) -c $$< -o $$@
 $(BUILD)/tests/$(1)_%: tests/unit/$(1)_%.c $(call archives,$(BELOW_$(1)))
 	@mkdir -p $$(@D)
 	@echo "  TEST $$<"
