@@ -33,11 +33,14 @@ teach() {
 # FILE COMMAND...: makes a file of a command's output, all or nothing.
 make_file() { to=$1; shift; [ -s "$to" ] || { "$@" >"$to.part" && mv "$to.part" "$to"; }; }
 
-# What the model itself says to ordinary requests.
+# NAME ASKED [SED]: W/NAME.raw, what the model itself says to what choose.py ASKED makes, with chat.ini changed by SED.
+says() {
+    make_file "$W/$2.jsonl" python3 "$root/models/choose.py" "$2"
+    { sed "${3:-}" "$root/models/chat.ini"; echo "[set $1]"; echo "file = $W/$2.jsonl"; } >"$W/$1.ini"
+    make_file "$W/$1.raw" replies_of "$W/$1.ini" --only base
+}
 chat() {
-    make_file "$W/prompts.jsonl" python3 "$root/models/choose.py" prompts
-    { cat "$root/models/chat.ini"; echo "[set chat]"; echo "file = $W/prompts.jsonl"; } >"$W/chat.ini"
-    make_file "$W/chat.raw" replies_of "$W/chat.ini" --only base
+    says chat prompts
     make_file "$W/chat.jsonl" python3 "$root/models/choose.py" chat "$W/chat.raw"
 }
 # INI OPTION...: the replies of an eval.
@@ -85,11 +88,6 @@ keep() {
     exercise keep "$W/keep.jsonl" --init "$W/best.gguf" --lr 1e-3 --warmup 0.02 --seed 5
 }
 # Further up: the fourth level where a thought stays short, spelling by itself, and much more text of more kinds to be held to.
-texts() {
-    make_file "$W/texts.jsonl" python3 "$root/models/choose.py" texts
-    { sed 's/^single_temp.*/single_temp = 1/; s/^seed.*/seed = 10/' "$root/models/chat.ini"; echo "[set texts]"; echo "file = $W/texts.jsonl"; } >"$W/texts.ini"
-    make_file "$W/texts.raw" replies_of "$W/texts.ini" --only base
-}
 wide_traces() {
     n=${WIDE_ITEMS:-12000}
     "$PONDER" tasks --level 1..2 --count $((n * 30 / 100)) --seed 111 --fast 6 --cut 4 --mix "$W/chat.jsonl"
@@ -101,7 +99,7 @@ wide_traces() {
 }
 wide() {
     data
-    texts
+    says texts texts 's/^single_temp.*/single_temp = 1/; s/^seed.*/seed = 10/'
     make_file "$W/wide.jsonl" wide_traces
     exercise wide "$W/wide.jsonl" --init "$W/best.gguf" --lr 1e-3 --warmup 0.02 --seed 7
 }
